@@ -1,0 +1,245 @@
+//! `components/NAME.toml`: one thing that is built. The shape of the file and nothing else; what must hold across files is
+//! checked in `check.rs`, what a driver makes of it in `recipe.rs`.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::Name;
+
+/// One component, as its file says it. Field by field explained in `components/README.md`.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "extras", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Component {
+    /// What it is, in one line without a full stop.
+    pub summary: String,
+    /// SPDX expression.
+    pub licence: String,
+    /// Upstream's page.
+    pub homepage: String,
+    /// The source of the manifest that it is built from.
+    pub source: Name,
+    /// Globs of the source's files that are inputs.
+    #[serde(default = "everything")]
+    pub inputs: Vec<String>,
+    /// Globs taken away from `inputs`.
+    #[serde(default)]
+    pub exclude: Vec<String>,
+    /// Components whose output stands at `{deps}` while this one builds.
+    #[serde(default)]
+    pub needs: Vec<Name>,
+    /// Components that it only names by path: never inputs.
+    #[serde(default)]
+    pub runtime_needs: Vec<Name>,
+    /// It must not share the job budget: built with one job.
+    #[serde(default)]
+    pub serial: bool,
+    /// Programs whose identity is in the key, beside the driver's own.
+    #[serde(default)]
+    pub tools: Vec<String>,
+    /// Patch files relative to the repository's root, applied strictly with -p1.
+    #[serde(default)]
+    pub patches: Vec<String>,
+    /// Installed paths that must exist after install.
+    #[serde(default)]
+    pub must_exist: Vec<String>,
+    /// Files of other sources, read-only at `{extra:SOURCE}`.
+    #[serde(default)]
+    pub extra: BTreeMap<Name, Extra>,
+    /// The build system.
+    pub build: Driver,
+    /// Steps: all of them for `steps`, those after the driver's own for the others.
+    #[serde(default)]
+    pub step: Vec<Step>,
+    /// Environment of every step, beside the fixed one.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// Named outputs: installed absolute paths.
+    #[serde(default)]
+    pub outputs: BTreeMap<String, String>,
+    /// What a consumer that writes `{told:NAME}` gets.
+    #[serde(default)]
+    pub told: Told,
+    /// Where it is not built, and why.
+    #[serde(default)]
+    pub skip: Vec<Skip>,
+    /// Build dependencies, by distribution.
+    #[serde(default)]
+    pub packages: Packages,
+    /// What a host needs to run it, by distribution.
+    #[serde(default)]
+    pub runtime_packages: Packages,
+}
+
+fn everything() -> Vec<String> {
+    vec!["**".to_owned()]
+}
+
+/// Files of another source.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "extras", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Extra {
+    /// Globs of that source.
+    pub inputs: Vec<String>,
+}
+
+/// The build system; gives the usual steps.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "extras", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub enum Driver {
+    /// configure, make, make install.
+    Autotools(Autotools),
+    /// make, make install.
+    Make(Make),
+    /// .config, make olddefconfig, make.
+    Kconfig(Kconfig),
+    /// meson setup, compile, install.
+    Meson(Options),
+    /// cmake configure, build, install.
+    Cmake(Options),
+    /// cargo build --locked --offline.
+    Cargo(Cargo),
+    /// Only what stands in `[[step]]`.
+    Steps(Steps),
+}
+
+/// autogen, configure, make, make install.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(feature = "extras", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Autotools {
+    /// argv that makes `configure`; absent where the source has one.
+    pub autogen: Vec<String>,
+    /// Added to the four directories.
+    pub configure: Vec<String>,
+    /// Added to `make`.
+    pub make: Vec<String>,
+    /// Added to `make DESTDIR={stage}`; `install` if absent.
+    pub install: Option<Vec<String>>,
+    /// configure runs in `{build}`.
+    pub out_of_tree: bool,
+}
+
+/// make, make install.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(feature = "extras", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Make {
+    /// Added to `make`.
+    pub make: Vec<String>,
+    /// Added to `make DESTDIR={stage}`; `install` if absent.
+    pub install: Option<Vec<String>>,
+    /// Where in the source make runs.
+    pub subdir: Option<String>,
+}
+
+/// `.config` from a file, then make.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "extras", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Kconfig {
+    /// The file copied to `.config`.
+    pub config: String,
+    /// The target that fills in what it leaves open.
+    #[serde(default = "olddefconfig")]
+    pub defconfig_target: String,
+    /// Added to `make`.
+    #[serde(default)]
+    pub make: Vec<String>,
+    /// Added to `make DESTDIR={stage}`; no install by make if absent.
+    pub install: Option<Vec<String>>,
+}
+
+fn olddefconfig() -> String {
+    "olddefconfig".to_owned()
+}
+
+/// Options of a configure stage.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(feature = "extras", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Options {
+    /// Added to the configure call.
+    pub options: Vec<String>,
+}
+
+/// Binaries of a cargo workspace.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "extras", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Cargo {
+    /// Name of the binary and where it is installed.
+    pub bins: BTreeMap<String, String>,
+}
+
+/// No steps of its own.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(feature = "extras", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Steps {}
+
+/// One argv.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "extras", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Step {
+    /// Names its log; unique in the component.
+    pub name: Name,
+    /// argv; no shell.
+    pub run: Vec<String>,
+    /// Where; `{src}` if absent.
+    pub dir: Option<String>,
+    /// Beside the component's environment.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// After this the whole tree of the step is killed; 120 minutes if absent.
+    pub timeout_mins: Option<u64>,
+}
+
+/// What consumers are told, as argv items.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(feature = "extras", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Told {
+    /// We build it.
+    pub internal: Vec<String>,
+    /// The machine provides it at `{path}`.
+    pub system: Vec<String>,
+    /// Nobody does.
+    pub absent: Vec<String>,
+}
+
+/// Where a component is not built.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "extras", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Skip {
+    /// Instruction sets as `uname -m` says them; all if empty.
+    #[serde(default)]
+    pub arch: Vec<String>,
+    /// Distributions as `ID` or `ID_LIKE` of os-release says them; all if empty.
+    #[serde(default)]
+    pub distro: Vec<String>,
+    /// Why, for whoever wonders where it is.
+    pub reason: String,
+}
+
+/// Package names by distribution.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(feature = "extras", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Packages {
+    /// Debian, Ubuntu.
+    pub debian: Vec<String>,
+    /// Fedora, RHEL.
+    pub fedora: Vec<String>,
+    /// openSUSE, SLES.
+    pub opensuse: Vec<String>,
+    /// Alpine.
+    pub alpine: Vec<String>,
+    /// Arch Linux.
+    pub arch: Vec<String>,
+}

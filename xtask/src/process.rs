@@ -1,0 +1,318 @@
+//! The one place that starts processes. Every child leads a process group of its own, dies with us, and is killed as a whole
+//! tree on Ctrl-C or time-out. Knows nothing of recipes or git.
+//!
+//! Invariant: no other file calls `std::process::Command` or `duct::cmd` to run a program.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::File;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use crate::error::{Context, Error, Result};
+
+/// How long a tree has between SIGTERM and SIGKILL.
+const GRACE: Duration = Duration::from_secs(2);
+/// How often a waiting thread looks whether the user stopped us.
+const POLL: Duration = Duration::from_millis(100);
+
+/// Set once the user wants us to stop; shared by everything that waits.
+#[derive(Clone, Debug, Default)]
+pub struct Cancel(Arc<AtomicUsize>);
+
+impl Cancel {
+    /// Stops everything that looks at it.
+    pub fn stop(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Somebody asked to stop.
+    pub fn is_stopped(&self) -> bool {
+        self.0.load(Ordering::SeqCst) > 0
+    }
+
+    /// Asked twice: no grace any more.
+    fn is_urgent(&self) -> bool {
+        self.0.load(Ordering::SeqCst) > 1
+    }
+
+    /// `Err` once somebody asked to stop.
+    pub fn check(&self) -> Result<()> {
+        if self.is_stopped() { Err(Error::interrupted()) } else { Ok(()) }
+    }
+
+    /// Makes Ctrl-C, SIGTERM and SIGHUP of this process stop it.
+    pub fn on_signals(&self) -> Result<()> {
+        let cancel = self.clone();
+        ctrlc::set_handler(move || cancel.stop()).context(|| "cannot take over Ctrl-C".to_owned())
+    }
+}
+
+/// Where what a process prints goes.
+#[derive(Debug)]
+pub enum Output {
+    /// Standard output is kept in memory, standard error too.
+    Capture,
+    /// Both into one file, in the order they are written.
+    File(File),
+}
+
+/// A program to start.
+#[derive(Debug)]
+pub struct Program {
+    argv: Vec<OsString>,
+    dir: Option<PathBuf>,
+    env: Option<BTreeMap<OsString, OsString>>,
+    added_env: Vec<(OsString, OsString)>,
+    timeout: Option<Duration>,
+    jobserver: Option<jobserver::Client>,
+    output: Output,
+    dies_with_us: bool,
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Exit status.
+    pub status: ExitStatus,
+    /// Captured standard output.
+    pub stdout: Vec<u8>,
+    /// Captured standard error.
+    pub stderr: Vec<u8>,
+    /// It was killed because its time was over.
+    pub timed_out: bool,
+}
+
+impl Program {
+    /// `argv[0]` is looked up in PATH.
+    pub fn new<A: Into<OsString>>(argv: impl IntoIterator<Item = A>) -> Self {
+        Program {
+            argv: argv.into_iter().map(Into::into).collect(),
+            dir: None,
+            env: None,
+            added_env: Vec::new(),
+            timeout: None,
+            jobserver: None,
+            output: Output::Capture,
+            dies_with_us: false,
+        }
+    }
+
+    /// Runs there.
+    pub fn dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.dir = Some(dir.into());
+        self
+    }
+
+    /// Exactly this environment instead of ours.
+    pub fn only_env<K: Into<OsString>, V: Into<OsString>>(mut self, env: impl IntoIterator<Item = (K, V)>) -> Self {
+        self.env = Some(env.into_iter().map(|(k, v)| (k.into(), v.into())).collect());
+        self
+    }
+
+    /// One more variable.
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.added_env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Killed after that long.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Inherits the job budget.
+    pub fn jobserver(mut self, client: jobserver::Client) -> Self {
+        self.jobserver = Some(client);
+        self
+    }
+
+    /// Everything it prints goes into `file`.
+    pub fn log_to(mut self, file: File) -> Self {
+        self.output = Output::File(file);
+        self
+    }
+
+    /// The program itself sees to dying with us (bubblewrap does).
+    pub fn dies_with_us(mut self) -> Self {
+        self.dies_with_us = true;
+        self
+    }
+
+    /// As a person would type it.
+    pub fn display(&self) -> String {
+        shell_line(self.argv.iter().map(|item| item.to_string_lossy()))
+    }
+
+    /// Starts it and waits for its end, a time-out or the user.
+    pub fn run(self, cancel: &Cancel) -> Result<Ended> {
+        cancel.check()?;
+        let shown = self.display();
+        let started = Instant::now();
+        let timeout = self.timeout;
+        let handle = self.start(&shown)?;
+        let pid = handle.pids().first().and_then(|pid| i32::try_from(*pid).ok()).and_then(Pid::from_raw);
+        let mut kill = Kill::default();
+        let (mut stopped, mut timed_out) = (false, false);
+        let output = loop {
+            if let Some(output) = handle.wait_timeout(POLL).context(|| format!("cannot wait for `{shown}`"))? {
+                break output.clone();
+            }
+            stopped |= cancel.is_stopped();
+            timed_out |= !stopped && timeout.is_some_and(|limit| started.elapsed() > limit);
+            if stopped || timed_out {
+                kill.tree(pid, cancel.is_urgent());
+            }
+        };
+        // Nothing of the tree outlives its leader: a daemon that a recipe started would hold files of the build.
+        if let Some(pid) = pid {
+            signal(pid, Signal::KILL);
+        }
+        if stopped {
+            return Err(Error::interrupted());
+        }
+        Ok(Ended { status: output.status, stdout: output.stdout, stderr: output.stderr, timed_out })
+    }
+
+    fn start(self, shown: &str) -> Result<duct::Handle> {
+        let mut argv = self.argv;
+        // duct says only "No such file or directory" for a missing program; say which.
+        let program = which::which(&argv[0]).map_err(|_| {
+            Error::machine(format!(
+                "cannot run `{shown}`: there is no program `{}` on this machine",
+                argv[0].to_string_lossy()
+            ))
+            .help("cargo xtask doctor")
+        })?;
+        argv[0] = program.into_os_string();
+        if !self.dies_with_us
+            && let Some(setpriv) = setpriv()
+        {
+            let wrapper = [setpriv.as_os_str(), "--pdeathsig".as_ref(), "KILL".as_ref(), "--".as_ref()];
+            argv.splice(0..0, wrapper.map(OsString::from));
+        }
+        let mut expression = duct::cmd(&argv[0], &argv[1..]).stdin_null().unchecked();
+        if let Some(dir) = &self.dir {
+            expression = expression.dir(dir);
+        }
+        if let Some(env) = self.env {
+            expression = expression.full_env(env);
+        }
+        for (name, value) in self.added_env {
+            expression = expression.env(name, value);
+        }
+        expression = match self.output {
+            Output::Capture => expression.stdout_capture().stderr_capture(),
+            Output::File(file) => expression.stderr_to_stdout().stdout_file(file),
+        };
+        let jobserver = self.jobserver;
+        let expression = expression.before_spawn(move |command| {
+            command.process_group(0);
+            if let Some(client) = &jobserver {
+                client.configure_make(command);
+            }
+            Ok(())
+        });
+        expression.start().context(|| format!("cannot start `{shown}`"))
+    }
+}
+
+impl Ended {
+    /// What it printed on standard output, when it ended well; else an error with what it printed on standard error.
+    pub fn success(self, what: impl FnOnce() -> String) -> Result<Vec<u8>> {
+        if self.status.success() {
+            return Ok(self.stdout);
+        }
+        let said = String::from_utf8_lossy(&self.stderr).trim().to_owned();
+        let end = if self.timed_out { "it took too long".to_owned() } else { self.status.to_string() };
+        Err(Error::machine(what()).because(if said.is_empty() { end } else { format!("{said} ({end})") }))
+    }
+}
+
+/// SIGTERM first, SIGKILL after the grace.
+#[derive(Default)]
+struct Kill {
+    asked: Option<Instant>,
+}
+
+impl Kill {
+    fn tree(&mut self, leader: Option<Pid>, urgent: bool) {
+        let Some(leader) = leader else { return };
+        match self.asked {
+            None => {
+                signal(leader, Signal::TERM);
+                self.asked = Some(Instant::now());
+            }
+            Some(asked) if urgent || asked.elapsed() > GRACE => signal(leader, Signal::KILL),
+            Some(_) => {}
+        }
+    }
+}
+
+/// A group that is gone already is what we want, so the result does not matter.
+fn signal(leader: Pid, signal: Signal) {
+    match kill_process_group(leader, signal) {
+        Ok(()) | Err(_) => {}
+    }
+}
+
+/// util-linux's `setpriv` sets the parent-death signal without a line of unsafe code here. Without it a child outlives a
+/// SIGKILL of ours; nothing depends on it, since everything that children write is renamed into place by us.
+fn setpriv() -> Option<&'static Path> {
+    static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();
+    FOUND.get_or_init(|| which::which("setpriv").ok()).as_deref()
+}
+
+/// One shell line that can be pasted.
+pub fn shell_line<S: AsRef<str>>(argv: impl IntoIterator<Item = S>) -> String {
+    let quote = |item: &str| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:+,@%^".contains(c);
+        if !item.is_empty() && item.chars().all(plain) {
+            item.to_owned()
+        } else {
+            format!("'{}'", item.replace('\'', r"'\''"))
+        }
+    };
+    argv.into_iter().map(|item| quote(item.as_ref())).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shell_lines_can_be_pasted() {
+        assert_eq!(shell_line(["make", "-C", "a b", "X=it's", ""]), r"make -C 'a b' 'X=it'\''s' ''");
+    }
+
+    #[test]
+    fn a_missing_program_is_named() {
+        let error = Program::new(["no-such-program-here"]).run(&Cancel::default()).unwrap_err();
+        assert!(error.report().contains("no program `no-such-program-here`"), "{}", error.report());
+    }
+
+    #[test]
+    fn a_step_that_hangs_is_killed_with_its_children() {
+        let program = Program::new(["sh", "-c", "trap '' TERM; sleep 1000 & wait"]).timeout(Duration::from_millis(1));
+        let ended = program.run(&Cancel::default()).unwrap();
+        assert!(ended.timed_out && !ended.status.success());
+    }
+
+    #[test]
+    fn stopping_ends_a_running_program() {
+        let cancel = Cancel::default();
+        let stopper = cancel.clone();
+        let thread = std::thread::spawn(move || stopper.stop());
+        let result = Program::new(["sleep", "1000"]).run(&cancel);
+        assert_eq!(result.unwrap_err().kind(), crate::error::Kind::Interrupted);
+        thread.join().unwrap();
+    }
+}

@@ -1,0 +1,219 @@
+//! Trees as Merkle values: a directory on disk becomes REAPI `Directory` messages, and equal content gives equal digests
+//! wherever it stands. Names are sorted, owners and times are not part of it, modes only as far as a build can tell them apart.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use prost::Message;
+
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::reapi;
+
+/// One thing in a tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Node {
+    /// A regular file: content and permission bits.
+    File { digest: Digest, mode: u32 },
+    /// A symbolic link and what it says.
+    Symlink { target: String },
+    /// A directory: kept by itself only where it is empty.
+    Directory,
+}
+
+/// Paths relative to the root, `/`-separated, each with what is there. Sorted, so that two trees can be compared side by side.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tree(pub BTreeMap<String, Node>);
+
+/// The `Directory` messages of a tree.
+#[derive(Debug)]
+pub struct Encoded {
+    /// Digest of the root `Directory`.
+    pub root: Digest,
+    /// Every directory's bytes with their digest; children before parents, the root last.
+    pub directories: Vec<(Digest, Vec<u8>)>,
+}
+
+impl Tree {
+    /// Encodes the tree bottom-up.
+    pub fn encode(&self) -> Encoded {
+        let mut top = Level::default();
+        for (path, node) in &self.0 {
+            top.insert(path, node);
+        }
+        let mut directories = Vec::new();
+        let root = top.encode(&mut directories);
+        Encoded { root, directories }
+    }
+
+    /// Digest of the root `Directory`.
+    pub fn root(&self) -> Digest {
+        self.encode().root
+    }
+
+    /// Puts `other` below `prefix` (empty for the top).
+    pub fn graft(&mut self, prefix: &str, other: &Tree) {
+        for (path, node) in &other.0 {
+            let path = if prefix.is_empty() { path.clone() } else { format!("{prefix}/{path}") };
+            self.0.insert(path, node.clone());
+        }
+    }
+
+    /// Adds a small file made by us.
+    pub fn insert_file(&mut self, path: &str, bytes: &[u8], mode: u32) {
+        self.0.insert(path.to_owned(), Node::File { digest: Digest::of(bytes), mode });
+    }
+
+    /// Reads a tree back from its root, asking `read` for each directory's bytes.
+    pub fn decode(root: Digest, read: &mut impl FnMut(Digest) -> Result<Vec<u8>>) -> Result<Tree> {
+        let mut tree = Tree::default();
+        let mut open = vec![(String::new(), root)];
+        while let Some((prefix, digest)) = open.pop() {
+            let damaged =
+                |what: String| Error::machine(format!("directory {digest} in the store is damaged")).because(what);
+            let bytes = read(digest)?;
+            let directory = reapi::Directory::decode(bytes.as_slice()).map_err(|error| damaged(error.to_string()))?;
+            let wire = |digest: &Option<reapi::Digest>| {
+                let digest = digest.as_ref().ok_or_else(|| damaged("a node has no digest".to_owned()))?;
+                Digest::try_from(digest).map_err(damaged)
+            };
+            let join = |name: &str| match name {
+                "" | "." | ".." => Err(damaged(format!("`{name}` is no name"))),
+                name if name.contains('/') => Err(damaged(format!("`{name}` is no name"))),
+                name if prefix.is_empty() => Ok(name.to_owned()),
+                name => Ok(format!("{prefix}/{name}")),
+            };
+            if directory.files.is_empty()
+                && directory.symlinks.is_empty()
+                && directory.directories.is_empty()
+                && !prefix.is_empty()
+            {
+                tree.0.insert(prefix.clone(), Node::Directory);
+            }
+            for file in &directory.files {
+                let usual = if file.is_executable { 0o755 } else { 0o644 };
+                let mode =
+                    file.node_properties.as_ref().and_then(|p| p.unix_mode).map_or(usual, |mode| mode.value & 0o7777);
+                tree.0.insert(join(&file.name)?, Node::File { digest: wire(&file.digest)?, mode });
+            }
+            for link in &directory.symlinks {
+                tree.0.insert(join(&link.name)?, Node::Symlink { target: link.target.clone() });
+            }
+            for child in &directory.directories {
+                open.push((join(&child.name)?, wire(&child.digest)?));
+            }
+        }
+        Ok(tree)
+    }
+}
+
+/// The one other than 0644 and 0755 that a mode is reduced to nothing less than.
+fn is_usual(mode: u32) -> bool {
+    mode == 0o644 || mode == 0o755
+}
+
+#[derive(Default)]
+struct Level<'a> {
+    files: BTreeMap<&'a str, (Digest, u32)>,
+    symlinks: BTreeMap<&'a str, &'a str>,
+    directories: BTreeMap<&'a str, Level<'a>>,
+}
+
+impl<'a> Level<'a> {
+    fn insert(&mut self, path: &'a str, node: &'a Node) {
+        if let Some((first, rest)) = path.split_once('/') {
+            self.directories.entry(first).or_default().insert(rest, node);
+            return;
+        }
+        match node {
+            Node::File { digest, mode } => {
+                self.files.insert(path, (*digest, *mode));
+            }
+            Node::Symlink { target } => {
+                self.symlinks.insert(path, target);
+            }
+            Node::Directory => {
+                self.directories.entry(path).or_default();
+            }
+        }
+    }
+
+    fn encode(&self, into: &mut Vec<(Digest, Vec<u8>)>) -> Digest {
+        let mut directory = reapi::Directory::default();
+        for (name, child) in &self.directories {
+            let digest = child.encode(into);
+            directory.directories.push(reapi::DirectoryNode { name: (*name).to_owned(), digest: Some(digest.into()) });
+        }
+        for (name, (digest, mode)) in &self.files {
+            let node_properties = (!is_usual(*mode))
+                .then_some(reapi::NodeProperties { unix_mode: Some(reapi::UInt32Value { value: *mode }) });
+            directory.files.push(reapi::FileNode {
+                name: (*name).to_owned(),
+                digest: Some((*digest).into()),
+                is_executable: mode & 0o100 != 0,
+                node_properties,
+            });
+        }
+        for (name, target) in &self.symlinks {
+            directory.symlinks.push(reapi::SymlinkNode { name: (*name).to_owned(), target: (*target).to_owned() });
+        }
+        let bytes = directory.encode_to_vec();
+        let digest = Digest::of(&bytes);
+        into.push((digest, bytes));
+        digest
+    }
+}
+
+/// What a source file's mode is worth: executable by its owner or not. Anything else differs from machine to machine (umask).
+pub fn source_mode(mode: u32) -> u32 {
+    if mode & 0o100 == 0 { 0o644 } else { 0o755 }
+}
+
+/// A path below `root` for a tree path.
+pub fn on_disk(root: &Path, path: &str) -> PathBuf {
+    root.join(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn round_trip(tree: &Tree) -> Tree {
+        let encoded = tree.encode();
+        let blobs: HashMap<Digest, Vec<u8>> = encoded.directories.into_iter().collect();
+        Tree::decode(encoded.root, &mut |digest| Ok(blobs[&digest].clone())).unwrap()
+    }
+
+    fn node() -> impl Strategy<Value = Node> {
+        prop_oneof![
+            (any::<Vec<u8>>(), prop_oneof![Just(0o644), Just(0o755), Just(0o4755), Just(0o600)])
+                .prop_map(|(bytes, mode)| Node::File { digest: Digest::of(&bytes), mode }),
+            "[a-z/.]{1,20}".prop_map(|target| Node::Symlink { target }),
+            Just(Node::Directory),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_tree_reads_back_as_it_was(entries in proptest::collection::btree_map("[a-c]{1,2}", node(), 0..6),
+                                       below in proptest::collection::btree_map("[a-c]{1,2}", node(), 0..6)) {
+            let mut tree = Tree(entries);
+            tree.graft("z/y", &Tree(below));
+            prop_assert_eq!(round_trip(&tree), tree);
+        }
+    }
+
+    #[test]
+    fn names_that_leave_the_tree_are_refused() {
+        let directory = reapi::Directory {
+            symlinks: vec![reapi::SymlinkNode { name: "../x".into(), target: "y".into() }],
+            ..Default::default()
+        };
+        let bytes = directory.encode_to_vec();
+        assert!(Tree::decode(Digest::of(&bytes), &mut |_| Ok(bytes.clone())).is_err());
+    }
+}
