@@ -5,8 +5,10 @@ mod component;
 mod lock;
 mod manifest;
 mod name;
+pub mod placeholder;
+mod suggest;
 
-pub use component::{Component, Driver, Extra, Packages, Skip, Step, Told};
+pub use component::{Autotools, Cargo, Component, Driver, Extra, Kconfig, Make, Options, Packages, Skip, Step, Told};
 pub use lock::{Commit, File, Lock, Pin, Submodule};
 pub use manifest::{Apt, Archive, DebianPatches, Git, Local, Manifest, Origin};
 pub use name::Name;
