@@ -141,7 +141,7 @@ impl<'a> Iterator for Parts<'a> {
                 Some(Err(BadPlaceholder { range: start..self.at, message, help: escapes }))
             }
             b'{' => {
-                let Some(length) = rest[1..].find(['{', '}']).filter(|end| rest[1..].as_bytes()[*end] == b'}') else {
+                let Some(length) = rest[1..].find(['{', '}']).filter(|end| rest[1 + end..].starts_with('}')) else {
                     self.at = start + 1;
                     let message = "`{` opens a placeholder that is not closed".to_owned();
                     return Some(Err(BadPlaceholder { range: start..self.at, message, help: escapes }));
@@ -151,7 +151,10 @@ impl<'a> Iterator for Parts<'a> {
                 Some(match hole(&rest[1..=length]) {
                     Ok(hole) => Ok((Part::Hole(hole), range)),
                     Err((message, help)) => {
-                        Err(BadPlaceholder { range, message, help: help.unwrap_or_else(|| escapes.clone()) })
+                        let word = &rest[1..=length];
+                        let help = help
+                            .unwrap_or_else(|| format!("braces that are meant as such are written `{{{{{word}}}}}`"));
+                        Err(BadPlaceholder { range, message, help })
                     }
                 })
             }
@@ -223,8 +226,11 @@ mod tests {
     #[test]
     fn bad_ones_say_where_and_what_helps() {
         let braces = "a brace that is meant as such is written twice: `{{` or `}}`";
-        assert_eq!(check("a{sorc}"), format!("[a]!1..7 unknown placeholder `{{sorc}}`; did you mean `{{src}}`?!"));
-        assert_eq!(check("{FOO}"), format!("!0..5 unknown placeholder `{{FOO}}`; {braces}!"));
+        assert_eq!(check("a{sorc}"), "[a]!1..7 unknown placeholder `{sorc}`; did you mean `{src}`?!");
+        assert_eq!(
+            check("{FOO}"),
+            "!0..5 unknown placeholder `{FOO}`; braces that are meant as such are written `{{FOO}}`!"
+        );
         assert_eq!(check("{tol:x}"), "!0..7 unknown placeholder `{tol:x}`; did you mean `{told:x}`?!");
         assert_eq!(check("{told}"), "!0..6 `{told}` lacks its name; write `{told:NAME}`!");
         assert_eq!(check("{src:x}"), "!0..7 `{src}` takes no name; write `{src}`!");
