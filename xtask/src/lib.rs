@@ -5,6 +5,7 @@ pub mod definition;
 pub mod digest;
 pub mod error;
 pub mod layout;
+pub mod origin;
 pub mod process;
 pub mod reapi;
 pub mod tree;
