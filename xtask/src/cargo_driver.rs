@@ -23,7 +23,14 @@ pub fn crates_dir(layout: &Layout, source: &Tree) -> Result<PathBuf> {
 }
 
 /// Brings the crates, unless they are here. One rename at the end: what is there is whole.
-pub fn vendor(layout: &Layout, component: &Component, source: &Path, tree: &Tree, offline: bool, cancel: &Cancel) -> Result<()> {
+pub fn vendor(
+    layout: &Layout,
+    component: &Component,
+    source: &Path,
+    tree: &Tree,
+    offline: bool,
+    cancel: &Cancel,
+) -> Result<()> {
     let dir = crates_dir(layout, tree)?;
     if dir.is_dir() {
         return Ok(());
@@ -43,7 +50,9 @@ pub fn vendor(layout: &Layout, component: &Component, source: &Path, tree: &Tree
         .dir(source)
         .run(cancel)?
         .success(|| format!("cannot fetch the crates of `{}`", source.display()))
-        .map_err(|error| error.help("cargo's own configuration says where crates come from; `cargo fetch` there shows more"))?;
+        .map_err(|error| {
+            error.help("cargo's own configuration says where crates come from; `cargo fetch` there shows more")
+        })?;
     // A workspace without a single dependency vendors nothing.
     fs::create_dir_all(&target).context(|| format!("cannot make `{}`", target.display()))?;
     match fs::rename(&target, &dir) {
@@ -57,7 +66,10 @@ pub fn vendor(layout: &Layout, component: &Component, source: &Path, tree: &Tree
 fn check_binaries(component: &Component, source: &Path, cancel: &Cancel) -> Result<()> {
     let Driver::Cargo(driver) = &component.build else { return Ok(()) };
     let argv = ["cargo", "metadata", "--no-deps", "--format-version=1", "--offline"];
-    let text = Program::new(argv).dir(source).run(cancel)?.success(|| format!("cannot read the workspace `{}`", source.display()))?;
+    let text = Program::new(argv)
+        .dir(source)
+        .run(cancel)?
+        .success(|| format!("cannot read the workspace `{}`", source.display()))?;
     let text = String::from_utf8_lossy(&text);
     let metadata = cargo_metadata::MetadataCommand::parse(text.trim())
         .context(|| format!("cannot read the workspace `{}`", source.display()))?;
@@ -70,7 +82,9 @@ fn check_binaries(component: &Component, source: &Path, cancel: &Cancel) -> Resu
         .collect();
     match driver.bins.keys().find(|bin| !known.contains(&bin.as_str())) {
         None => Ok(()),
-        Some(bin) => Err(Error::input(format!("`{}` has no binary `{bin}`; it has {}", source.display(), known.join(", ")))),
+        Some(bin) => {
+            Err(Error::input(format!("`{}` has no binary `{bin}`; it has {}", source.display(), known.join(", "))))
+        }
     }
 }
 
@@ -82,4 +96,3 @@ pub fn use_vendored_crates(steps: &mut [Step], paths: &Paths) {
         step.argv.splice(1..1, arguments.map(str::to_owned));
     }
 }
-

@@ -49,11 +49,18 @@ pub enum Modes {
     Exact,
 }
 
+/// Everything below `dir`, read to the last byte.
+pub fn read_tree(dir: &Path, modes: Modes) -> Result<Tree> {
+    let mut walk = Walk::new(modes, HashMap::new(), &[]);
+    walk.directory(dir, "")?;
+    Ok(walk.tree)
+}
+
 /// Everything below `dir`, digests remembered in `index_file`. `.git` at any depth and everything else that is neither file,
 /// directory nor symbolic link is left out, and so are the names in `skip`, at the top only.
 pub fn scan(dir: &Path, index_file: &Path, modes: Modes, skip: &[&str]) -> Result<Tree> {
     let known = read(index_file);
-    let mut walk = Walk { modes, known, tree: Tree::default(), entries: Vec::new(), changed: false, now_ns: now_ns(), skip };
+    let mut walk = Walk::new(modes, known, skip);
     walk.directory(dir, "")?;
     if walk.changed || walk.entries.len() != walk.known.len() {
         write(index_file, Index { entries: walk.entries })?;
@@ -71,7 +78,11 @@ struct Walk<'a> {
     now_ns: i64,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    fn new(modes: Modes, known: HashMap<String, Entry>, skip: &'a [&'a str]) -> Self {
+        Walk { skip, modes, known, tree: Tree::default(), entries: Vec::new(), changed: false, now_ns: now_ns() }
+    }
+
     fn directory(&mut self, dir: &Path, prefix: &str) -> Result<()> {
         let reading = || format!("cannot read directory `{}`", dir.display());
         let mut empty = true;

@@ -37,7 +37,12 @@ impl fmt::Display for Difference {
 }
 
 /// What differs between two actions. `owner` names the component that brought a path of the sysroot.
-pub fn compare(before: &Preimage, now: &Preimage, source: &str, owner: &dyn Fn(&str) -> Option<String>) -> Vec<Difference> {
+pub fn compare(
+    before: &Preimage,
+    now: &Preimage,
+    source: &str,
+    owner: &dyn Fn(&str) -> Option<String>,
+) -> Vec<Difference> {
     let mut differences = Vec::new();
     let mut add = |kind: &str, before: &BTreeMap<String, String>, now: &BTreeMap<String, String>| {
         let names: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
@@ -50,7 +55,8 @@ pub fn compare(before: &Preimage, now: &Preimage, source: &str, owner: &dyn Fn(&
     add("tool", &before.environment.tools, &now.environment.tools);
     add("variable", &before.variables, &now.variables);
     add("step", &steps(&before.steps), &steps(&now.steps));
-    let sandbox = |preimage: &Preimage| BTreeMap::from([("sealed".to_owned(), preimage.environment.sealed.to_string())]);
+    let sandbox =
+        |preimage: &Preimage| BTreeMap::from([("sealed".to_owned(), preimage.environment.sealed.to_string())]);
     add("sandbox", &sandbox(before), &sandbox(now));
     let (old, new) = (files(&before.root), files(&now.root));
     let paths: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
@@ -153,7 +159,10 @@ mod tests {
         let texts: Vec<String> =
             compare(&before, &now, "xen", &|_| Some("xen-tools".into())).iter().map(ToString::to_string).collect();
         assert!(texts.contains(&"package bison: 2:3.8.2 -> 2:3.9".to_owned()), "{texts:?}");
-        assert!(texts.contains(&"step make: cd /b/src; make all -> cd /b/src; make all debug=y".to_owned()), "{texts:?}");
+        assert!(
+            texts.contains(&"step make: cd /b/src; make all -> cd /b/src; make all debug=y".to_owned()),
+            "{texts:?}"
+        );
         assert!(texts.iter().any(|t| t.starts_with("file of xen: a.c: ")), "{texts:?}");
         assert!(texts.iter().any(|t| t.starts_with("output of xen-tools: /usr/include/x.h: gone")), "{texts:?}");
         assert!(texts.iter().any(|t| t.starts_with("patch 0001-x.patch: new")), "{texts:?}");

@@ -40,6 +40,9 @@ pub struct SourceTree {
     pub at_pin: bool,
 }
 
+/// Files chosen from a source: its name, `inputs`, `exclude`.
+type Chosen = (Name, Vec<String>, Vec<String>);
+
 /// See the head of the file.
 #[derive(Debug)]
 pub struct World {
@@ -54,7 +57,7 @@ pub struct World {
     /// Packages, tools, sandbox.
     pub machine: Machine,
     trees: Mutex<BTreeMap<Name, Arc<SourceTree>>>,
-    filtered: Mutex<BTreeMap<(Name, Vec<String>, Vec<String>), Tree>>,
+    filtered: Mutex<BTreeMap<Chosen, Tree>>,
 }
 
 impl World {
@@ -104,10 +107,9 @@ impl World {
         if !dir.is_dir() {
             return Ok(None);
         }
-        let index = self.layout.state().join("index").join(source);
         // What cargo and our own tool leave in a directory that people work in is not source.
         let skip: &[&str] = if matches!(origin, Origin::Path(_)) { &["target", ".xtask", "dist"] } else { &[] };
-        let tree = scan(&dir, &index, Modes::Source, skip)?;
+        let tree = scan(&dir, &self.layout.source_index(source), Modes::Source, skip)?;
         let pin = self.pin(source);
         let root = tree.root();
         let at_pin = matches!(origin, Origin::Path(_)) || pin.is_some_and(|pin| pin.tree == root.hash);
@@ -128,7 +130,8 @@ impl World {
             Ok(())
         };
         std::thread::scope(|scope| {
-            let workers: Vec<_> = (1..self.machine.cores().min(sources.len().max(1))).map(|_| scope.spawn(worker)).collect();
+            let workers: Vec<_> =
+                (1..self.machine.cores().min(sources.len().max(1))).map(|_| scope.spawn(worker)).collect();
             let mut result = worker();
             for handle in workers {
                 let ended = handle.join().unwrap_or_else(|_| Err(Error::machine("a thread that read sources died")));

@@ -10,9 +10,9 @@ use crate::dist;
 use crate::error::{Context, Error, Kind, Result};
 use crate::machine::Machine;
 use crate::merge::merge;
-use crate::origin::{self, Fetching};
+use crate::origin;
 use crate::plan::{Provider, Wanted};
-use crate::run::{Building, Done, Event, Job, Mode, Report, Schedule, job_budget, timed};
+use crate::run::{Building, Done, Event, Job, Mode, Outcome, Report, Schedule, job_budget, timed};
 use crate::state::{Built, State};
 use crate::store::{Found, Output, register_root};
 use crate::world::World;
@@ -61,7 +61,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let wanted = Wanted { names: Session::names(&args.components)?, all: args.all };
     let machine = Machine::of(&session.layout, args.no_sandbox)?;
     let locked = session.whole_lock(&definitions).map(|_| ());
-    let world = World::new(session.layout.clone(), definitions, &wanted, machine)?;
+    let mut world = World::new(session.layout.clone(), definitions, &wanted, machine)?;
     if args.dry_run {
         return dry_run(session, &world);
     }
@@ -72,18 +72,19 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     );
     let mut turn = turn(session, &report)?;
     let _turn = turn.write().context(|| "cannot lock this checkout".to_owned())?;
-    let mut in_use = in_use(&world)?;
+    let in_use = in_use(&world)?;
     let _in_use = in_use.read().context(|| "cannot lock the store".to_owned())?;
     world.store.sweep()?;
     world.read_sources()?;
-    let world = provide_packages(session, world, args, &report)?;
+    provide_packages(session, &mut world, args, &report)?;
     Run { session, args, world: &world, report: &report, state: State::read(&session.layout) }.go()
 }
 
 /// One build at a time in a checkout.
 fn turn(session: &Session, report: &Report) -> Result<fd_lock::RwLock<File>> {
     let path = session.layout.work().join("lock");
-    std::fs::create_dir_all(session.layout.work()).context(|| format!("cannot make `{}`", session.layout.work().display()))?;
+    std::fs::create_dir_all(session.layout.work())
+        .context(|| format!("cannot make `{}`", session.layout.work().display()))?;
     let file = File::create(&path).context(|| format!("cannot write `{}`", path.display()))?;
     let mut lock = fd_lock::RwLock::new(file);
     if lock.try_write().is_err() {
@@ -107,7 +108,11 @@ fn dry_run(session: &Session, world: &World) -> Result<()> {
         let origin = world.origin(&component.source)?;
         let pin = match (world.pin(&component.source), origin.kind()) {
             (_, "path") => "local".to_owned(),
-            (Some(pin), _) => pin.version.clone().or(pin.commit.as_ref().map(ToString::to_string)).unwrap_or_else(|| pin.tree.to_string()),
+            (Some(pin), _) => pin
+                .version
+                .clone()
+                .or(pin.commit.as_ref().map(ToString::to_string))
+                .unwrap_or_else(|| pin.tree.to_string()),
             (None, _) => "not locked".to_owned(),
         };
         let seconds = state.built.get(name).map(|built| built.seconds);
@@ -121,12 +126,19 @@ fn dry_run(session: &Session, world: &World) -> Result<()> {
     }
     println!("{}: {}", session.manifest, world.definitions.manifest.summary);
     if world.definitions.lock.is_none() {
-        println!("This manifest has no lock: it is a plan. Where its origins can be reached: cargo xtask update -m {}", session.manifest);
+        println!(
+            "This manifest has no lock: it is a plan. Where its origins can be reached: cargo xtask update -m {}",
+            session.manifest
+        );
     }
     for (name, line) in world.plan.order.iter().zip(&lines) {
         let needs: Vec<&str> = world.component(name).needs.iter().map(Name::as_str).collect();
         let after = if needs.is_empty() { String::new() } else { format!("  after {}", needs.join(", ")) };
-        println!("  build   {name:<12} {} {}{after}", line["origin"].as_str().unwrap_or_default(), line["pin"].as_str().unwrap_or_default());
+        println!(
+            "  build   {name:<12} {} {}{after}",
+            line["origin"].as_str().unwrap_or_default(),
+            line["pin"].as_str().unwrap_or_default()
+        );
     }
     for (name, provider) in &world.plan.providers {
         match provider {
@@ -140,14 +152,16 @@ fn dry_run(session: &Session, world: &World) -> Result<()> {
 }
 
 /// Build dependencies that are missing: installed with `--yes` or when a person at a terminal agrees.
-fn provide_packages(session: &Session, world: World, args: &Args, report: &Report) -> Result<World> {
+fn provide_packages(session: &Session, world: &mut World, args: &Args, report: &Report) -> Result<()> {
     let components: Vec<_> = world.plan.order.iter().map(|name| world.component(name)).collect();
-    let missing = world.machine.missing_packages(components.iter().map(|component| &component.packages), args.no_sandbox)?;
+    let missing =
+        world.machine.missing_packages(components.iter().map(|component| &component.packages), args.no_sandbox)?;
     if missing.is_empty() {
-        return Ok(world);
+        return Ok(());
     }
     let command = world.machine.install_command(&missing);
-    let agreed = args.yes || (std::io::stdin().is_terminal() && std::io::stderr().is_terminal() && ask(&missing, &command)?);
+    let agreed =
+        args.yes || (std::io::stdin().is_terminal() && std::io::stderr().is_terminal() && ask(&missing, &command)?);
     if !agreed {
         return Err(Error::machine(format!("missing build dependencies: {}", missing.join(" ")))
             .help("cargo xtask build --yes   # installs them")
@@ -156,14 +170,15 @@ fn provide_packages(session: &Session, world: World, args: &Args, report: &Repor
     report.note(format!("installing build dependencies: {}", missing.join(" ")));
     world.machine.install(&missing, &session.cancel, &|line| report.note(line))?;
     // What the machine is has changed, and with it every key.
-    let machine = Machine::of(&session.layout, args.no_sandbox)?;
-    Ok(World { machine, ..world })
+    world.machine = Machine::of(&session.layout, args.no_sandbox)?;
+    Ok(())
 }
 
 fn ask(missing: &[String], command: &str) -> Result<bool> {
     let mut terminal = std::io::stderr();
     let asking = || "cannot ask on the terminal".to_owned();
-    writeln!(terminal, "These build dependencies are missing: {}\nThey are installed by: {command}", missing.join(" ")).context(asking)?;
+    writeln!(terminal, "These build dependencies are missing: {}\nThey are installed by: {command}", missing.join(" "))
+        .context(asking)?;
     write!(terminal, "Install them now? [y/N] ").context(asking)?;
     terminal.flush().context(asking)?;
     let mut answer = String::new();
@@ -262,7 +277,7 @@ impl Run<'_> {
         to_fetch: BTreeSet<Name>,
         vendor: BTreeSet<Name>,
         jobs: usize,
-    ) -> Result<(BTreeMap<Name, Done>, Vec<(Name, Error)>)> {
+    ) -> Result<Outcome> {
         let order = &self.world.plan.order;
         let schedule = Schedule {
             plan: &self.world.plan,
@@ -288,10 +303,13 @@ impl Run<'_> {
 
     fn fetch(&self, source: &Name, vendor: &BTreeSet<Name>) -> Result<()> {
         self.report.send(Event::FetchStarted { source: source.to_string() });
-        let (result, seconds) = timed(|| fetch_source(self.session, self.world, source, false, &|line| self.report.note(line)));
+        let (result, seconds) =
+            timed(|| fetch_source(self.session, self.world, source, false, &|line| self.report.note(line)));
         let kept = result?;
         if kept == origin::CheckedOut::Kept {
-            self.report.note(format!("`{source}` has local changes; they are built as they are (cargo xtask status {source})"));
+            self.report.note(format!(
+                "`{source}` has local changes; they are built as they are (cargo xtask status {source})"
+            ));
         }
         for name in vendor.iter().filter(|name| self.world.component(name).source == *source) {
             vendor_crates(self.session, self.world, name)?;
@@ -385,7 +403,8 @@ impl Run<'_> {
             let shown: Vec<&str> = installed.foreign.iter().take(3).map(String::as_str).collect();
             let more = installed.foreign.len().saturating_sub(3);
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            self.report.note(format!("dist/ holds files that nobody here installed, left alone: {}{more}", shown.join(", ")));
+            self.report
+                .note(format!("dist/ holds files that nobody here installed, left alone: {}{more}", shown.join(", ")));
         }
         if installed.lost.is_empty() {
             return Ok(());
@@ -404,15 +423,7 @@ pub fn fetch_source(
     discard: bool,
     say: &(dyn Fn(&str) + Sync),
 ) -> Result<origin::CheckedOut> {
-    let fetching = Fetching {
-        layout: &session.layout,
-        manifest: &session.manifest,
-        offline: session.offline,
-        discard,
-        cancel: &session.cancel,
-        say,
-    };
-    let result = origin::fetch(&fetching, source, world.origin(source)?, world.pin(source));
+    let result = origin::fetch(&session.fetching(discard, say), source, world.origin(source)?, world.pin(source));
     world.forget(source);
     result
 }
@@ -434,7 +445,8 @@ fn worst(failed: Vec<(Name, Error)>) -> Option<Error> {
     };
     let mut errors: Vec<Error> = failed.into_iter().map(|(_, error)| error).collect();
     errors.sort_by_key(rank);
-    let others: Vec<String> = errors.iter().skip(1).filter(|error| error.kind() != Kind::Interrupted).map(Error::report).collect();
+    let others: Vec<String> =
+        errors.iter().skip(1).filter(|error| error.kind() != Kind::Interrupted).map(Error::report).collect();
     let first = errors.into_iter().next()?;
     Some(if others.is_empty() { first } else { first.details(others.join("\n\n")) })
 }

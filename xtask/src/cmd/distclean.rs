@@ -36,18 +36,21 @@ fn refuse_local_work(session: &Session) -> Result<()> {
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for manifest in crate::definition::manifest_names(&session.layout) {
         let definitions = crate::definition::Definitions::load(&session.layout, &manifest)?;
-        for (source, origin) in definitions.manifest.sources.iter().filter(|(_, origin)| !matches!(origin, Origin::Path(_))) {
+        for (source, origin) in
+            definitions.manifest.sources.iter().filter(|(_, origin)| !matches!(origin, Origin::Path(_)))
+        {
             let pin = definitions.lock.as_ref().and_then(|lock| lock.sources.get(source));
-            let state = origin::state(&session.layout, source, origin, pin)?;
-            if let SourceState::Dirty { .. } = state {
-                found.insert(source.to_string(), state.changes());
+            if let SourceState::Worked { changes, commits } = origin::state(&session.layout, source, origin, pin)? {
+                let work = commits.into_iter().chain(changes.iter().map(ToString::to_string));
+                found.insert(source.to_string(), work.collect());
             }
         }
     }
     if found.is_empty() {
         return Ok(());
     }
-    let lines: Vec<String> = found.iter().map(|(source, changes)| format!("  {source}: {}", changes.join(", "))).collect();
+    let lines: Vec<String> =
+        found.iter().map(|(source, changes)| format!("  {source}: {}", changes.join(", "))).collect();
     Err(Error::input(format!("not cleaned: sources hold local work that would be lost\n{}", lines.join("\n")))
         .help("cargo xtask distclean --discard   # throws it away"))
 }
@@ -58,7 +61,12 @@ fn refuse_foreign_files(session: &Session) -> Result<()> {
         return Ok(());
     }
     let owners = Record::read(&session.layout).owners;
-    let there = crate::stat_index::scan(&dist, &session.layout.state().join("dist.index"), crate::stat_index::Modes::Exact, &[])?;
+    let there = crate::stat_index::scan(
+        &dist,
+        &session.layout.state().join("dist.index"),
+        crate::stat_index::Modes::Exact,
+        &[],
+    )?;
     let foreign = |(path, node): &(&String, &crate::tree::Node)| {
         !owners.contains_key(*path) && !matches!(node, crate::tree::Node::Directory { .. })
     };

@@ -5,7 +5,9 @@ use crate::error::{Error, Result};
 /// Runs this very command line in a binary that has the feature.
 pub fn run_with_extras(root: &std::path::Path) -> Result<()> {
     let mut argv: Vec<std::ffi::OsString> =
-        ["cargo", "run", "--quiet", "--profile", "xtask", "--package", "xtask", "--features", "extras", "--"].map(Into::into).into();
+        ["cargo", "run", "--quiet", "--profile", "xtask", "--package", "xtask", "--features", "extras", "--"]
+            .map(Into::into)
+            .into();
     argv.extend(std::env::args_os().skip(1));
     let manifest = std::env::var_os("CARGO_MANIFEST_DIR").map(std::path::PathBuf::from);
     let workspace = manifest.as_deref().and_then(std::path::Path::parent).unwrap_or(root);

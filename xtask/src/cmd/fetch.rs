@@ -55,8 +55,9 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
             return Err(Error::input("--from brings a file of one source").help("cargo xtask fetch NAME --from FILE"));
         };
         let pin = definitions.lock.as_ref().and_then(|lock| lock.sources.get(source));
-        let pin = pin.ok_or_else(|| Error::input(format!("source `{source}` has no files in the lock")))?;
-        crate::origin::place_file(&session.layout, source, pin, file)?;
+        let quiet = |_: &str| {};
+        let kept = crate::origin::place_file(&session.fetching(false, &quiet), source, pin, file)?;
+        println!("{source}: took {} ({} bytes, sha256 {})", kept.path, kept.size, kept.sha256);
     }
     let wanted = Wanted { names: Vec::new(), all: args.all || !names.is_empty() };
     let machine = Machine::of(&session.layout, false)?;
@@ -74,7 +75,7 @@ fn known(definitions: &Definitions, name: &Name) -> Result<()> {
 }
 
 fn fetch_all(session: &Session, world: &World, sources: &BTreeSet<Name>, discard: bool) -> Result<()> {
-    crate::origin::sweep(&session.layout)?;
+    crate::origin::sweep(&session.layout);
     let report = Report::new(if session.json { Mode::Json } else { Mode::Auto }, None);
     let queue: Vec<&Name> = sources.iter().collect();
     let (next, failures) = (AtomicUsize::new(0), Mutex::new(Vec::new()));

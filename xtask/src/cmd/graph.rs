@@ -90,7 +90,8 @@ fn rows(world: &World, state: &State) -> Vec<Row> {
     let mut rows = Vec::new();
     for name in &world.plan.order {
         let component = world.component(name);
-        let start = component.needs.iter().filter_map(|need| Some(starts.get(need)? + seconds(need))).fold(0.0, f64::max);
+        let start =
+            component.needs.iter().filter_map(|need| Some(starts.get(need)? + seconds(need))).fold(0.0, f64::max);
         starts.insert(name, start);
         let built = state.built.get(name);
         rows.push(Row {
@@ -185,7 +186,8 @@ fn page(session: &Session, file: PathBuf, rows: &[Row]) -> Result<()> {
     environment.add_template("graph", include_str!("graph.html")).context(rendering)?;
     let total = rows.iter().map(|row| row.start + row.seconds.unwrap_or(0.0)).fold(1.0, f64::max);
     let work: f64 = rows.iter().filter_map(|row| row.seconds).sum();
-    let context = minijinja::context! { manifest => session.manifest.as_str(), rows => rows, total => total, work => work };
+    let context =
+        minijinja::context! { manifest => session.manifest.as_str(), rows => rows, total => total, work => work };
     let html = environment.get_template("graph").and_then(|template| template.render(context)).context(rendering)?;
     let file = std::env::current_dir().context(rendering)?.join(file);
     crate::atomic::write(&file, html.as_bytes())?;

@@ -50,7 +50,14 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     }
     println!("{}: {}\n", session.manifest, manifest.summary);
     for (name, component) in &definitions.components {
-        println!("  {name:<12} {}\n{:15}{} from {}, {}", component.summary, "", how(name), component.source, component.licence);
+        println!(
+            "  {name:<12} {}\n{:15}{} from {}, {}",
+            component.summary,
+            "",
+            how(name),
+            component.source,
+            component.licence
+        );
     }
     Ok(())
 }
@@ -64,7 +71,9 @@ fn manifests(session: &Session) -> Result<()> {
     if session.json {
         let rows: Vec<_> = rows
             .iter()
-            .map(|(name, summary, locked)| serde_json::json!({ "manifest": name, "summary": summary, "locked": locked }))
+            .map(
+                |(name, summary, locked)| serde_json::json!({ "manifest": name, "summary": summary, "locked": locked }),
+            )
             .collect();
         return super::print_json(&rows);
     }

@@ -66,18 +66,25 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
 
 fn logs(session: &Session, name: &crate::definition::Name, args: &Args) -> Result<Vec<PathBuf>> {
     let dir = session.layout.logs(name);
-    let mut files: Vec<PathBuf> = fs::read_dir(&dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(&dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     files.sort();
     if files.is_empty() {
-        return Err(Error::input(format!("`{name}` has no logs: it was never built here, or was restored from the store"))
-            .help(format!("cargo xtask build {name}")));
+        return Err(Error::input(format!(
+            "`{name}` has no logs: it was never built here, or was restored from the store"
+        ))
+        .help(format!("cargo xtask build {name}")));
     }
     let Some(step) = &args.step else { return Ok(files) };
     let stem = |file: &PathBuf| file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let steps: Vec<String> = files.iter().map(stem).collect();
-    let found: Vec<PathBuf> = files.into_iter().filter(|file| stem(file).split_once('-').is_some_and(|(_, name)| name == step)).collect();
+    let found: Vec<PathBuf> =
+        files.into_iter().filter(|file| stem(file).split_once('-').is_some_and(|(_, name)| name == step)).collect();
     if found.is_empty() {
-        return Err(Error::input(format!("the last build of `{name}` had no step `{step}`; it had {}", steps.join(", "))));
+        return Err(Error::input(format!(
+            "the last build of `{name}` had no step `{step}`; it had {}",
+            steps.join(", ")
+        )));
     }
     Ok(found)
 }

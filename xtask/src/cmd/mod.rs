@@ -23,6 +23,7 @@ use clap::{Parser, Subcommand};
 use crate::definition::{Definitions, Lock, Name};
 use crate::error::{Error, Result};
 use crate::layout::Layout;
+use crate::origin::Fetching;
 use crate::process::Cancel;
 
 /// Build, release and gate Xen's external components
@@ -98,9 +99,11 @@ pub struct Session {
 impl Session {
     fn new(global: &Global) -> Result<Self> {
         let layout = Layout::find(global.root.clone(), global.store.clone())?;
-        let manifest = global.manifest.parse().map_err(|why: String| Error::input("cannot use --manifest").because(why))?;
+        let manifest =
+            global.manifest.parse().map_err(|why: String| Error::input("cannot use --manifest").because(why))?;
         // Packagers have always said it this way; Xen's own INSTALL does.
-        let poisoned = |name: &str| std::env::var(name).is_ok_and(|value| value == "false" || value.ends_with("/false"));
+        let poisoned =
+            |name: &str| std::env::var(name).is_ok_and(|value| value == "false" || value.ends_with("/false"));
         let offline = global.offline || poisoned("GIT") || poisoned("WGET");
         Ok(Session { layout, manifest, offline, json: global.json, cancel: Cancel::default() })
     }
@@ -122,13 +125,19 @@ impl Session {
             return Err(Error::input(format!("manifest `{manifest}` has no lock: it is a plan, nothing is pinned"))
                 .help(format!("cargo xtask update --manifest {manifest}   # where its origins can be reached")));
         };
-        crate::definition::refuse_incomplete(manifest, &definitions.manifest, lock)?;
         Ok(lock.clone())
+    }
+
+    /// What a fetch needs to know; `say` gets retries, fallbacks and their reasons.
+    fn fetching<'a>(&'a self, discard: bool, say: &'a (dyn Fn(&str) + Sync)) -> Fetching<'a> {
+        let Session { layout, manifest, offline, cancel, .. } = self;
+        Fetching { layout, manifest, offline: *offline, discard, cancel, say }
     }
 
     /// Names given on a command line.
     pub fn names(names: &[String]) -> Result<Vec<Name>> {
-        let parse = |name: &String| name.parse().map_err(|why: String| Error::input("cannot use this name").because(why));
+        let parse =
+            |name: &String| name.parse().map_err(|why: String| Error::input("cannot use this name").because(why));
         names.iter().map(parse).collect()
     }
 }
@@ -171,7 +180,8 @@ pub fn run(cli: Cli) -> i32 {
 
 /// Prints a value as JSON.
 fn print_json(value: &impl serde::Serialize) -> Result<()> {
-    let text = serde_json::to_string_pretty(value).map_err(|error| Error::machine("cannot encode JSON").because(error))?;
+    let text =
+        serde_json::to_string_pretty(value).map_err(|error| Error::machine("cannot encode JSON").because(error))?;
     println!("{text}");
     Ok(())
 }

@@ -59,7 +59,8 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
             sources.push(source_row(session, &world, source, origin)?);
         }
     }
-    let components: Vec<ComponentRow> = component_rows(session, &world)?.into_iter().filter(|row| shown(&row.component)).collect();
+    let components: Vec<ComponentRow> =
+        component_rows(session, &world)?.into_iter().filter(|row| shown(&row.component)).collect();
     if session.json {
         return super::print_json(&serde_json::json!({
             "manifest": session.manifest, "locked": world.definitions.lock.is_some(), "sources": sources, "components": components,
@@ -79,7 +80,8 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     }
     println!("\ncomponents");
     for row in &components {
-        let seconds = row.seconds.map(|seconds| format!(", {} to build", crate::run::duration(seconds))).unwrap_or_default();
+        let seconds =
+            row.seconds.map(|seconds| format!(", {} to build", crate::run::duration(seconds))).unwrap_or_default();
         println!("  {:<12} {}{seconds}", row.component, row.state);
     }
     Ok(())
@@ -97,9 +99,14 @@ fn source_row(session: &Session, world: &World, source: &Name, origin: &Origin) 
         Origin::Path(local) => (format!("local directory {}", local.dir), Vec::new()),
         _ if at_pin => ("at its pin".to_owned(), Vec::new()),
         _ => match origin::state(&session.layout, source, origin, pin)? {
+            SourceState::Local | SourceState::AtPin => ("at its pin".to_owned(), Vec::new()),
             SourceState::Missing => ("not fetched".to_owned(), Vec::new()),
-            SourceState::AtPin => ("at its pin".to_owned(), Vec::new()),
-            other => (other.to_string(), other.changes()),
+            SourceState::OffPin { at } => (format!("at {at}, not at its pin (cargo xtask fetch {source})"), Vec::new()),
+            SourceState::Worked { changes, commits } => {
+                let text = format!("{} files changed, {} local commits", changes.len(), commits.len());
+                (text, commits.into_iter().chain(changes.iter().map(ToString::to_string)).collect())
+            }
+            SourceState::Foreign => ("something else stands in its place".to_owned(), Vec::new()),
         },
     };
     Ok(SourceRow { source: source.clone(), origin: origin.kind(), pinned, state, changes })

@@ -49,7 +49,13 @@ struct Counts {
 const TIMEOUT: Duration = Duration::from_secs(100 * 60);
 
 pub fn run(session: &Session, args: &Args) -> Result<()> {
-    let tier = if args.quick { "quick" } else if args.full { "full" } else { "standard" };
+    let tier = if args.quick {
+        "quick"
+    } else if args.full {
+        "full"
+    } else {
+        "standard"
+    };
     let logs = session.layout.work().join("log").join("test");
     crate::atomic::remove_tree(&logs)?;
     fs::create_dir_all(&logs).context(|| format!("cannot make `{}`", logs.display()))?;
@@ -64,7 +70,8 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         let (ok, seconds) = timed(|| one(session, &check, &log, tier, &skips));
         let ok = ok?;
         let text = String::from_utf8_lossy(&fs::read(&log).unwrap_or_default()).into_owned();
-        let counts = if check.counts { count(&text) } else { Counts { passed: usize::from(ok), failed: usize::from(!ok) } };
+        let counts =
+            if check.counts { count(&text) } else { Counts { passed: usize::from(ok), failed: usize::from(!ok) } };
         // A runner that died before it could count has failed once.
         let failed = if ok { counts.failed } else { counts.failed.max(1) };
         total.passed += counts.passed;
@@ -100,7 +107,8 @@ fn checks(session: &Session, args: &Args) -> Result<Vec<Check>> {
         counts: false,
     };
     let nextest = which::which("cargo-nextest").is_ok();
-    let runner = if nextest { "cargo nextest run --workspace --no-fail-fast" } else { "cargo test --workspace --no-fail-fast" };
+    let runner =
+        if nextest { "cargo nextest run --workspace --no-fail-fast" } else { "cargo test --workspace --no-fail-fast" };
     let own = std::env::current_exe().context(|| "cannot tell what program this is".to_owned())?;
     let mut checks = vec![
         check("format", root, "cargo fmt --all --check"),
@@ -146,7 +154,8 @@ fn count(log: &str) -> Counts {
     let mut counts = Counts::default();
     for line in log.lines() {
         let line = line.trim_start();
-        let relevant = line.starts_with("test result:") || (line.starts_with("Summary [") && line.contains("tests run"));
+        let relevant =
+            line.starts_with("test result:") || (line.starts_with("Summary [") && line.contains("tests run"));
         if !relevant {
             continue;
         }
@@ -164,7 +173,9 @@ fn count(log: &str) -> Counts {
 fn excerpt(log: &str) -> String {
     let failed: Vec<&str> = log
         .lines()
-        .filter(|line| line.trim_start().starts_with("FAIL [") || line.ends_with("... FAILED") || line.contains("panicked at"))
+        .filter(|line| {
+            line.trim_start().starts_with("FAIL [") || line.ends_with("... FAILED") || line.contains("panicked at")
+        })
         .take(20)
         .collect();
     if failed.is_empty() {
@@ -181,7 +192,8 @@ mod tests {
     fn runners_are_counted() {
         let nextest = "     Summary [   2.1s] 44 tests run: 42 passed (1 slow), 2 failed, 0 skipped\n";
         assert_eq!(count(nextest), Counts { passed: 42, failed: 2 });
-        let cargo = "test result: ok. 3 passed; 0 failed; 0 ignored\nx\ntest result: FAILED. 1 passed; 2 failed; 0 ignored\n";
+        let cargo =
+            "test result: ok. 3 passed; 0 failed; 0 ignored\nx\ntest result: FAILED. 1 passed; 2 failed; 0 ignored\n";
         assert_eq!(count(cargo), Counts { passed: 4, failed: 2 });
         assert_eq!(count("nothing"), Counts::default());
     }

@@ -3,7 +3,7 @@
 use super::Session;
 use crate::definition::{Lock, Name, Origin, Pin};
 use crate::error::{Error, Result};
-use crate::origin::{self, Fetching};
+use crate::origin;
 use crate::run::{Mode, Report};
 
 /// Pin sources at what the manifest tracks now, and write the lock
@@ -31,15 +31,8 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let names = Session::names(&args.sources)?;
     let report = Report::new(if session.json { Mode::Json } else { Mode::Auto }, None);
     let say = |line: &str| report.note(line);
-    let fetching = Fetching {
-        layout: &session.layout,
-        manifest: &session.manifest,
-        offline: false,
-        discard: false,
-        cancel: &session.cancel,
-        say: &say,
-    };
-    origin::sweep(&session.layout)?;
+    let fetching = session.fetching(false, &say);
+    origin::sweep(&session.layout);
     let old = definitions.lock.clone().unwrap_or_default();
     let mut new = Lock::default();
     let mut lines = Vec::new();

@@ -58,7 +58,9 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     if built.action == action.digest {
         let differences: Vec<Difference> = Vec::new();
         if session.json {
-            return super::print_json(&serde_json::json!({ "component": name, "rebuild": false, "differences": differences }));
+            return super::print_json(
+                &serde_json::json!({ "component": name, "rebuild": false, "differences": differences }),
+            );
         }
         println!("{name} is up to date: nothing that its digest is made of has changed since it was built");
         println!("It would rebuild on a change of: {}", crate::why::summary(&inputs));
@@ -79,7 +81,9 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     };
     let differences = compare(&before, &now, world.component(&name).source.as_str(), &owners);
     if session.json {
-        return super::print_json(&serde_json::json!({ "component": name, "rebuild": true, "differences": differences }));
+        return super::print_json(
+            &serde_json::json!({ "component": name, "rebuild": true, "differences": differences }),
+        );
     }
     println!("{name} would be rebuilt: {} of its inputs differ from its last build", differences.len());
     for difference in &differences {

@@ -27,6 +27,15 @@ impl Default for Lock {
     }
 }
 
+impl Lock {
+    /// Writes the file, whole or not at all.
+    pub fn write(&self, path: &std::path::Path) -> crate::error::Result<()> {
+        use crate::error::Context;
+        let text = toml::to_string(self).context(|| format!("cannot write lock `{}`", path.display()))?;
+        crate::atomic::write(path, format!("# Written by `cargo xtask update`; do not edit.\n{text}").as_bytes())
+    }
+}
+
 /// One exact revision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]

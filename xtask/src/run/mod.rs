@@ -12,4 +12,4 @@ pub use component::{Building, Job};
 pub use event::Event;
 pub use failure::{Excerpt, first_error};
 pub use report::{Mode, Report, duration};
-pub use schedule::{Build, Done, Fetch, Schedule, job_budget, timed};
+pub use schedule::{Build, Done, Fetch, Outcome, Schedule, job_budget, timed};

@@ -49,6 +49,8 @@ pub struct Schedule<'a> {
     pub most: usize,
 }
 
+/// What was done, and what failed.
+pub type Outcome = (BTreeMap<Name, Done>, Vec<(Name, Error)>);
 /// Brings one source.
 pub type Fetch<'a> = dyn Fn(&Name) -> Result<()> + Sync + 'a;
 /// Gives one component's output, from the store or by building it; gets the outputs of its needs.
@@ -69,7 +71,7 @@ impl Schedule<'_> {
         jobserver: &jobserver::Client,
         fetch: &Fetch<'_>,
         build: &Build<'_>,
-    ) -> (BTreeMap<Name, Done>, Vec<(Name, Error)>) {
+    ) -> Outcome {
         let critical = self.plan.critical_seconds(&|name| self.seconds.get(name).copied().unwrap_or(60.0));
         let (sender, messages) = mpsc::channel();
         let mut state = Running { done: self.done.clone(), ..Running::default() };

@@ -1,0 +1,137 @@
+//! One file from one address. The network is a program's business (curl, wget or apt's helper, whichever this machine has): each
+//! understands the user's proxies and certificates, and a TLS library would double what the first build compiles.
+
+use std::path::{Path, PathBuf};
+
+use super::Fetching;
+use super::attempts::Failure;
+use super::files;
+use super::scratch::Scratch;
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::process::{Ended, Program};
+
+/// apt's own downloader: on every Debian and Ubuntu, proxies and credentials of apt included.
+pub(super) const APT_HELPER: &str = "/usr/lib/apt/apt-helper";
+
+/// Downloads `address` into the store; what is not `wanted` is not kept.
+pub(super) fn download(
+    ctx: &Fetching<'_>,
+    address: &str,
+    wanted: Option<Digest>,
+) -> Result<(Digest, PathBuf), Failure> {
+    if let Some(path) = local_path(ctx, address) {
+        return if path.is_file() {
+            files::keep(ctx, &path, wanted)
+        } else {
+            Err(Failure::Permanent(format!("there is no file `{}`", path.display())))
+        };
+    }
+    let scratch = Scratch::new(&ctx.layout.store.join("tmp"), "download")?;
+    let part = scratch.path().join("part");
+    let client = Client::of_this_machine()?;
+    let ended = client.program(address, &part).env("LC_ALL", "C").run(ctx.cancel)?;
+    client.judge(&ended)?;
+    files::keep(ctx, &part, wanted)
+}
+
+/// The file that an address names on this machine: `file:` or a plain path, relative to the repository's root.
+fn local_path(ctx: &Fetching<'_>, address: &str) -> Option<PathBuf> {
+    match address.split_once(':') {
+        Some(("file", rest)) => Some(PathBuf::from(rest.strip_prefix("//").unwrap_or(rest))),
+        Some((_, rest)) if rest.starts_with("//") => None,
+        _ => Some(ctx.layout.root.join(address)),
+    }
+}
+
+/// A program that downloads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Client {
+    Curl,
+    Wget,
+    AptHelper,
+}
+
+impl Client {
+    fn of_this_machine() -> Result<Self> {
+        let has = |name: &str| which::which(name).is_ok();
+        if has("curl") {
+            Ok(Client::Curl)
+        } else if has("wget") {
+            Ok(Client::Wget)
+        } else if Path::new(APT_HELPER).exists() {
+            Ok(Client::AptHelper)
+        } else {
+            Err(Error::machine("cannot download: this machine has neither curl nor wget").help("cargo xtask doctor"))
+        }
+    }
+
+    fn program(self, address: &str, into: &Path) -> Program {
+        let into = into.as_os_str();
+        let words: &[&str] = match self {
+            Client::Curl => &[
+                "curl",
+                "--fail",
+                "--location",
+                "--silent",
+                "--show-error",
+                "--globoff",
+                "--connect-timeout",
+                "20",
+                "--speed-limit",
+                "1000",
+                "--speed-time",
+                "60",
+                "--proto-redir",
+                "=http,https",
+                "--output",
+            ],
+            Client::Wget => &["wget", "--no-verbose", "--tries=1", "--timeout=60", "--output-document"],
+            Client::AptHelper => {
+                return Program::new([APT_HELPER.as_ref(), "download-file".as_ref(), address.as_ref(), into]);
+            }
+        };
+        let argv = words.iter().map(|word| (*word).as_ref()).chain([into, "--".as_ref(), address.as_ref()]);
+        Program::new(argv)
+    }
+
+    /// What the exit status means, as each program documents it.
+    fn judge(self, ended: &Ended) -> Result<(), Failure> {
+        if ended.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned() + &String::from_utf8_lossy(&ended.stdout);
+        let is_transient = match self {
+            // Not resolved, not connected, cut off, HTTP 5xx (in the text), timed out, TLS, nothing, sending, receiving.
+            Client::Curl => match ended.status.code() {
+                Some(22) => is_busy(&said),
+                Some(code) => [5, 6, 7, 16, 18, 28, 35, 52, 55, 56, 92].contains(&code),
+                None => true,
+            },
+            // Network failure; the server's answer.
+            Client::Wget => match ended.status.code() {
+                Some(8) => is_busy(&said),
+                code => code == Some(4),
+            },
+            Client::AptHelper => !said.contains("404") && !said.contains("403"),
+        };
+        Err(if is_transient { Failure::Transient(said) } else { Failure::Permanent(said) })
+    }
+}
+
+/// The server's answer is one that passes: too many requests, or any 5xx.
+fn is_busy(said: &str) -> bool {
+    said.split(|c: char| !c.is_ascii_digit()).any(|word| word == "429" || (word.len() == 3 && word.starts_with('5')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_busy_server_is_told_from_a_missing_file() {
+        assert!(is_busy("curl: (22) The requested URL returned error: 503"));
+        assert!(!is_busy("curl: (22) The requested URL returned error: 404"));
+        assert!(!is_busy("/files/500000.tar: ERROR 404: Not Found."));
+    }
+}

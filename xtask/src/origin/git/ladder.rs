@@ -1,0 +1,228 @@
+//! How little of a repository a server gives: the commit alone, else the end of the tracked ref's history, else everything. Each
+//! step down is said with its reason. What was fetched, how and in what time is written down beside the mirror.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+
+use serde::Serialize;
+
+use super::super::attempts::{self, Failure};
+use super::super::scratch::Scratch;
+use super::super::{Fetching, turn, whole};
+use super::mirror::{self, Mirror, NEW};
+use super::refs;
+use super::verdict::{self, Verdict};
+use super::{Tracked, program};
+use crate::definition::Commit;
+use crate::error::{Context, Error, Result};
+
+/// How many commits of a tracked ref are fetched in the hope that the pin is among them.
+const DEPTH: u32 = 100;
+
+/// One way to ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rung<'a> {
+    /// This object and what it needs.
+    Alone(&'a str),
+    /// The end of a ref's history.
+    End(&'a str, u32),
+    /// All branches and tags with all their history, and this ref, if it is another.
+    Everything(Option<&'a str>),
+}
+
+impl Rung<'_> {
+    fn describe(&self) -> String {
+        match self {
+            Rung::Alone(_) => "the commit alone".to_owned(),
+            Rung::End(name, 1) => format!("the tip of {name}"),
+            Rung::End(name, depth) => format!("the last {depth} commits of {name}"),
+            Rung::Everything(_) => "all of it".to_owned(),
+        }
+    }
+
+    fn arguments(&self, is_shallow: bool) -> Vec<String> {
+        let new = |from: &str| format!("+{from}:{NEW}");
+        match self {
+            Rung::Alone(commit) => vec!["--depth=1".into(), new(commit)],
+            Rung::End(name, depth) => vec![format!("--depth={depth}"), new(name)],
+            Rung::Everything(name) => {
+                let mut arguments: Vec<String> = is_shallow.then(|| "--unshallow".to_owned()).into_iter().collect();
+                arguments.extend(["+refs/heads/*:refs/heads/*".to_owned(), "+refs/tags/*:refs/tags/*".to_owned()]);
+                arguments.extend(name.map(new));
+                arguments
+            }
+        }
+    }
+}
+
+/// What a mirror's last fetch cost; for whoever decides what to ask for next time.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Cost {
+    how: String,
+    millis: u64,
+    bytes: u64,
+}
+
+/// Afterwards the mirror holds `commit`.
+pub(super) fn obtain(
+    ctx: &Fetching<'_>,
+    what: &str,
+    mirror: &Mirror,
+    urls: &[String],
+    tracked: Tracked,
+    commit: &Commit,
+) -> Result<()> {
+    if mirror.holds(commit)? {
+        return Ok(());
+    }
+    turn::alone(&mirror.lock_file(), ctx, &format!("the mirror of {what}"), || {
+        if mirror.holds(commit)? {
+            return Ok(());
+        }
+        if is_in_everything(mirror, commit)? {
+            return mirror.pin(commit);
+        }
+        offline(ctx, what, &format!("commit {commit}"))?;
+        let name = match &tracked {
+            Tracked::Ref(name) => Some(name.as_str()),
+            Tracked::Commit(_) => None,
+        };
+        let mut rungs = vec![Rung::Alone(commit.as_str())];
+        rungs.extend(name.map(|name| Rung::End(name, DEPTH)));
+        rungs.push(Rung::Everything(name));
+        attempts::along(ctx, what, urls, |url| climb_down(ctx, what, mirror, url, &rungs, Some(commit)).map(|_| ()))
+            .map_err(|error| error.help("to take what the origin has now: cargo xtask update"))
+    })
+}
+
+/// The commit that the origin's tracked ref names now; afterwards the mirror holds it.
+pub(super) fn newest(
+    ctx: &Fetching<'_>,
+    what: &str,
+    mirror: &Mirror,
+    urls: &[String],
+    tracked: Tracked,
+) -> Result<Commit> {
+    let name = match &tracked {
+        Tracked::Ref(name) => name,
+        Tracked::Commit(commit) => {
+            let commit = Commit::try_from(commit.clone())
+                .map_err(|why| Error::input(format!("cannot fetch {what}")).because(why))?;
+            return obtain(ctx, what, mirror, urls, tracked, &commit).map(|()| commit);
+        }
+    };
+    offline(ctx, what, name)?;
+    turn::alone(&mirror.lock_file(), ctx, &format!("the mirror of {what}"), || {
+        let rungs = [Rung::End(name, 1), Rung::Everything(Some(name))];
+        attempts::along(ctx, what, urls, |url| climb_down(ctx, what, mirror, url, &rungs, None))
+    })
+}
+
+fn offline(ctx: &Fetching<'_>, what: &str, wanted: &str) -> Result<()> {
+    if !ctx.offline {
+        return Ok(());
+    }
+    Err(Error::machine(format!("cannot fetch {what} with --offline: {wanted} is not in the store"))
+        .help("the same command without --offline"))
+}
+
+/// A mirror that was fetched whole has commits that nobody pinned yet.
+fn is_in_everything(mirror: &Mirror, commit: &Commit) -> Result<bool> {
+    if !mirror.dir().exists() || mirror.dir().join("shallow").exists() {
+        return Ok(false);
+    }
+    let is_full = refs::packed(mirror.dir())?.keys().any(|name| name.starts_with("refs/heads/"));
+    Ok(is_full && mirror::peel(mirror.dir(), Path::new(""), commit.as_str()).is_ok_and(|found| found == *commit))
+}
+
+/// Asks one server in one way after the other, until the wanted commit (or any) is there.
+fn climb_down(
+    ctx: &Fetching<'_>,
+    what: &str,
+    mirror: &Mirror,
+    url: &str,
+    rungs: &[Rung<'_>],
+    wanted: Option<&Commit>,
+) -> Result<Commit, Failure> {
+    let mut last = String::new();
+    for (index, rung) in rungs.iter().enumerate() {
+        if index > 0 {
+            let url = attempts::without_password(url);
+            (ctx.say)(&format!("{what}: fetching {} from {url}: {last}", rung.describe()));
+        }
+        match fetch(ctx, mirror, url, *rung, wanted)? {
+            Ok(commit) => return Ok(commit),
+            Err(reason) => last = reason,
+        }
+    }
+    Err(Failure::Permanent(last))
+}
+
+/// One `git fetch` into a scratch repository; what came is taken into the mirror if it has the wanted commit.
+fn fetch(
+    ctx: &Fetching<'_>,
+    mirror: &Mirror,
+    url: &str,
+    rung: Rung<'_>,
+    wanted: Option<&Commit>,
+) -> Result<Result<Commit, String>, Failure> {
+    let scratch = Scratch::new(&ctx.layout.store.join("tmp"), "git")?;
+    let at = scratch.path().join("repository");
+    mirror.borrow(&at)?;
+    let git_dir = format!("--git-dir={}", at.display());
+    let options =
+        [git_dir.as_str(), "fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--end-of-options", url];
+    let specs = rung.arguments(at.join("shallow").exists());
+    let (switches, specs): (Vec<&String>, Vec<&String>) = specs.iter().partition(|word| word.starts_with("--"));
+    let (before, after) = options.split_at(5);
+    let argv = before.iter().copied().chain(switches.iter().map(|word| word.as_str())).chain(after.iter().copied());
+    let argv = argv.chain(specs.iter().map(|word| word.as_str())).map(OsStr::new);
+    let started = Instant::now();
+    let ended = program(argv).run(ctx.cancel)?;
+    if !ended.status.success() {
+        let said = String::from_utf8_lossy(&ended.stderr);
+        return match verdict::of(&said) {
+            Verdict::OtherWay(said) => {
+                Ok(Err(format!("the server refuses {} ({})", rung.describe(), last_line(&said))))
+            }
+            Verdict::NoSuchRef(said) => Ok(Err(last_line(&said).to_owned())),
+            Verdict::Failed(failure) => Err(failure),
+        };
+    }
+    let came = match wanted {
+        Some(wanted) => mirror::peel(&at, mirror.dir(), wanted.as_str()).ok(),
+        None => match refs::all(&at)?.get(NEW) {
+            Some(id) => Some(mirror::peel(&at, mirror.dir(), id).map_err(|error| Failure::Permanent(error.report()))?),
+            None => None,
+        },
+    };
+    let Some(commit) = came else {
+        let wanted = wanted.map(Commit::to_string).unwrap_or_default();
+        return Ok(Err(format!("commit {wanted} is not in {}", rung.describe())));
+    };
+    let cost = Cost {
+        how: rung.describe(),
+        millis: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        bytes: size_of_objects(&at.join("objects")).unwrap_or(0),
+    };
+    mirror.take(&at, &commit)?;
+    let text = toml::to_string(&cost).context(|| "cannot write down what a fetch cost".to_owned())?;
+    whole::write(&mirror.dir().join("last-fetch.toml"), text.as_bytes())?;
+    Ok(Ok(commit))
+}
+
+fn last_line(said: &str) -> &str {
+    said.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("no reason given")
+}
+
+fn size_of_objects(objects: &Path) -> std::io::Result<u64> {
+    let mut bytes = 0;
+    mirror::each_object(objects, &mut |path| {
+        bytes += fs::metadata(objects.join(path))?.len();
+        Ok(())
+    })?;
+    Ok(bytes)
+}

@@ -1,0 +1,175 @@
+//! Origins: everything that gets sources onto this machine. The door of the folder is `Fetching` with `fetch`, `resolve` and
+//! `state`; below it one file per idea:
+//!
+//! - `git/`, `archive.rs`, `apt/`: one origin each. They prepare a whole tree in a scratch directory and say what it is.
+//! - `place.rs`: puts a prepared tree where `Layout::source` says, by one rename; `stamp.rs` remembers what was put there.
+//! - `local_work.rs`: finds what a person did to it since, so that it is never destroyed.
+//! - `download.rs`, `files.rs`: one verified file. `unpack.rs`, `patches.rs`: a tree out of files.
+//! - `scratch.rs`, `turn.rs`, `whole.rs`, `attempts.rs`: temporary directories, one run at a time, whole files, tries.
+//!
+//! Nothing here builds, and nothing here knows components: only sources. Processes are started through `process::Program`.
+//!
+//! Invariant: what stands at `Layout::source` was renamed there complete, and whoever edits or commits there loses nothing
+//! unless `discard` was said. Proved by `tests/it/`.
+
+mod apt;
+mod archive;
+mod attempts;
+mod download;
+mod files;
+mod git;
+mod local_work;
+mod patches;
+mod place;
+mod scratch;
+mod stamp;
+mod turn;
+mod unpack;
+mod whole;
+
+use std::path::{Path, PathBuf};
+
+use crate::definition::{Name, Origin, Pin};
+use crate::error::{Error, Result};
+use crate::layout::Layout;
+use crate::process::Cancel;
+use crate::tree::Tree;
+
+pub use files::place_file;
+pub use local_work::{Change, State, state};
+pub use scratch::sweep;
+
+use scratch::Scratch;
+
+/// What every fetch needs to know.
+#[derive(Clone, Copy)]
+pub struct Fetching<'a> {
+    /// Where things stand.
+    pub layout: &'a Layout,
+    /// The manifest that the source is of; named in `help:` lines.
+    pub manifest: &'a Name,
+    /// Never opens a socket.
+    pub offline: bool,
+    /// Local edits and commits may be thrown away.
+    pub discard: bool,
+    /// Set when the user wants to stop.
+    pub cancel: &'a Cancel,
+    /// Gets one plain line: a retry, the next mirror, and why.
+    pub say: &'a (dyn Fn(&str) + Sync),
+}
+
+/// What `fetch` found or did. In every case the tree stands at `Layout::source`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CheckedOut {
+    /// It was there already.
+    Already,
+    /// It is there now.
+    Fetched,
+    /// It was at another pin, and is at this one now.
+    Moved,
+    /// Somebody works in it: the pin did not move, so nothing was touched. A build takes it as an override.
+    Kept,
+    /// A local directory, as it is.
+    Local,
+}
+
+/// A whole tree in a scratch directory, not yet in its place.
+struct Prepared {
+    /// What the lock says or will say of it.
+    pin: Pin,
+    /// Every file of it.
+    tree: Tree,
+}
+
+/// The directory of a source: the checked-out tree, or the local directory of a `path` origin.
+pub fn directory(layout: &Layout, source: &Name, origin: &Origin) -> PathBuf {
+    match origin {
+        Origin::Path(local) => layout.root.join(&local.dir),
+        Origin::Git(_) | Origin::Archive(_) | Origin::Apt(_) => layout.source(source),
+    }
+}
+
+/// Afterwards the source's directory holds the tree of `pin`, or somebody's work on top of it. Without a pin (a manifest without
+/// a lock) what is there stays, and what is not is fetched as the origin stands now.
+pub fn fetch(ctx: &Fetching<'_>, source: &Name, origin: &Origin, pin: Option<&Pin>) -> Result<CheckedOut> {
+    if let Origin::Path(local) = origin {
+        return local_directory(ctx.layout, source, &local.dir).map(|()| CheckedOut::Local);
+    }
+    let stamps = stamp::Stamps::of(ctx.layout, source);
+    if !ctx.discard && local_work::is_untouched_at(ctx.layout, source, origin, pin, &stamps.read()) {
+        return Ok(CheckedOut::Already);
+    }
+    turn::alone(&stamps.lock_file(), ctx, &format!("source `{source}`"), || {
+        place::fetch(ctx, source, origin, pin, &stamps)
+    })
+}
+
+/// The pin of the origin as it stands now, complete: what `update` writes into the lock. `None` for a `path` origin. `old` comes
+/// back as it was when nothing moved.
+pub fn resolve(ctx: &Fetching<'_>, source: &Name, origin: &Origin, old: Option<&Pin>) -> Result<Option<Pin>> {
+    if let Origin::Path(local) = origin {
+        return local_directory(ctx.layout, source, &local.dir).map(|()| None);
+    }
+    if let (Origin::Git(git), Some(old)) = (origin, old)
+        && git::unmoved(ctx, source, git, old)?
+    {
+        return Ok(Some(old.clone()));
+    }
+    let scratch = Scratch::new(&ctx.layout.work().join("tmp"), source.as_str())?;
+    let into = scratch.path().join("tree");
+    Ok(Some(prepare(ctx, origin, &Order { source, wanted: Wanted::Newest(old), into: &into, carry: None })?.pin))
+}
+
+/// What an origin is to make.
+struct Order<'a> {
+    /// For messages.
+    source: &'a Name,
+    /// Which revision.
+    wanted: Wanted<'a>,
+    /// The tree's directory; does not exist yet.
+    into: &'a Path,
+    /// An older checkout whose branches and commits go on living in the new one.
+    carry: Option<&'a Path>,
+}
+
+/// What is to be prepared.
+#[derive(Clone, Copy)]
+enum Wanted<'a> {
+    /// This, and nothing else.
+    Pinned(&'a Pin),
+    /// What the origin says now; the lock had this.
+    Newest(Option<&'a Pin>),
+}
+
+/// Makes the tree. With a pin the result is that of the pin, or an error.
+fn prepare(ctx: &Fetching<'_>, origin: &Origin, order: &Order<'_>) -> Result<Prepared> {
+    let source = order.source;
+    let prepared = match origin {
+        Origin::Git(git) => git::prepare(ctx, git, order),
+        Origin::Archive(archive) => archive::prepare(ctx, archive, order),
+        Origin::Apt(apt) => apt::prepare(ctx, apt, order),
+        Origin::Path(_) => {
+            Err(Error::input(format!("source `{source}` is a local directory, nothing is fetched for it")))
+        }
+    }?;
+    if let Wanted::Pinned(pin) = order.wanted
+        && prepared.pin.tree != pin.tree
+    {
+        return Err(Error::machine(format!(
+            "the tree of source `{source}` is not the one that the lock of `{}` names: it is {}, locked is {}",
+            ctx.manifest, prepared.pin.tree, pin.tree
+        ))
+        .because("its origin or patches changed in the manifest since, or git on this machine is configured to change files on checkout")
+        .help(format!("cargo xtask update {source}")));
+    }
+    Ok(prepared)
+}
+
+fn local_directory(layout: &Layout, source: &Name, dir: &str) -> Result<()> {
+    let path = layout.root.join(dir);
+    if path.is_dir() {
+        return Ok(());
+    }
+    Err(Error::input(format!("cannot use source `{source}`: there is no directory `{}`", path.display()))
+        .help("its `path = { dir = … }` in the manifest is relative to the repository's root"))
+}

@@ -1,0 +1,126 @@
+//! Puts a prepared tree in its place by one rename, and refuses where that would destroy somebody's work.
+
+use std::fs;
+use std::path::Path;
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+
+use super::local_work::{self, Found, is_that, look};
+use super::scratch::Scratch;
+use super::stamp::{Recorded, Stamp, Stamps, recipe};
+use super::{CheckedOut, Fetching, Order, Prepared, Wanted, prepare};
+use crate::definition::{Name, Origin, Pin};
+use crate::error::{Context, Error, Result};
+
+/// The slow half of `origin::fetch`, alone in the source.
+pub(super) fn fetch(
+    ctx: &Fetching<'_>,
+    source: &Name,
+    origin: &Origin,
+    pin: Option<&Pin>,
+    stamps: &Stamps,
+) -> Result<CheckedOut> {
+    let layout = ctx.layout;
+    let place = layout.source(source);
+    let aside = place.with_file_name(format!(".{source}.old"));
+    if aside.exists() && !place.exists() {
+        fs::rename(&aside, &place).context(|| format!("cannot put `{}` back", place.display()))?;
+    }
+    let allowed = |found: &Found| may_replace(ctx, source, &place, found, pin);
+    let found = look(layout, source, origin, stamps, pin)?;
+    let already = match &found {
+        Found::Missing => {
+            // Whatever was recorded is gone.
+            stamps.forget()?;
+            false
+        }
+        Found::Untouched(stamp) => is_that(stamp, pin) && stamp.recipe == recipe(origin),
+        Found::HeadMoved { stamp, .. } | Found::Worked { stamp, .. } if is_that(stamp, pin) && !ctx.discard => {
+            return Ok(CheckedOut::Kept);
+        }
+        other => {
+            allowed(other)?;
+            false
+        }
+    };
+    if let (true, Found::Untouched(stamp)) = (already, &found) {
+        let settled = Recorded { at: Some(stamp.clone()), next: None };
+        if stamps.read() != settled {
+            stamps.write_listing(&crate::stat_index::read_tree(&place, crate::stat_index::Modes::Source)?)?;
+            stamps.write(&settled)?;
+        }
+        return Ok(CheckedOut::Already);
+    }
+    let scratch = Scratch::new(&layout.work().join("tmp"), source.as_str())?;
+    let into = scratch.path().join("tree");
+    let wanted = pin.map_or(Wanted::Newest(None), Wanted::Pinned);
+    let carry = place.is_dir().then_some(place.as_path());
+    let Prepared { pin: new, tree } = prepare(ctx, origin, &Order { source, wanted, into: &into, carry })?;
+    ctx.cancel.check()?;
+    let next = Stamp::new(origin, &new);
+    stamps.write_listing(&tree)?;
+    let moved = !matches!(found, Found::Missing);
+    if moved {
+        // That took a while: look again before anything is replaced.
+        allowed(&look(layout, source, origin, stamps, pin)?)?;
+        let at = match found {
+            Found::Untouched(stamp) | Found::HeadMoved { stamp, .. } | Found::Worked { stamp, .. } => Some(stamp),
+            Found::Missing | Found::Foreign => None,
+        };
+        stamps.write(&Recorded { at, next: Some(next.clone()) })?;
+    }
+    put(&into, &place, &aside)?;
+    stamps.write(&Recorded { at: Some(next), next: None })?;
+    Ok(if moved { CheckedOut::Moved } else { CheckedOut::Fetched })
+}
+
+/// `Err` when something would be lost.
+fn may_replace(ctx: &Fetching<'_>, source: &Name, place: &Path, found: &Found, pin: Option<&Pin>) -> Result<()> {
+    let help = |error: Error| {
+        error
+            .help(format!("to give it up and take the locked tree: cargo xtask fetch {source} --discard"))
+            .help(format!("to keep it, move it away: mv {} {}.mine", place.display(), place.display()))
+    };
+    match found {
+        _ if ctx.discard => Ok(()),
+        Found::Missing | Found::Untouched(_) | Found::HeadMoved { .. } => Ok(()),
+        Found::Worked { changes, commits, .. } => {
+            let to = pin.map_or_else(|| "what its origin has now".to_owned(), name_of);
+            Err(help(
+                Error::input(format!("cannot move source `{source}` to {to}: somebody works in it"))
+                    .because(local_work::lines(place, changes, commits)),
+            ))
+        }
+        Found::Foreign => Err(help(Error::input(format!(
+            "cannot fetch source `{source}`: `{}` was not made by fetch, and its content is not the locked one",
+            place.display()
+        )))),
+    }
+}
+
+/// A pin as a person calls it.
+pub(super) fn name_of(pin: &Pin) -> String {
+    match (&pin.commit, &pin.version) {
+        (Some(commit), _) => format!("commit {commit}"),
+        (None, Some(version)) => format!("version {version}"),
+        (None, None) => format!("tree {}", pin.tree),
+    }
+}
+
+/// Renames `tree` to `place`; what was there is exchanged in the same moment and goes away with the scratch directory.
+fn put(tree: &Path, place: &Path, aside: &Path) -> Result<()> {
+    let cannot = || format!("cannot put the new tree at `{}`", place.display());
+    if let Some(parent) = place.parent() {
+        fs::create_dir_all(parent).context(cannot)?;
+    }
+    if !place.exists() {
+        return fs::rename(tree, place).context(cannot);
+    }
+    if renameat_with(CWD, tree, CWD, place, RenameFlags::EXCHANGE).is_ok() {
+        return Ok(());
+    }
+    // A file system that cannot exchange (NFS): a run killed between the two renames is put right by the next one.
+    fs::rename(place, aside).context(cannot)?;
+    fs::rename(tree, place).context(cannot)?;
+    fs::remove_dir_all(aside).context(cannot)
+}

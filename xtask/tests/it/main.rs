@@ -1,0 +1,6 @@
+//! Integration tests: xtask's library and its command against real programs. One binary, one module an idea.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod origin;
+mod tier;

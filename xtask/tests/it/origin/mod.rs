@@ -1,0 +1,5 @@
+//! Origins against real programs: git and its daemon, HTTP on loopback, apt.
+
+mod git;
+mod upstream;
+mod world;

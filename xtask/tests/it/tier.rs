@@ -1,0 +1,44 @@
+//! Which tests run: `XTASK_TIER` is `quick` (the default), `standard` or `full`. What does not run says so, on standard error and
+//! as a line `name: reason` in the file that `XTASK_SKIPS` names.
+
+use std::fs::File;
+use std::io::Write;
+
+/// How much time a run has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tier {
+    /// Seconds, no network.
+    Quick,
+    /// Minutes, the machine's package mirror.
+    Standard,
+    /// Everything.
+    Full,
+}
+
+/// True when tests of that tier run; else the skip is on record.
+#[must_use]
+pub fn need(tier: Tier) -> bool {
+    let now = match std::env::var("XTASK_TIER").as_deref() {
+        Ok("full") => Tier::Full,
+        Ok("standard") => Tier::Standard,
+        Ok("quick") | Err(_) => Tier::Quick,
+        Ok(other) => panic!("XTASK_TIER is `{other}`; it is quick, standard or full"),
+    };
+    if now >= tier {
+        return true;
+    }
+    skip(&format!("runs in tier {tier:?} and above, this is {now:?}"));
+    false
+}
+
+/// Puts on record that the current test is skipped.
+pub fn skip(reason: &str) {
+    let thread = std::thread::current();
+    let line = format!("{}: {reason}\n", thread.name().unwrap_or("a test"));
+    eprint!("SKIPPED: {line}");
+    if let Some(path) = std::env::var_os("XTASK_SKIPS") {
+        let mut file = File::options().create(true).append(true).open(path).unwrap();
+        // One write: tests of other processes append too.
+        file.write_all(line.as_bytes()).unwrap();
+    }
+}
