@@ -131,10 +131,10 @@ impl BatmapHeader {
         })
     }
 
-    /// Where the checksummed part of the map lies. libvhd counts whole 16 MiB of disk, so on some sizes the last bits
-    /// are not part of it; a map that is stored shorter than that is refused (libvhd aborts there).
+    /// Where the checksummed part of the map lies: at least a sector. libvhd counts whole 16 MiB of disk, so on some
+    /// sizes the last bits are not part of it; a map that is stored shorter than that is refused (libvhd aborts there).
     pub fn map_extent(&self, footer: &Footer) -> Result<Extent> {
-        let len_bytes = sector_aligned("batmap", footer.current_bytes >> 24)?;
+        let len_bytes = sector_aligned("batmap", footer.current_bytes >> 24)?.max(SECTOR_BYTES);
         let room_bytes = u64::from(self.map_sectors) * SECTOR_BYTES;
         if len_bytes > room_bytes {
             return Err(Error::corrupt(format!(

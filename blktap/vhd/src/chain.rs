@@ -48,7 +48,7 @@ pub fn parent(image: &Image) -> Result<Option<Parent>> {
     if !image.has_parent() {
         return Ok(None);
     }
-    let is_raw = image.header()?.parent_uuid.is_nil();
+    let is_raw = has_raw_parent(image)?;
     let mut first_error = None;
     for stored in stored_paths(image)? {
         match stored.and_then(|stored| find(image, &stored)) {
@@ -72,16 +72,24 @@ pub fn depth(path: &Path) -> Result<u32> {
                 format!("chain of `{}` comes back to `{}`", path.display(), image.file().path().display()),
             ));
         }
+        if has_raw_parent(&image)? {
+            // Counted without being looked for, as in libvhd: a raw parent ends the chain wherever it is.
+            return Ok(depth + 1);
+        }
         match parent(&image)? {
             None => return Ok(depth),
-            Some(Parent::Raw(_)) => return Ok(depth + 1),
-            Some(Parent::Vhd(next)) => image = Image::open(&next)?,
+            Some(next) => image = Image::open(next.path())?,
         }
     }
     Err(Error::new(
         ErrorKind::ChainLoop,
         format!("chain of `{}` has more than {MAX_CHAIN_DEPTH} images", path.display()),
     ))
+}
+
+/// A differencing disk that names no image as its parent lives on a raw file.
+fn has_raw_parent(image: &Image) -> Result<bool> {
+    Ok(image.has_parent() && image.header()?.parent_uuid.is_nil())
 }
 
 /// What the used locators say, in the order of their slots: first those that can be read.

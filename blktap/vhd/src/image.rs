@@ -97,9 +97,12 @@ impl Image {
         }
         let extent = Bat::room(self.header()?).and_then(BatmapHeader::extent);
         let bytes = extent.and_then(|extent| self.file.read_extent("batmap header", extent));
-        let raw =
-            RawBatmapHeader::from_prefix(&bytes.map_err(|error| error.within(self.cannot_read("batmap header")))?);
-        Ok((creator.always_has_batmap() || raw.has_cookie()).then_some(raw))
+        match bytes.map(|bytes| RawBatmapHeader::from_prefix(&bytes)) {
+            Ok(raw) => Ok((creator.always_has_batmap() || raw.has_cookie()).then_some(raw)),
+            Err(error) if creator.always_has_batmap() => Err(error.within(self.cannot_read("batmap header"))),
+            // Where a batmap need not be, what cannot be read is none.
+            Err(_) => Ok(None),
+        }
     }
 
     /// Reads the batmap and checks it; `None` when the image has none.

@@ -115,7 +115,6 @@ fn checks(session: &Session, args: &Args) -> Result<Vec<Check>> {
         check("format-blktap", &blktap, "cargo fmt --all --check"),
         check("lints", root, "cargo clippy --workspace --all-targets -- -D warnings"),
         check("lints-blktap", &blktap, "cargo clippy --workspace --all-targets -- -D warnings"),
-        check("lints-extras", root, "cargo clippy --package xtask --features extras -- -D warnings"),
     ];
     if !args.quick {
         let mut argv = vec![own.display().to_string(), "build".to_owned()];

@@ -92,6 +92,9 @@ fn a_nil_parent_uuid_means_a_raw_parent_and_ends_the_chain() {
     directory.write("b.vhd", &child(Path::new("./raw.img"), Uuid::nil(), &[PlatformCode::W2ku]));
     directory.check("b.vhd", Ok(Parent::Raw(directory.path("raw.img"))));
     assert_eq!(chain::depth(&directory.path("b.vhd")).unwrap(), 2);
+    fs::remove_file(directory.path("raw.img")).unwrap();
+    directory.check("b.vhd", Err(2));
+    assert_eq!(chain::depth(&directory.path("b.vhd")).unwrap(), 2);
 }
 
 #[test]

@@ -135,6 +135,15 @@ fn a_batmap_smaller_than_the_disk_needs_is_refused() {
 }
 
 #[test]
+fn the_checksum_of_a_small_disks_batmap_covers_a_sector() {
+    let mut image = dynamic(2);
+    image[2560] = 0x80;
+    with_image(&image, |opened| assert_eq!(errno(opened.unwrap().batmap()), 22));
+    image[2048 + 24..][..4].copy_from_slice(&(!0x80u32).to_be_bytes());
+    with_image(&image, |opened| assert!(opened.unwrap().batmap().unwrap().unwrap().is_full(0)));
+}
+
+#[test]
 fn a_damaged_batmap_keeps_its_marker() {
     let mut image = dynamic(64);
     image[2048 + 28] = 5;
@@ -154,6 +163,15 @@ fn check_batmap(app: &[u8; 4], version: Version, has_cookie: bool, expected: Res
     }
     let found = with_image(&image, |opened| opened.unwrap().batmap());
     assert_eq!(found.map(|batmap| batmap.is_some()).map_err(|error| error.errno()), expected);
+}
+
+#[test]
+fn a_batmap_that_need_not_be_may_lie_beyond_the_end() {
+    for (version, expected) in [(Version::new(1, 3), 32), (Version::new(1, 1), 0)] {
+        let mut image = dynamic(64);
+        edit_footers(&mut image, |footer| footer.creator.version = version);
+        with_image(&image[..2048], |opened| assert_eq!(errno(opened.unwrap().marker()), expected));
+    }
 }
 
 #[test]
