@@ -192,7 +192,7 @@ fn parse(paragraph: &str) -> Result<Package, String> {
 pub(super) fn suites_looked_in(apt: &Apt) -> String {
     match &apt.suite {
         Some(suite) => format!("suite `{suite}` of this machine's mirror"),
-        None => "the suites of this machine's mirror".to_owned(),
+        None => "this machine's mirror".to_owned(),
     }
 }
 

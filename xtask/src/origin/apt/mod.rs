@@ -117,7 +117,12 @@ fn fetch(ctx: &Fetching<'_>, apt: &Apt, order: &Order<'_>, file: &File) -> Resul
         } else {
             error
         };
-        error.help(format!("to take a version that the mirror has: cargo xtask update {source}")).help(by_hand)
+        match order.wanted {
+            Wanted::Pinned(_) => {
+                error.help(format!("to take a version that the mirror has: cargo xtask update {source}")).help(by_hand)
+            }
+            Wanted::Newest(_) => error.help("to take another version: name it in the manifest, `version = …`"),
+        }
     })
 }
 
