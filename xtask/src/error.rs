@@ -38,11 +38,12 @@ pub struct Error {
     message: String,
     source: Option<Box<dyn StdError + Send + Sync>>,
     help: Vec<String>,
+    details: Option<String>,
 }
 
 impl Error {
     fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Error { kind, message: message.into(), source: None, help: Vec::new() }
+        Error { kind, message: message.into(), source: None, help: Vec::new(), details: None }
     }
 
     /// A step failed.
@@ -77,6 +78,12 @@ impl Error {
         self
     }
 
+    /// Adds text that stands in front of the message: every single problem, with its line and caret.
+    pub fn details(mut self, details: impl Into<String>) -> Self {
+        self.details = Some(details.into());
+        self
+    }
+
     /// What kind of failure this is.
     pub fn kind(&self) -> Kind {
         self.kind
@@ -89,7 +96,8 @@ impl Error {
 
     /// The whole text as a user sees it: message, causes, help lines.
     pub fn report(&self) -> String {
-        let mut text = format!("error: {self}");
+        let mut text = self.details.as_ref().map_or_else(String::new, |details| format!("{}\n\n", details.trim_end()));
+        text.push_str(&format!("error: {self}"));
         let mut cause = self.source();
         while let Some(error) = cause {
             text.push_str(&format!("\n  because: {error}"));
@@ -124,4 +132,15 @@ impl<T, E: Into<Box<dyn StdError + Send + Sync>>> Context<T> for std::result::Re
     fn context(self, message: impl FnOnce() -> String) -> Result<T> {
         self.map_err(|error| Error::machine(message()).because(error))
     }
+}
+
+/// The causes of an error, one after the other, as one text.
+pub fn causes(error: &dyn StdError) -> String {
+    let mut texts = Vec::new();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        texts.push(error.to_string());
+        cause = error.source();
+    }
+    texts.join(": ")
 }

@@ -1,12 +1,31 @@
 //! Definitions: what people write (`components/`, `manifests/`) and what commands write (`manifests/NAME.lock`), parsed into
 //! types that cannot be wrong. Nothing here touches a network, a store or a process.
+//!
+//! `load.rs` reads the files, `shape.rs` finds every mistake in the form of one, the `check_*.rs` what is wrong in well-formed
+//! ones, `diagnostic.rs` shows all of it with line and caret.
 
+mod check_component;
+mod check_manifest;
+mod check_text;
 mod component;
+mod diagnostic;
+mod form;
+mod load;
 mod lock;
 mod manifest;
 mod name;
+mod place;
+pub mod placeholder;
+mod references;
+mod serde_words;
+mod shape;
+mod suggest;
 
 pub use component::{Component, Driver, Extra, Packages, Skip, Step, Told};
+pub use diagnostic::{Diagnostics, Problem};
+pub use load::{Definitions, manifest_names};
 pub use lock::{Commit, File, Lock, Pin, Submodule};
 pub use manifest::{Apt, Archive, DebianPatches, Git, Local, Manifest, Origin};
 pub use name::Name;
+pub use placeholder::Placeholder;
+pub use suggest::did_you_mean;

@@ -1,0 +1,172 @@
+//! What must hold inside one component, once its shape is right. Looks at no other file but its patches.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::check_text::check_texts;
+use super::diagnostic::Finding;
+use super::form::{env_fault, glob_fault, installed_fault, licence_fault, relative_fault, tool_fault};
+use super::place::Place;
+use super::{Component, Driver, Name};
+
+/// Everything that is wrong in `component`, called `name`, of the repository at `root`.
+pub(super) fn check_component(root: &Path, name: &Name, component: &Component) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    check_words(component, &mut findings);
+    check_paths(root, component, &mut findings);
+    check_needs(name, component, &mut findings);
+    check_steps(component, &mut findings);
+    check_texts(component, &mut findings);
+    findings
+}
+
+fn check_words(component: &Component, findings: &mut Vec<Finding>) {
+    for (key, text) in [("summary", &component.summary), ("homepage", &component.homepage)] {
+        if text.trim().is_empty() {
+            findings.push(Finding::new(Place::of(key), format!("`{key}` is empty"), "say something"));
+        }
+    }
+    if component.summary.contains('\n') {
+        findings.push(Finding::new(Place::of("summary"), "`summary` is more than one line", "one line is wanted"));
+    }
+    if let Some(fault) = licence_fault(&component.licence) {
+        let message = format!("`{}` is no SPDX licence expression", component.licence);
+        findings.push(
+            Finding::new(Place::of("licence"), message, fault)
+                .help("write one as in `GPL-2.0-only` or `MIT OR Apache-2.0`"),
+        );
+    }
+    let globs = [("inputs", &component.inputs), ("exclude", &component.exclude)];
+    for (key, globs) in globs {
+        check_globs(&|| Place::of(key), globs, findings);
+    }
+    if component.inputs.is_empty() {
+        let finding = Finding::new(Place::of("inputs"), "`inputs` is empty", "nothing of the source would be there");
+        findings.push(finding.help("leave it out to get all files"));
+    }
+    for (source, extra) in &component.extra {
+        check_globs(&|| Place::of("extra").key(source.as_str()).key("inputs"), &extra.inputs, findings);
+    }
+    for (index, tool) in component.tools.iter().enumerate() {
+        if let Some(fault) = tool_fault(tool) {
+            findings.push(Finding::new(Place::of("tools").index(index), format!("`{tool}` is no tool"), fault));
+        }
+    }
+    check_env(&|| Place::of("env"), &component.env, findings);
+}
+
+fn check_globs(place: &dyn Fn() -> Place, globs: &[String], findings: &mut Vec<Finding>) {
+    for (index, glob) in globs.iter().enumerate() {
+        if let Some(fault) = glob_fault(glob) {
+            findings.push(Finding::new(place().index(index), format!("bad glob `{glob}`"), fault));
+        }
+    }
+}
+
+fn check_env(place: &dyn Fn() -> Place, env: &BTreeMap<String, String>, findings: &mut Vec<Finding>) {
+    for name in env.keys() {
+        if let Some(fault) = env_fault(name) {
+            findings.push(Finding::new(
+                place().key(name).name(),
+                format!("`{name}` is no environment variable"),
+                fault,
+            ));
+        }
+    }
+}
+
+fn check_paths(root: &Path, component: &Component, findings: &mut Vec<Finding>) {
+    let mut installed = |path: &str, place: &dyn Fn() -> Place| {
+        if let Some(fault) = installed_fault(path) {
+            let finding = Finding::new(place(), format!("`{path}` is no installed path"), fault);
+            findings.push(finding.help("write it as it is on the installed system: `/usr/…`"));
+        }
+    };
+    for (index, path) in component.must_exist.iter().enumerate() {
+        installed(path, &|| Place::of("must-exist").index(index));
+    }
+    for (name, path) in &component.outputs {
+        installed(path, &|| Place::of("outputs").key(name));
+    }
+    if let Driver::Cargo(cargo) = &component.build {
+        for (bin, path) in &cargo.bins {
+            installed(path, &|| Place::of("build").key("cargo").key("bins").key(bin));
+        }
+    }
+    if let Driver::Make(make) = &component.build
+        && let Some(fault) = make.subdir.as_deref().and_then(relative_fault)
+    {
+        let place = Place::of("build").key("make").key("subdir");
+        findings.push(Finding::new(place, "`subdir` is no directory of the source", fault));
+    }
+    for (index, patch) in component.patches.iter().enumerate() {
+        let place = || Place::of("patches").index(index);
+        if let Some(fault) = relative_fault(patch) {
+            let finding = Finding::new(place(), format!("`{patch}` is no file of this repository"), fault);
+            findings.push(finding.help("write it from the repository's root: `components/NAME/0001-x.patch`"));
+        } else if !root.join(patch).is_file() {
+            findings.push(Finding::new(
+                place(),
+                format!("there is no patch `{patch}`"),
+                "not a file of this repository",
+            ));
+        }
+    }
+}
+
+fn check_needs(name: &Name, component: &Component, findings: &mut Vec<Finding>) {
+    for (key, needs) in [("needs", &component.needs), ("runtime-needs", &component.runtime_needs)] {
+        for (index, need) in needs.iter().enumerate() {
+            let place = || Place::of(key).index(index);
+            if let Some(first) = needs[..index].iter().position(|earlier| earlier == need) {
+                let finding = Finding::new(place(), format!("`{need}` is listed twice in `{key}`"), "again here");
+                findings.push(finding.also(Place::of(key).index(first), "first here"));
+            }
+            if need == name && key == "runtime-needs" {
+                findings.push(Finding::new(place(), format!("`{name}` names itself in `{key}`"), "this component"));
+            }
+        }
+    }
+}
+
+fn check_steps(component: &Component, findings: &mut Vec<Finding>) {
+    if matches!(component.build, Driver::Steps(_)) && component.step.is_empty() {
+        let finding = Finding::new(
+            Place::of("build").key("steps"),
+            "`[build.steps]` without a single `[[step]]`",
+            "no steps follow",
+        );
+        findings.push(
+            finding.help("add `[[step]]` with `name = \"…\"` and `run = [\"…\"]`, or choose another build system"),
+        );
+    }
+    if let Driver::Autotools(autotools) = &component.build
+        && autotools.install.as_ref().is_some_and(Vec::is_empty)
+        && component.step.is_empty()
+    {
+        findings.push(Finding::new(
+            Place::of("build").key("autotools").key("install"),
+            "nothing is installed",
+            "empty",
+        ));
+    }
+    for (index, step) in component.step.iter().enumerate() {
+        let place = |key: &str| Place::of("step").index(index).key(key);
+        if let Some(first) = component.step[..index].iter().position(|earlier| earlier.name == step.name) {
+            let finding = Finding::new(place("name"), format!("two steps are called `{}`", step.name), "again here");
+            findings.push(finding.also(Place::of("step").index(first).key("name"), "first here"));
+        }
+        if step.run.first().is_none_or(String::is_empty) {
+            findings.push(Finding::new(
+                place("run"),
+                format!("step `{}` runs nothing", step.name),
+                "the program is missing",
+            ));
+        }
+        if step.timeout_mins == Some(0) {
+            let finding = Finding::new(place("timeout-mins"), "a step cannot have a time-out of 0", "at least 1");
+            findings.push(finding.help("leave it out for 120 minutes"));
+        }
+        check_env(&|| place("env"), &step.env, findings);
+    }
+}

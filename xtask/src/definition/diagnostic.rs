@@ -1,0 +1,280 @@
+//! What is wrong with definitions: all of it at once, each with file, line, column, a caret and what helps. Renders; finds nothing
+//! itself.
+
+use std::fmt;
+use std::io::IsTerminal;
+use std::ops::Range;
+use std::sync::Arc;
+
+use miette::{
+    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents, SourceCode, SourceSpan,
+};
+
+use super::place::Place;
+use crate::error::Error;
+
+/// A definition's text and its path relative to the repository's root.
+#[derive(Clone, Debug)]
+pub(super) struct File {
+    pub path: String,
+    pub text: Arc<str>,
+}
+
+impl File {
+    /// Both counted from 0, the column in characters.
+    fn line_and_column(&self, at: usize) -> (usize, usize) {
+        let before = self.text.get(..at).unwrap_or(&self.text);
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        (before.matches('\n').count(), before[line_start..].chars().count())
+    }
+}
+
+/// Gives miette whole lines, and no lines around them.
+impl SourceCode for File {
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        context_before: usize,
+        _context_after: usize,
+    ) -> Result<Box<dyn miette::SpanContents<'a> + 'a>, MietteError> {
+        let range = span.offset()..span.offset() + span.len();
+        let found = self.text.get(range.clone()).ok_or(MietteError::OutOfBounds)?;
+        let (line, column) = self.line_and_column(range.start);
+        let contents = |data: &'a str, start: usize, column| {
+            let span = (start, data.len()).into();
+            MietteSpanContents::new_named(self.path.clone(), data.as_bytes(), span, line, column, data.lines().count())
+        };
+        // Without context miette asks for the position alone.
+        if context_before == 0 {
+            return Ok(Box::new(contents(found, range.start, column)));
+        }
+        let start = self.text[..range.start].rfind('\n').map_or(0, |newline| newline + 1);
+        let last = if found.is_empty() { range.end } else { range.end - 1 };
+        let end = self.text.as_bytes()[last..]
+            .iter()
+            .position(|byte| *byte == b'\n')
+            .map_or(self.text.len(), |length| last + length);
+        Ok(Box::new(contents(&self.text[start..end], start, 0)))
+    }
+}
+
+/// Where a finding points.
+#[derive(Clone, Debug)]
+pub(super) enum At {
+    /// By keys and indexes.
+    Place(Place),
+    /// Bytes of the file, where it could not be read as TOML.
+    Bytes(Range<usize>),
+}
+
+impl From<Place> for At {
+    fn from(place: Place) -> At {
+        At::Place(place)
+    }
+}
+
+impl From<Range<usize>> for At {
+    fn from(range: Range<usize>) -> At {
+        At::Bytes(range)
+    }
+}
+
+/// Something that is wrong in one file, before anybody asked which bytes that is.
+#[derive(Clone, Debug)]
+pub(super) struct Finding {
+    pub at: At,
+    pub message: String,
+    pub label: String,
+    pub also: Option<(Place, String)>,
+    pub help: Option<String>,
+}
+
+impl Finding {
+    pub(super) fn new(at: impl Into<At>, message: impl Into<String>, label: impl Into<String>) -> Self {
+        Finding { at: at.into(), message: message.into(), label: label.into(), also: None, help: None }
+    }
+
+    /// A second place of the same file that belongs to it.
+    pub(super) fn also(mut self, place: Place, label: impl Into<String>) -> Self {
+        self.also = Some((place, label.into()));
+        self
+    }
+
+    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// The finding with its bytes. A place that is not in the file (it is what is missing) is shown by the nearest one above.
+    pub(super) fn in_file(self, file: &File) -> Problem {
+        let (table, _) = toml::de::DeTable::parse_recoverable(&file.text);
+        let locate = |place: &Place| {
+            let mut place = place.clone();
+            loop {
+                if let Some(range) = place.locate(&table, &file.text) {
+                    return range;
+                }
+                place = place.parent();
+            }
+        };
+        let range = match &self.at {
+            At::Place(place) => locate(place),
+            At::Bytes(range) => range.clone(),
+        };
+        let mut labels = vec![(range, self.label)];
+        labels.extend(self.also.map(|(place, label)| (locate(&place), label)));
+        Problem { message: self.message, help: self.help, file: Some(file.clone()), labels }
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    message: String,
+    help: Option<String>,
+    file: Option<File>,
+    labels: Vec<(Range<usize>, String)>,
+}
+
+impl Problem {
+    /// A problem that stands in no file: one that is missing or cannot be read.
+    pub(super) fn without_file(message: impl Into<String>, help: Option<String>) -> Self {
+        Problem { message: message.into(), help, file: None, labels: Vec::new() }
+    }
+
+    /// What is wrong.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What helps.
+    pub fn help(&self) -> Option<&str> {
+        self.help.as_deref()
+    }
+
+    /// The file, relative to the repository's root, with line and column counted from 1 (the column in characters).
+    pub fn position(&self) -> Option<(&str, usize, usize)> {
+        let file = self.file.as_ref()?;
+        let start = self.labels.first().map_or(0, |(range, _)| range.start);
+        let (line, column) = file.line_and_column(start);
+        Some((&file.path, line + 1, column + 1))
+    }
+
+    fn sort_key(&self) -> (bool, &str, usize) {
+        let start = self.labels.first().map_or(0, |(range, _)| range.start);
+        (self.file.is_some(), self.file.as_ref().map_or("", |file| &file.path), start)
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+/// Everything that is wrong, in the order of files and lines.
+#[derive(Clone, Debug, Default)]
+pub struct Diagnostics {
+    problems: Vec<Problem>,
+}
+
+impl Diagnostics {
+    /// Sorts them; files with many come as they are written.
+    pub(super) fn new(mut problems: Vec<Problem>) -> Self {
+        problems.sort_by(|a, b| a.sort_key().cmp(&b.sort_key()));
+        Diagnostics { problems }
+    }
+
+    /// `Ok` when nothing is wrong.
+    pub(super) fn into_result(self) -> Result<(), Diagnostics> {
+        if self.problems.is_empty() { Ok(()) } else { Err(self) }
+    }
+
+    /// One by one, for machine-readable output.
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+
+    /// As a person sees it. `colour` and `unicode` belong on a terminal only.
+    pub fn render(&self, unicode: bool, colour: bool) -> String {
+        let theme = match (unicode, colour) {
+            (true, true) => GraphicalTheme::unicode(),
+            (true, false) => GraphicalTheme::unicode_nocolor(),
+            (false, true) => GraphicalTheme::ascii(),
+            (false, false) => GraphicalTheme::none(),
+        };
+        let handler =
+            GraphicalReportHandler::new_themed(theme).with_context_lines(1).with_wrap_lines(false).with_links(false);
+        let mut text = String::new();
+        for problem in &self.problems {
+            // The handler fails only when the text it writes into does, and a String does not.
+            if handler.render_report(&mut text, &Shown(problem)).is_err() {
+                text.push_str(&problem.message);
+            }
+            text.push('\n');
+        }
+        text
+    }
+
+    /// `3 errors in 2 files`.
+    fn count(&self) -> String {
+        let mut files: Vec<_> = self.problems.iter().filter_map(|problem| Some(&problem.file.as_ref()?.path)).collect();
+        files.dedup();
+        let plural = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
+        let errors = plural(self.problems.len(), "error");
+        if files.is_empty() { errors } else { format!("{errors} in {}", plural(files.len(), "file")) }
+    }
+}
+
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(false, false))
+    }
+}
+
+impl std::error::Error for Diagnostics {}
+
+impl From<Diagnostics> for Error {
+    fn from(diagnostics: Diagnostics) -> Error {
+        let is_terminal = std::io::stderr().is_terminal();
+        let colour = is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        Error::input(format!("definitions cannot be used: {}", diagnostics.count()))
+            .details(diagnostics.render(is_terminal, colour))
+    }
+}
+
+/// A problem in miette's terms.
+#[derive(Debug)]
+struct Shown<'a>(&'a Problem);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl std::error::Error for Shown<'_> {}
+
+impl miette::Diagnostic for Shown<'_> {
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.0.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        self.0.file.as_ref().map(|file| file as &dyn SourceCode)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let label = |(index, (range, label)): (usize, &(Range<usize>, String))| {
+            let (label, span) = (Some(label.clone()).filter(|label| !label.is_empty()), range.clone());
+            if index == 0 {
+                LabeledSpan::new_primary_with_span(label, span)
+            } else {
+                LabeledSpan::new_with_span(label, span)
+            }
+        };
+        Some(Box::new(self.0.labels.iter().enumerate().map(label)))
+    }
+}

@@ -1,0 +1,162 @@
+//! How single words of a definition must be written: globs, installed paths, environment names, licences. Each function says
+//! what is wrong, or nothing.
+
+/// A glob of files of a source, relative to its top.
+pub(super) fn glob_fault(glob: &str) -> Option<&'static str> {
+    if glob.is_empty() {
+        return Some("it is empty");
+    }
+    if glob.starts_with('/') || glob.starts_with("./") {
+        return Some("it is relative to the top of the source and starts with neither `/` nor `./`");
+    }
+    if glob.ends_with('/') {
+        return Some("it names a directory; everything below it is `DIR/**`");
+    }
+    if glob.split('/').any(|part| part == ".." || part == "." || part.is_empty()) {
+        return Some("it has a part that is `..`, `.` or empty");
+    }
+    let (mut braces, mut bytes) = (0_usize, glob.bytes());
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\\' if bytes.next().is_none() => return Some("it ends with a lone `\\`"),
+            b'[' if !bytes.any(|byte| byte == b']') => return Some("its `[` is not closed"),
+            b'{' => braces += 1,
+            b'}' => match braces.checked_sub(1) {
+                Some(left) => braces = left,
+                None => return Some("its `}` closes nothing"),
+            },
+            _ => {}
+        }
+    }
+    (braces > 0).then_some("its `{` is not closed")
+}
+
+/// A path as it is installed.
+pub(super) fn installed_fault(path: &str) -> Option<&'static str> {
+    if !path.starts_with('/') {
+        return Some("an installed path starts with `/`");
+    }
+    if path == "/" || path.ends_with('/') {
+        return Some("it names a directory");
+    }
+    let is_plain = path.split('/').skip(1).all(|part| !part.is_empty() && part != "." && part != "..");
+    (!is_plain).then_some("it has a part that is `..`, `.` or empty")
+}
+
+/// A path inside this repository or a source.
+pub(super) fn relative_fault(path: &str) -> Option<&'static str> {
+    if path.is_empty() {
+        return Some("it is empty");
+    }
+    if path.starts_with('/') {
+        return Some("it starts with `/`");
+    }
+    let is_plain = path.split('/').all(|part| !part.is_empty() && part != "." && part != "..");
+    (!is_plain).then_some("it has a part that is `..`, `.` or empty")
+}
+
+/// The name of an environment variable.
+pub(super) fn env_fault(name: &str) -> Option<&'static str> {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let starts_well = name.chars().next().is_some_and(|c| !c.is_ascii_digit());
+    (!starts_well || !name.chars().all(is_word)).then_some("letters, digits and `_`, not starting with a digit")
+}
+
+/// The name of a program, to be found in the sandbox's PATH.
+pub(super) fn tool_fault(name: &str) -> Option<&'static str> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.+".contains(c);
+    (name.is_empty() || !name.chars().all(is_plain)).then_some("the name of a program, without a directory")
+}
+
+/// An SPDX licence expression: its form, not whether there is such a licence.
+pub(super) fn licence_fault(expression: &str) -> Option<&'static str> {
+    let spaced = expression.replace('(', " ( ").replace(')', " ) ");
+    let (mut open, mut wants_licence) = (0_usize, true);
+    for word in spaced.split_whitespace() {
+        let is_operator = matches!(word, "AND" | "OR" | "WITH");
+        match word {
+            "(" if wants_licence => open += 1,
+            ")" if !wants_licence => match open.checked_sub(1) {
+                Some(left) => open = left,
+                None => return Some("its `)` closes nothing"),
+            },
+            _ if is_operator && !wants_licence => wants_licence = true,
+            _ if is_operator || !wants_licence || matches!(word, "(" | ")") => {
+                return Some("licences are joined by AND, OR or WITH");
+            }
+            _ if matches!(word.to_ascii_lowercase().as_str(), "and" | "or" | "with") => {
+                return Some("AND, OR and WITH are written in capitals");
+            }
+            _ if word.chars().all(|c| c.is_ascii_alphanumeric() || "-.+:".contains(c)) => wants_licence = false,
+            _ => return Some("a licence is written as in SPDX's list: letters, digits, `-`, `.`, `+`"),
+        }
+    }
+    if wants_licence {
+        Some("a licence is wanted")
+    } else if open > 0 {
+        Some("its `(` is not closed")
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn globs() {
+        for good in ["**", "xen/**", "a/*.c", "a/{b,c}/d", "a/[ab]?", "a\\{b"] {
+            assert_eq!(glob_fault(good), None, "{good}");
+        }
+        for bad in ["", "/a", "./a", "a/", "a/../b", "a//b", "a/[b", "a/{b", "a}b", "a\\"] {
+            assert!(glob_fault(bad).is_some(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn paths() {
+        assert_eq!(installed_fault("/usr/lib/xen/boot/seabios.bin"), None);
+        for bad in ["", "/", "usr/bin/a", "/usr/../a", "/usr//a", "/usr/a/", "/./a"] {
+            assert!(installed_fault(bad).is_some(), "{bad}");
+        }
+        assert_eq!(relative_fault("components/a/0001-x.patch"), None);
+        for bad in ["", "/a", "../a", "a/./b"] {
+            assert!(relative_fault(bad).is_some(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn words() {
+        assert!(env_fault("XEN_WHOAMI").is_none() && env_fault("_a1").is_none());
+        assert!(env_fault("").is_some() && env_fault("1A").is_some() && env_fault("A-B").is_some());
+        assert!(tool_fault("g++").is_none() && tool_fault("/bin/cc").is_some() && tool_fault("").is_some());
+    }
+
+    #[test]
+    fn licences() {
+        for good in [
+            "GPL-2.0-only",
+            "MIT OR Apache-2.0",
+            "(GPL-2.0-only WITH Classpath-exception-2.0) AND (MIT OR ISC)",
+            "LicenseRef-x",
+        ] {
+            assert_eq!(licence_fault(good), None, "{good}");
+        }
+        for bad in [
+            "",
+            "GPL 2",
+            "MIT or ISC",
+            "MIT OR",
+            "OR MIT",
+            "(MIT",
+            "MIT)",
+            "GPLv2 & MIT",
+            "MIT/Apache-2.0",
+            "()",
+            "AND",
+        ] {
+            assert!(licence_fault(bad).is_some(), "{bad}");
+        }
+    }
+}
