@@ -1,7 +1,7 @@
 //! The `archive` origin: one tar archive, from the first of its addresses that gives the locked content.
 
 use super::unpack::{Strip, unpack};
-use super::{Fetching, Order, Prepared, Wanted, attempts, download, files, scan};
+use super::{Fetching, Order, Prepared, Wanted, attempts, download, files};
 use crate::definition::{Archive, File, Pin};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -35,7 +35,7 @@ pub(super) fn prepare(ctx: &Fetching<'_>, archive: &Archive, order: &Order<'_>) 
         },
     };
     let epoch = unpack(&path, Strip::Parts(archive.strip), order.into)?;
-    let tree = scan::scan(order.into)?;
+    let tree = order.scan()?;
     let file = File { path: name, size: digest.size, sha256: digest.hash };
     if let Wanted::Newest(Some(Pin { files, .. })) = order.wanted
         && let [old] = files.as_slice()

@@ -73,16 +73,20 @@ fn sleep(ctx: &Fetching<'_>, pause: Duration) -> Result<()> {
     Ok(())
 }
 
-/// What a program said, as one line that tells enough: its last lines that are errors, or else its last line.
+/// What a program said, as one line that tells enough: its lines that are errors, or else its last line.
 fn one_line(text: &str) -> String {
+    const WORDS: [&str; 6] = ["fatal:", "error:", "ERROR:", "E:", "curl:", "remote:"];
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let errors: Vec<&str> = lines
-        .iter()
-        .filter(|line| {
-            ["fatal:", "error:", "ERROR:", "E:", "curl:", "remote:"].iter().any(|word| line.starts_with(word))
-        })
-        .copied()
-        .collect();
+    let mut errors: Vec<String> = Vec::new();
+    for (index, line) in lines.iter().enumerate() {
+        // git says what it could not do, a colon, and on the next line why.
+        let goes_on = index > 0 && lines[index - 1].ends_with(':');
+        match errors.last_mut() {
+            Some(last) if goes_on => *last = format!("{last} {line}"),
+            _ if WORDS.iter().any(|word| line.starts_with(word)) => errors.push((*line).to_owned()),
+            _ => {}
+        }
+    }
     match (errors.is_empty(), lines.last()) {
         (false, _) => errors.join("; "),
         (true, Some(last)) => (*last).to_owned(),
@@ -146,6 +150,14 @@ mod tests {
         });
         assert_eq!(result.unwrap(), 1);
         assert_eq!(said, ["`x`: https://a/x failed, trying https://b/x instead: 404"]);
+    }
+
+    #[test]
+    fn what_programs_say_becomes_one_line() {
+        let refused = "fatal: unable to connect to h:\nh[0: 127.0.0.1]: errno=Connection refused\n\n";
+        assert_eq!(one_line(refused), "fatal: unable to connect to h: h[0: 127.0.0.1]: errno=Connection refused");
+        assert_eq!(one_line("warning: x\nfatal: a\nhint\nerror: b\n"), "fatal: a; error: b");
+        assert_eq!((one_line("some\nthing\n"), one_line("")), ("thing".into(), "it gave no reason".into()));
     }
 
     #[test]

@@ -4,10 +4,11 @@ use std::fmt;
 use std::path::Path;
 
 use super::stamp::{Recorded, Stamp, Stamps, recipe};
-use super::{git, scan};
+use super::{git, index_file};
 use crate::definition::{Name, Origin, Pin};
 use crate::error::Result;
 use crate::layout::Layout;
+use crate::stat_index::{Modes, scan};
 use crate::tree::Tree;
 
 /// How a source stands against its pin; what `status` shows.
@@ -135,7 +136,7 @@ pub(super) fn look(
     if !place.is_dir() {
         return Ok(Found::Missing);
     }
-    let now = scan::scan(&place)?;
+    let now = scan(&place, &index_file(layout, source), Modes::Source, &[])?;
     let tree = now.root().hash;
     let recorded = stamps.read();
     let lost = pin.map(|pin| Stamp::new(origin, pin));

@@ -5,7 +5,7 @@
 //! - `place.rs`: puts a prepared tree where `Layout::source` says, by one rename; `stamp.rs` remembers what was put there.
 //! - `local_work.rs`: finds what a person did to it since, so that it is never destroyed.
 //! - `download.rs`, `files.rs`: one verified file. `unpack.rs`, `patches.rs`: a tree out of files.
-//! - `scratch.rs`, `turn.rs`, `whole.rs`, `attempts.rs`: temporary directories, one run at a time, whole files, tries.
+//! - `scratch.rs`, `turn.rs`, `attempts.rs`: temporary directories, one run at a time, tries.
 //!
 //! Nothing here builds, and nothing here knows components: only sources. Processes are started through `process::Program`.
 //!
@@ -21,12 +21,10 @@ mod git;
 mod local_work;
 mod patches;
 mod place;
-mod scan;
 mod scratch;
 mod stamp;
 mod turn;
 mod unpack;
-mod whole;
 
 use std::path::{Path, PathBuf};
 
@@ -34,6 +32,7 @@ use crate::definition::{Name, Origin, Pin};
 use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::process::Cancel;
+use crate::stat_index::{Modes, scan};
 use crate::tree::Tree;
 
 pub use files::place_file;
@@ -41,6 +40,11 @@ pub use local_work::{Change, State, state};
 pub use scratch::sweep;
 
 use scratch::Scratch;
+
+/// Where the digests of a source's files are remembered; whoever reads the source reads it with this.
+pub fn index_file(layout: &Layout, source: &Name) -> PathBuf {
+    layout.state().join("index").join(source)
+}
 
 /// What every fetch needs to know.
 #[derive(Clone, Copy)]
@@ -117,8 +121,9 @@ pub fn resolve(ctx: &Fetching<'_>, source: &Name, origin: &Origin, old: Option<&
         return Ok(Some(old.clone()));
     }
     let scratch = Scratch::new(&ctx.layout.work().join("tmp"), source.as_str())?;
-    let into = scratch.path().join("tree");
-    Ok(Some(prepare(ctx, origin, &Order { source, wanted: Wanted::Newest(old), into: &into, carry: None })?.pin))
+    let (into, index) = (scratch.path().join("tree"), scratch.path().join("index"));
+    let order = Order { source, wanted: Wanted::Newest(old), into: &into, index: &index, carry: None };
+    Ok(Some(prepare(ctx, origin, &order)?.pin))
 }
 
 /// What an origin is to make.
@@ -129,6 +134,8 @@ struct Order<'a> {
     wanted: Wanted<'a>,
     /// The tree's directory; does not exist yet.
     into: &'a Path,
+    /// What is remembered of its files' digests.
+    index: &'a Path,
     /// An older checkout whose branches and commits go on living in the new one.
     carry: Option<&'a Path>,
 }
@@ -140,6 +147,13 @@ enum Wanted<'a> {
     Pinned(&'a Pin),
     /// What the origin says now; the lock had this.
     Newest(Option<&'a Pin>),
+}
+
+impl Order<'_> {
+    /// Every file of the finished tree.
+    fn scan(&self) -> Result<Tree> {
+        scan(self.into, self.index, Modes::Source, &[])
+    }
 }
 
 /// Makes the tree. With a pin the result is that of the pin, or an error.

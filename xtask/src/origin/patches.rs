@@ -27,15 +27,36 @@ pub(super) fn apply(ctx: &Fetching<'_>, tree: &Path, patch: &Patch<'_>) -> Resul
     let mut words = vec!["apply", "--verbose", "--whitespace=nowarn", &strip];
     // Without it a hunk with no context would have to match at the very end of the file.
     words.extend(has_hunk_without_context(&text).then_some("--unidiff-zero"));
+    // diff(1) says of two binary files only that they differ; patch(1), which Debian applies its series with, passes over it.
+    let left_out = binaries_without_content(&text, patch.strip);
+    let excluded: Vec<String> = left_out.iter().map(|path| format!("--exclude={path}")).collect();
+    words.extend(excluded.iter().map(String::as_str));
     words.push("--");
     let argv = words.into_iter().map(OsStr::new).chain([patch.file.as_os_str()]);
     let ended = program(argv).env("GIT_CEILING_DIRECTORIES", above).dir(&tree).run(ctx.cancel)?;
     let said = String::from_utf8_lossy(&ended.stderr).into_owned();
-    ended.success(cannot)?;
-    match said.lines().find(|line| line.starts_with("Skipped patch")) {
+    if !ended.status.success() {
+        let reasons: Vec<&str> = said.lines().filter(|line| !line.starts_with("Checking patch")).collect();
+        return Err(Error::machine(cannot()).because(reasons.join("\n    ")));
+    }
+    for path in &left_out {
+        (ctx.say)(&format!(
+            "patch `{}`: `{path}` stays as it is: the patch names this binary file without its content",
+            patch.name
+        ));
+    }
+    let is_expected = |line: &str| left_out.iter().any(|path| line.contains(path.as_str()));
+    match said.lines().find(|line| line.starts_with("Skipped patch") && !is_expected(line)) {
         Some(line) => Err(Error::machine(cannot()).because(line.to_owned())),
         None => Ok(()),
     }
+}
+
+/// Paths in lines `Binary files a/x and b/x differ`.
+fn binaries_without_content(patch: &str, strip: usize) -> Vec<String> {
+    let named = patch.lines().filter_map(|line| line.strip_prefix("Binary files ")?.strip_suffix(" differ"));
+    let new = named.filter_map(|names| names.split_once(" and ").map(|(_, new)| new));
+    new.filter_map(|path| path.splitn(strip + 1, '/').nth(strip)).map(str::to_owned).collect()
 }
 
 /// Some hunk has no context but takes lines away, which then are what it is found by. (One that only adds could go anywhere; git
@@ -72,6 +93,13 @@ fn hunk_lengths(line: &str) -> Option<(u32, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn binary_files_without_content_are_named() {
+        let text = "--- a/x\n+++ b/x\nBinary files a/t/DSDT.cxl and b/t/DSDT.cxl differ\nBinary files differ\n";
+        assert_eq!(binaries_without_content(text, 1), ["t/DSDT.cxl"]);
+        assert_eq!(binaries_without_content(text, 0), ["b/t/DSDT.cxl"]);
+    }
 
     #[test]
     fn hunks_without_context_are_found() {

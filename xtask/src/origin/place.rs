@@ -8,9 +8,10 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use super::local_work::{self, Found, is_that, look};
 use super::scratch::Scratch;
 use super::stamp::{Recorded, Stamp, Stamps, recipe};
-use super::{CheckedOut, Fetching, Order, Prepared, Wanted, prepare};
+use super::{CheckedOut, Fetching, Order, Prepared, Wanted, index_file, prepare};
 use crate::definition::{Name, Origin, Pin};
 use crate::error::{Context, Error, Result};
+use crate::stat_index::{Modes, scan};
 
 /// The slow half of `origin::fetch`, alone in the source.
 pub(super) fn fetch(
@@ -21,7 +22,7 @@ pub(super) fn fetch(
     stamps: &Stamps,
 ) -> Result<CheckedOut> {
     let layout = ctx.layout;
-    let place = layout.source(source);
+    let (place, index) = (layout.source(source), index_file(layout, source));
     let aside = place.with_file_name(format!(".{source}.old"));
     if aside.exists() && !place.exists() {
         fs::rename(&aside, &place).context(|| format!("cannot put `{}` back", place.display()))?;
@@ -46,7 +47,7 @@ pub(super) fn fetch(
     if let (true, Found::Untouched(stamp)) = (already, &found) {
         let settled = Recorded { at: Some(stamp.clone()), next: None };
         if stamps.read() != settled {
-            stamps.write_listing(&super::scan::scan(&place)?)?;
+            stamps.write_listing(&scan(&place, &index, Modes::Source, &[])?)?;
             stamps.write(&settled)?;
         }
         return Ok(CheckedOut::Already);
@@ -55,7 +56,8 @@ pub(super) fn fetch(
     let into = scratch.path().join("tree");
     let wanted = pin.map_or(Wanted::Newest(None), Wanted::Pinned);
     let carry = place.is_dir().then_some(place.as_path());
-    let Prepared { pin: new, tree } = prepare(ctx, origin, &Order { source, wanted, into: &into, carry })?;
+    let Prepared { pin: new, tree } =
+        prepare(ctx, origin, &Order { source, wanted, into: &into, index: &index, carry })?;
     ctx.cancel.check()?;
     let next = Stamp::new(origin, &new);
     stamps.write_listing(&tree)?;

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use super::attempts::Failure;
 use super::scratch::Scratch;
 use super::unpack::{Strip, unpack};
-use super::{Fetching, Order, Prepared, Wanted, attempts, files, scan};
+use super::{Fetching, Order, Prepared, Wanted, attempts, files};
 use crate::definition::{Apt, File, Pin};
 use crate::error::{Context, Error, Result};
 
@@ -71,7 +71,7 @@ pub(super) fn prepare(ctx: &Fetching<'_>, apt: &Apt, order: &Order<'_>) -> Resul
     if !apt.debian_patches.is_none() {
         series::apply(ctx, apt, order, &scratch.path().join("packaging/debian/patches"))?;
     }
-    let tree = scan::scan(order.into)?;
+    let tree = order.scan()?;
     let pin = Pin {
         commit: None,
         version: Some(chosen.version),

@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::super::{Fetching, whole};
+use super::super::Fetching;
 use super::mirror::{Mirror, each_object, refs_for_checkout};
 use super::{objects, program, refs};
 use crate::definition::Commit;
@@ -47,7 +47,7 @@ pub(super) fn build(
     fs::write(git_dir.join("HEAD"), format!("{commit}\n")).context(cannot)?;
     // Both named, or git would look for a repository upwards and find ours.
     let (git_dir, work_tree) = (format!("--git-dir={}", git_dir.display()), format!("--work-tree={}", into.display()));
-    let argv = [git_dir.as_str(), work_tree.as_str(), "reset", "--quiet", "--hard"].map(OsStr::new);
+    let argv = [git_dir.as_str(), work_tree.as_str(), "read-tree", "--reset", "-u", "HEAD"].map(OsStr::new);
     program(argv).dir(into).run(ctx.cancel)?.success(cannot).map(|_| ())
 }
 
@@ -110,7 +110,7 @@ fn link_objects(from: &Path, to: &Path) -> io::Result<()> {
 /// Where history is cut off: as in the mirror, and where a person cut it off for commits that only the old checkout has.
 fn shallow(mirror: &Mirror, old: Option<&Path>, git_dir: &Path) -> Result<()> {
     let lines = |path: &Path| -> Result<Vec<String>> {
-        let bytes = whole::read(&path.join("shallow"))?.unwrap_or_default();
+        let bytes = crate::atomic::read(&path.join("shallow"))?.unwrap_or_default();
         Ok(String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect())
     };
     let mut cut = lines(mirror.dir())?;
@@ -123,5 +123,5 @@ fn shallow(mirror: &Mirror, old: Option<&Path>, git_dir: &Path) -> Result<()> {
         return Ok(());
     }
     let text: String = cut.iter().map(|id| format!("{id}\n")).collect();
-    whole::write(&git_dir.join("shallow"), text.as_bytes())
+    crate::atomic::write(&git_dir.join("shallow"), text.as_bytes())
 }

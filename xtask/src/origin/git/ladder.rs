@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::super::attempts::{self, Failure};
 use super::super::scratch::Scratch;
-use super::super::{Fetching, turn, whole};
+use super::super::{Fetching, turn};
 use super::mirror::{self, Mirror, NEW};
 use super::refs;
 use super::verdict::{self, Verdict};
@@ -210,7 +210,7 @@ fn fetch(
     };
     mirror.take(&at, &commit)?;
     let text = toml::to_string(&cost).context(|| "cannot write down what a fetch cost".to_owned())?;
-    whole::write(&mirror.dir().join("last-fetch.toml"), text.as_bytes())?;
+    crate::atomic::write(&mirror.dir().join("last-fetch.toml"), text.as_bytes())?;
     Ok(Ok(commit))
 }
 

@@ -5,7 +5,7 @@
 //! - `checkout.rs`: a work tree with a `.git` of its own; `submodules.rs`: those below it.
 //! - `address.rs`: URLs; `refs.rs`: HEAD and packed-refs as files; `verdict.rs`: what git's words mean.
 //!
-//! Children per repository: one `git fetch`, one `git reset`. What else git would be started for (init, config, clone, rev-parse,
+//! Children per repository: one `git fetch`, one `git read-tree`. What else git would be started for (init, config, clone, rev-parse,
 //! update-ref) are a few small files, written here.
 
 mod address;
@@ -22,7 +22,7 @@ use std::path::Path;
 use git2::{Odb, Oid, Repository};
 
 use super::local_work::{Change, ChangeKind};
-use super::{Fetching, Order, Prepared, Wanted, scan};
+use super::{Fetching, Order, Prepared, Wanted};
 use crate::definition::{Commit, Git, Name, Origin, Pin};
 use crate::error::{Context, Error, Result};
 use crate::layout::Layout;
@@ -105,7 +105,7 @@ pub(super) fn prepare(ctx: &Fetching<'_>, git: &Git, order: &Order<'_>) -> Resul
         Vec::new()
     };
     let epoch = mirror.epoch(&commit)?;
-    let tree = scan::scan(order.into)?;
+    let tree = order.scan()?;
     let pin = Pin { commit: Some(commit), version: None, tree: tree.root().hash, epoch, files: Vec::new(), submodules };
     Ok(Prepared { pin, tree })
 }
