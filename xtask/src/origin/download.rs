@@ -101,6 +101,9 @@ impl Client {
             return Ok(());
         }
         let said = String::from_utf8_lossy(&ended.stderr).into_owned() + &String::from_utf8_lossy(&ended.stdout);
+        if said.contains("No space left on device") || (self == Client::Curl && ended.status.code() == Some(23)) {
+            return Err(Failure::Fatal(Error::machine("cannot write the downloaded file").because(said)));
+        }
         let is_transient = match self {
             // Not resolved, not connected, cut off, HTTP 5xx (in the text), timed out, TLS, nothing, sending, receiving.
             Client::Curl => match ended.status.code() {

@@ -36,10 +36,19 @@ use crate::stat_index::{Modes, scan};
 use crate::tree::Tree;
 
 pub use files::place_file;
-pub use local_work::{Change, State, state};
+pub use local_work::{Change, ChangeKind, State, state, state_of};
 pub use scratch::sweep;
 
-use scratch::Scratch;
+/// What of the store a source at its pin is made of: its mirrors and files, whether they are there or not. `gc` leaves them alone;
+/// a mirror is removed only together with its lock held, `MIRROR.lock` beside it.
+pub fn needs_of_store(layout: &Layout, origin: &Origin, pin: &Pin) -> Vec<PathBuf> {
+    let files = pin.files.iter().map(|file| layout.files().join(file.sha256.to_string()));
+    let mirrors = match origin {
+        Origin::Git(origin) => git::mirrors(layout, origin, pin),
+        Origin::Archive(_) | Origin::Apt(_) | Origin::Path(_) => Vec::new(),
+    };
+    files.chain(mirrors).collect()
+}
 
 /// Where the digests of a source's files are remembered; whoever reads the source reads it with this.
 pub fn index_file(layout: &Layout, source: &Name) -> PathBuf {
@@ -120,10 +129,9 @@ pub fn resolve(ctx: &Fetching<'_>, source: &Name, origin: &Origin, old: Option<&
     {
         return Ok(Some(old.clone()));
     }
-    let scratch = Scratch::new(&ctx.layout.work().join("tmp"), source.as_str())?;
-    let (into, index) = (scratch.path().join("tree"), scratch.path().join("index"));
-    let order = Order { source, wanted: Wanted::Newest(old), into: &into, index: &index, carry: None };
-    Ok(Some(prepare(ctx, origin, &order)?.pin))
+    let stamps = stamp::Stamps::of(ctx.layout, source);
+    let what = format!("source `{source}`");
+    turn::alone(&stamps.lock_file(), ctx, &what, || place::resolve(ctx, source, origin, old, &stamps)).map(Some)
 }
 
 /// What an origin is to make.

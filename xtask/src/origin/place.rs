@@ -1,7 +1,7 @@
 //! Puts a prepared tree in its place by one rename, and refuses where that would destroy somebody's work.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
@@ -23,7 +23,7 @@ pub(super) fn fetch(
 ) -> Result<CheckedOut> {
     let layout = ctx.layout;
     let (place, index) = (layout.source(source), index_file(layout, source));
-    let aside = place.with_file_name(format!(".{source}.old"));
+    let aside = aside(&place, source);
     if aside.exists() && !place.exists() {
         fs::rename(&aside, &place).context(|| format!("cannot put `{}` back", place.display()))?;
     }
@@ -74,6 +74,36 @@ pub(super) fn fetch(
     put(&into, &place, &aside)?;
     stamps.write(&Recorded { at: Some(next), next: None })?;
     Ok(if moved { CheckedOut::Moved } else { CheckedOut::Fetched })
+}
+
+/// The slow half of `origin::resolve`. Where no tree stands yet the new one is put there, since it had to be made anyway; otherwise
+/// the checkout stays as it is until `fetch`.
+pub(super) fn resolve(
+    ctx: &Fetching<'_>,
+    source: &Name,
+    origin: &Origin,
+    old: Option<&Pin>,
+    stamps: &Stamps,
+) -> Result<Pin> {
+    let layout = ctx.layout;
+    let place = layout.source(source);
+    let is_free = !place.exists();
+    let scratch = Scratch::new(&layout.work().join("tmp"), source.as_str())?;
+    let into = scratch.path().join("tree");
+    let index = if is_free { index_file(layout, source) } else { scratch.path().join("index") };
+    let order = Order { source, wanted: Wanted::Newest(old), into: &into, index: &index, carry: None };
+    let Prepared { pin, tree } = prepare(ctx, origin, &order)?;
+    if is_free {
+        stamps.write_listing(&tree)?;
+        put(&into, &place, &aside(&place, source))?;
+        stamps.write(&Recorded { at: Some(Stamp::new(origin, &pin)), next: None })?;
+    }
+    Ok(pin)
+}
+
+/// Where an old tree stands for a moment on file systems that cannot exchange.
+fn aside(place: &Path, source: &Name) -> PathBuf {
+    place.with_file_name(format!(".{source}.old"))
 }
 
 /// `Err` when something would be lost.

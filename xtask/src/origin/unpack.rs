@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::fs::{self, File, FileTimes};
 use std::io::{self, BufReader, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, symlink};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -125,20 +125,19 @@ impl Unpacked<'_> {
             return Ok(true);
         }
         self.directory(path.parent().unwrap_or(Path::new("")))?;
-        self.make_room(&path)?;
         let target = || entry.link_name().ok().flatten().map(|target| target.into_owned());
         match kind {
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
                 let mode = source_mode(entry.header().mode().context(cannot)?);
                 let modified = entry.header().mtime().context(cannot)?;
-                let mut file = create(&at, mode).context(cannot)?;
+                let mut file = anew(&at, || create(&at, mode)).context(cannot)?;
                 io::copy(entry, &mut file).context(cannot)?;
                 file.flush().context(cannot)?;
                 set_modified(&file, modified).context(cannot)?;
             }
             EntryType::Symlink => {
                 let target = target().ok_or_else(|| Error::input(cannot()).because("a link without target"))?;
-                symlink(target, &at).context(cannot)?;
+                anew(&at, || symlink(&target, &at)).context(cannot)?;
             }
             EntryType::Link => {
                 let target = target().ok_or_else(|| Error::input(cannot()).because("a link without target"))?;
@@ -164,8 +163,11 @@ impl Unpacked<'_> {
         if !is_ours || !fs::symlink_metadata(&from).is_ok_and(|there| there.is_file()) {
             return Err(Error::input(refused()).because("the archive has no such file before it"));
         }
-        fs::copy(&from, at).context(refused)?;
-        Ok(())
+        let modified = fs::metadata(&from).and_then(|metadata| metadata.modified()).context(refused)?;
+        let mode = fs::metadata(&from).context(refused)?.permissions().mode();
+        let mut copy = anew(at, || create(at, mode)).context(refused)?;
+        io::copy(&mut File::open(&from).context(refused)?, &mut copy).context(refused)?;
+        copy.set_modified(modified).context(refused)
     }
 
     /// Makes a directory and those above it. What stands there already must be one that we made.
@@ -182,17 +184,19 @@ impl Unpacked<'_> {
         Ok(())
     }
 
-    /// A member that comes twice counts the second time, as tar does.
-    fn make_room(&self, path: &Path) -> Result<()> {
-        match fs::remove_file(self.root.join(path)) {
-            Ok(()) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error).context(|| format!("cannot replace `{}`", path.display())),
-        }
-    }
-
     fn is_empty(&self) -> io::Result<bool> {
         Ok(fs::read_dir(self.root)?.next().is_none())
+    }
+}
+
+/// Makes something new at a path. A member that comes twice counts the second time, as with tar(1): what the first one made goes.
+fn anew<T>(at: &Path, make: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    match make() {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            fs::remove_file(at)?;
+            make()
+        }
+        result => result,
     }
 }
 
@@ -284,7 +288,7 @@ mod tests {
         assert_eq!(fs::read_link(at("link")).unwrap(), Path::new("/anywhere/at/all"));
         let metadata = fs::metadata(at("bin/run")).unwrap();
         assert_eq!(metadata.modified().unwrap(), UNIX_EPOCH + Duration::from_secs(1005));
-        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777, 0o755);
+        assert_eq!(metadata.permissions().mode() & 0o777, 0o755);
         let (newest, dir) = check(&[("a/b/c", FILE, "c"), ("a/d", FILE, "d")], Strip::Parts(2));
         assert_eq!(newest.unwrap(), 1000);
         assert_eq!(fs::read_dir(dir.path().join("tree")).unwrap().count(), 1);

@@ -60,7 +60,7 @@ fn config(urls: &[String]) -> String {
 }
 
 /// Copies what a person may have made in a `.git`; what belongs to the old work tree (index, HEAD, locks) is left behind.
-fn carry_over(old: &Path, new: &Path) -> io::Result<()> {
+pub(super) fn carry_over(old: &Path, new: &Path) -> io::Result<()> {
     const LEFT_BEHIND: [&str; 5] = ["HEAD", "index", "objects", "shallow", "FETCH_HEAD"];
     link_objects(&old.join("objects"), &new.join("objects"))?;
     // The last commit of a discarded HEAD stays reachable for a while, as after any reset.

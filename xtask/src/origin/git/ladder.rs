@@ -4,7 +4,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -20,6 +20,9 @@ use crate::error::{Context, Error, Result};
 
 /// How many commits of a tracked ref are fetched in the hope that the pin is among them.
 const DEPTH: u32 = 100;
+
+/// A server that hangs must not hang us; the largest repository there is comes faster than this. (HTTP has a limit of its own.)
+const TIMEOUT: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// One way to ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,7 +184,10 @@ fn fetch(
     let argv = before.iter().copied().chain(switches.iter().map(|word| word.as_str())).chain(after.iter().copied());
     let argv = argv.chain(specs.iter().map(|word| word.as_str())).map(OsStr::new);
     let started = Instant::now();
-    let ended = program(argv).run(ctx.cancel)?;
+    let ended = program(argv).timeout(TIMEOUT).run(ctx.cancel)?;
+    if ended.timed_out {
+        return Err(Failure::Permanent(format!("nothing complete came within {} minutes", TIMEOUT.as_secs() / 60)));
+    }
     if !ended.status.success() {
         let said = String::from_utf8_lossy(&ended.stderr);
         return match verdict::of(&said) {

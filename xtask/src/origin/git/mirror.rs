@@ -42,7 +42,7 @@ impl Mirror {
         self.dir.with_extension("lock")
     }
 
-    /// A directory for scratch repositories, on the same file system.
+    /// The commit is a pin of it: everything it needs is here.
     pub(super) fn holds(&self, commit: &Commit) -> Result<bool> {
         Ok(refs::packed(&self.dir)?.contains_key(&pin_ref(commit)))
     }

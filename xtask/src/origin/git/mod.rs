@@ -17,7 +17,7 @@ mod submodules;
 mod verdict;
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use git2::{Odb, Oid, Repository};
 
@@ -49,7 +49,7 @@ const REPOSITORY_VARIABLES: [&str; 12] = [
 /// What every call of git is told. Objects are not checked for form (`fetch.fsckObjects`): that refuses real repositories with
 /// old blemishes, and what matters is checked anyway: git hashes every object and refuses paths that leave the tree, we start
 /// nothing that a tree names, and the lock has the SHA-256 of the tree.
-const SETTINGS: [&str; 16] = [
+const SETTINGS: [&str; 20] = [
     "-c",
     "protocol.version=2",
     "-c",
@@ -66,6 +66,11 @@ const SETTINGS: [&str; 16] = [
     "gc.auto=0",
     "-c",
     "fetch.unpackLimit=1",
+    // A server that sends less than that for that long hangs.
+    "-c",
+    "http.lowSpeedLimit=1000",
+    "-c",
+    "http.lowSpeedTime=60",
 ];
 
 /// A call of git that asks nobody anything and runs no hook. Always give `--git-dir`: git would else look for a repository
@@ -99,6 +104,9 @@ pub(super) fn prepare(ctx: &Fetching<'_>, git: &Git, order: &Order<'_>) -> Resul
         Wanted::Newest(_) => ladder::newest(ctx, &what, &mirror, &urls, tracked(git))?,
     };
     checkout::build(ctx, &what, &mirror, &urls, &commit, order.into, order.carry)?;
+    if let Some(old) = order.carry {
+        submodules::keep_vanished(ctx, &what, old, order.into, &mirror, &commit)?;
+    }
     let submodules = if git.submodules {
         submodules::checkout(ctx, &what, &mirror, &urls, &commit, order.into, order.carry)?
     } else {
@@ -108,6 +116,13 @@ pub(super) fn prepare(ctx: &Fetching<'_>, git: &Git, order: &Order<'_>) -> Resul
     let tree = order.scan()?;
     let pin = Pin { commit: Some(commit), version: None, tree: tree.root().hash, epoch, files: Vec::new(), submodules };
     Ok(Prepared { pin, tree })
+}
+
+/// The mirrors of a repository and of its submodules.
+pub(super) fn mirrors(layout: &Layout, git: &Git, pin: &Pin) -> Vec<PathBuf> {
+    let submodules = pin.submodules.iter().map(|submodule| vec![submodule.url.clone()]);
+    let all = std::iter::once(address::absolute(layout, &git.urls)).chain(submodules);
+    all.filter_map(|urls| Mirror::of(layout, &urls).ok()).map(|mirror| mirror.dir().to_path_buf()).collect()
 }
 
 /// The lock's pin, if the tracked ref is still there: no tree needs to be made to know it.

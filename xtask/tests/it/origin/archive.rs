@@ -158,6 +158,7 @@ fn a_tree_that_is_not_the_locked_one_is_refused() {
     let pin = world.resolve(&origin(&archive_origin(&[file.display().to_string()])), None).unwrap();
     // The manifest changed after the lock was written.
     let changed = origin(&format!("archive = {{ urls = [{:?}], strip = 2 }}", file.display().to_string()));
+    let world = World::new();
     let report = world.fetch(&changed, Some(&pin)).unwrap_err().report();
     assert!(report.contains(&pin.tree.to_string()) && report.contains("cargo xtask update thing"), "{report}");
     assert!(!world.tree().exists());

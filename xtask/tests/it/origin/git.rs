@@ -218,3 +218,34 @@ fn a_path_relative_to_the_repository_is_a_url() {
     world.update(&origin("git = { urls = [\"vendor/thing\"], branch = \"main\" }"));
     assert_eq!(world.read("a"), "one\n");
 }
+
+#[test]
+fn branches_in_a_submodule_outlive_it() {
+    let world = World::new();
+    let inner = Upstream::new(world.path("inner"));
+    inner.commit("i", "inner\n");
+    let upstream = Upstream::new(world.path("up"));
+    upstream.git(&["submodule", "add", "-q", "../inner", "lib"]);
+    upstream.commit("a", "one\n");
+    let tracked = upstream.origin("branch = \"main\", submodules = true");
+    let old = world.update(&tracked);
+    // A branch in the submodule, which is back at its pin: nothing of it shows in the tree.
+    let lib = world.tree().join("lib");
+    let pinned = git_in(&lib, &["rev-parse", "HEAD"]);
+    git_in(&lib, &["checkout", "-q", "-b", "topic"]);
+    fs::write(lib.join("i"), "mine\n").unwrap();
+    git_in(&lib, &["commit", "-q", "-a", "-m", "my fix"]);
+    git_in(&lib, &["checkout", "-q", "--detach", &pinned]);
+    upstream.commit("b", "two\n");
+    let moved = world.resolve(&tracked, Some(&old)).unwrap();
+    world.fetch(&tracked, Some(&moved)).unwrap();
+    assert_eq!(git_in(&lib, &["show", "topic:i"]), "mine");
+    upstream.git(&["rm", "-q", "lib"]);
+    upstream.commit("c", "three\n");
+    let gone = world.resolve(&tracked, Some(&moved)).unwrap();
+    world.said();
+    world.fetch(&tracked, Some(&gone)).unwrap();
+    assert!(!lib.exists());
+    assert!(world.said().iter().any(|line| line.contains(".git/vanished/lib")));
+    assert_eq!(git_in(&world.tree().join(".git/vanished/lib"), &["--git-dir=.", "show", "topic:i"]), "mine");
+}

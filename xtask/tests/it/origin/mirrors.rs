@@ -79,11 +79,11 @@ fn git_and_smart_http_give_the_pinned_commit_alone() {
     let http = Server::http(served, |_| Fault::None);
     for url in [daemon.url("git", "thing.git"), http.url("http", "smart/thing.git")] {
         let world = World::new();
-        let tracked = origin(&git_origin(&[url.clone()], "branch = \"main\""));
+        let tracked = origin(&git_origin(std::slice::from_ref(&url), "branch = \"main\""));
         world.update(&tracked);
         // A pin that the tip is not, as in a lock of last week.
         let world = World::new();
-        let pinned = origin(&git_origin(&[url.clone()], &format!("commit = \"{wanted}\"")));
+        let pinned = origin(&git_origin(std::slice::from_ref(&url), &format!("commit = \"{wanted}\"")));
         world.update(&pinned);
         assert_eq!(world.read("a"), "two\n", "{url}");
         assert_eq!(git_in(&world.tree(), &["log", "--format=%s"]), "set a to two", "only one commit came");
@@ -176,9 +176,10 @@ fn a_killed_fetch_leaves_nothing_that_the_next_one_would_trust() {
     let upstream = large(&world);
     let served = world.path("served");
     serve(&upstream, &served, "thing.git");
-    // The first connection hangs in the middle of the pack: there the run is killed.
+    // The first connection hangs in the middle of the pack (git passes its data on in pieces of up to 64 KiB): there the run is
+    // killed.
     let hanging =
-        Server::git(served, |connection| if connection == 0 { Fault::HangsAfter(100_000) } else { Fault::None });
+        Server::git(served, |connection| if connection == 0 { Fault::HangsAfter(200_000) } else { Fault::None });
     let text = git_origin(&[hanging.url("git", "thing.git")], "branch = \"main\"");
     let run = child::command(&world, &text, None).spawn().unwrap();
     wait_until(|| super::world::size_of(&world.layout.store) > 50_000);
@@ -249,7 +250,7 @@ fn two_runs_at_once_share_one_fetch() {
 
 #[test]
 fn offline_takes_what_the_store_has_and_asks_nobody() {
-    let mut world = World::new();
+    let world = World::new();
     let upstream = Upstream::new(world.path("up"));
     upstream.commit("a", "one\n");
     let served = world.path("served");
@@ -258,6 +259,7 @@ fn offline_takes_what_the_store_has_and_asks_nobody() {
     let tracked: Origin = origin(&git_origin(&[daemon.url("git", "thing.git")], "branch = \"main\""));
     let pin = world.resolve(&tracked, None).unwrap();
     let asked = daemon.connections();
+    let mut world = world.another_checkout();
     world.offline = true;
     assert_eq!(world.fetch(&tracked, Some(&pin)).unwrap(), CheckedOut::Fetched);
     assert_eq!(world.resolve(&tracked, Some(&pin)).unwrap_err().kind(), Kind::Machine);
