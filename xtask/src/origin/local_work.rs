@@ -6,7 +6,6 @@ use std::path::Path;
 use super::stamp::{Recorded, Stamp, Stamps, recipe};
 use super::{git, index_file};
 use crate::definition::{Name, Origin, Pin};
-use crate::digest::Hash;
 use crate::error::Result;
 use crate::layout::Layout;
 use crate::stat_index::{Modes, scan};
@@ -70,27 +69,10 @@ impl fmt::Display for Change {
 
 /// How a source stands against its pin. Reads the tree; starts no process.
 pub fn state(layout: &Layout, source: &Name, origin: &Origin, pin: Option<&Pin>) -> Result<State> {
-    let place = layout.source(source);
-    if matches!(origin, Origin::Path(_)) || !place.is_dir() {
-        return state_of(layout, source, origin, pin, None);
-    }
-    let tree = scan(&place, &index_file(layout, source), Modes::Source, &[])?;
-    state_of(layout, source, origin, pin, Some((&tree, tree.root().hash)))
-}
-
-/// The same for whoever has read the tree already (`None`: nothing stands there): with the hash of its root.
-pub fn state_of(
-    layout: &Layout,
-    source: &Name,
-    origin: &Origin,
-    pin: Option<&Pin>,
-    tree: Option<(&Tree, Hash)>,
-) -> Result<State> {
     if let Origin::Path(_) = origin {
         return Ok(State::Local);
     }
-    let Some((tree, root)) = tree else { return Ok(State::Missing) };
-    Ok(match judge(layout, source, origin, &Stamps::of(layout, source), pin, tree, root)? {
+    Ok(match look(layout, source, origin, &Stamps::of(layout, source), pin)? {
         Found::Missing => State::Missing,
         Found::Untouched(stamp) if is_that(&stamp, pin) => State::AtPin,
         Found::Untouched(Stamp { pin, .. }) => {
@@ -141,7 +123,8 @@ pub(super) fn is_that(stamp: &Stamp, pin: Option<&Pin>) -> bool {
     pin.is_none_or(|pin| *pin == stamp.pin)
 }
 
-/// Looks at every file.
+/// Looks at every file. A tree that nobody recorded but that is exactly the pin's is taken as untouched: a run was killed after it
+/// put it there, or the state directory was lost.
 pub(super) fn look(
     layout: &Layout,
     source: &Name,
@@ -153,22 +136,8 @@ pub(super) fn look(
     if !place.is_dir() {
         return Ok(Found::Missing);
     }
-    let tree = scan(&place, &index_file(layout, source), Modes::Source, &[])?;
-    judge(layout, source, origin, stamps, pin, &tree, tree.root().hash)
-}
-
-/// What a tree is. One that nobody recorded but that is exactly the pin's is taken as untouched: a run was killed after it put it
-/// there, or the state directory was lost.
-fn judge(
-    layout: &Layout,
-    source: &Name,
-    origin: &Origin,
-    stamps: &Stamps,
-    pin: Option<&Pin>,
-    now: &Tree,
-    tree: Hash,
-) -> Result<Found> {
-    let place = layout.source(source);
+    let now = scan(&place, &index_file(layout, source), Modes::Source, &[])?;
+    let tree = now.root().hash;
     let recorded = stamps.read();
     let lost = pin.map(|pin| Stamp::new(origin, pin));
     let head = git::head(&place);
@@ -193,7 +162,7 @@ fn judge(
         });
     }
     let changes = match stamps.listing(stamp.pin.tree) {
-        Some(before) => compare(&before, now),
+        Some(before) => compare(&before, &now),
         None => vec![Change {
             path: "(which files is not known: the list of them is lost)".into(),
             kind: ChangeKind::Edited,

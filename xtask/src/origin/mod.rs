@@ -36,11 +36,11 @@ use crate::stat_index::{Modes, scan};
 use crate::tree::Tree;
 
 pub use files::place_file;
-pub use local_work::{Change, ChangeKind, State, state, state_of};
+pub use local_work::{Change, ChangeKind, State, state};
 pub use scratch::sweep;
 
 /// What of the store a source at its pin is made of: its mirrors and files, whether they are there or not. `gc` leaves them alone;
-/// a mirror is removed only together with its lock held, `MIRROR.lock` beside it.
+/// a mirror `X.git` is removed only while `X.lock` beside it is held.
 pub fn needs_of_store(layout: &Layout, origin: &Origin, pin: &Pin) -> Vec<PathBuf> {
     let files = pin.files.iter().map(|file| layout.files().join(file.sha256.to_string()));
     let mirrors = match origin {

@@ -14,7 +14,7 @@ use super::super::{Fetching, turn};
 use super::mirror::{self, Mirror, NEW};
 use super::refs;
 use super::verdict::{self, Verdict};
-use super::{Tracked, program};
+use super::{Tracked, address, program};
 use crate::definition::Commit;
 use crate::error::{Context, Error, Result};
 
@@ -88,7 +88,7 @@ pub(super) fn obtain(
         if is_in_everything(mirror, commit)? {
             return mirror.pin(commit);
         }
-        offline(ctx, what, &format!("commit {commit}"))?;
+        let urls = reachable(ctx, what, urls, &format!("commit {commit}"))?;
         let name = match &tracked {
             Tracked::Ref(name) => Some(name.as_str()),
             Tracked::Commit(_) => None,
@@ -96,7 +96,7 @@ pub(super) fn obtain(
         let mut rungs = vec![Rung::Alone(commit.as_str())];
         rungs.extend(name.map(|name| Rung::End(name, DEPTH)));
         rungs.push(Rung::Everything(name));
-        attempts::along(ctx, what, urls, |url| climb_down(ctx, what, mirror, url, &rungs, Some(commit)).map(|_| ()))
+        attempts::along(ctx, what, &urls, |url| climb_down(ctx, what, mirror, url, &rungs, Some(commit)).map(|_| ()))
             .map_err(|error| error.help("to take what the origin has now: cargo xtask update"))
     })
 }
@@ -117,19 +117,22 @@ pub(super) fn newest(
             return obtain(ctx, what, mirror, urls, tracked, &commit).map(|()| commit);
         }
     };
-    offline(ctx, what, name)?;
+    let urls = reachable(ctx, what, urls, name)?;
     turn::alone(&mirror.lock_file(), ctx, &format!("the mirror of {what}"), || {
         let rungs = [Rung::End(name, 1), Rung::Everything(Some(name))];
-        attempts::along(ctx, what, urls, |url| climb_down(ctx, what, mirror, url, &rungs, None))
+        attempts::along(ctx, what, &urls, |url| climb_down(ctx, what, mirror, url, &rungs, None))
     })
 }
 
-fn offline(ctx: &Fetching<'_>, what: &str, wanted: &str) -> Result<()> {
-    if !ctx.offline {
-        return Ok(());
+/// The addresses that may be asked: offline only those on this machine.
+fn reachable(ctx: &Fetching<'_>, what: &str, urls: &[String], wanted: &str) -> Result<Vec<String>> {
+    let may = |url: &&String| !ctx.offline || address::is_local(url);
+    let urls: Vec<String> = urls.iter().filter(may).cloned().collect();
+    if urls.is_empty() {
+        return Err(Error::machine(format!("cannot fetch {what} with --offline: {wanted} is not in the store"))
+            .help("the same command without --offline"));
     }
-    Err(Error::machine(format!("cannot fetch {what} with --offline: {wanted} is not in the store"))
-        .help("the same command without --offline"))
+    Ok(urls)
 }
 
 /// A mirror that was fetched whole has commits that nobody pinned yet.
@@ -184,7 +187,12 @@ fn fetch(
     let argv = before.iter().copied().chain(switches.iter().map(|word| word.as_str())).chain(after.iter().copied());
     let argv = argv.chain(specs.iter().map(|word| word.as_str())).map(OsStr::new);
     let started = Instant::now();
-    let ended = program(argv).timeout(TIMEOUT).run(ctx.cancel)?;
+    let mut program = program(argv).timeout(TIMEOUT);
+    if ctx.offline {
+        // A user's `insteadOf` could make a local address a remote one.
+        program = program.env("GIT_ALLOW_PROTOCOL", "file");
+    }
+    let ended = program.run(ctx.cancel)?;
     if ended.timed_out {
         return Err(Failure::Permanent(format!("nothing complete came within {} minutes", TIMEOUT.as_secs() / 60)));
     }

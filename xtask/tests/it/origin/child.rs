@@ -31,7 +31,7 @@ pub fn command(world: &World, origin: &str, pin: Option<&Pin>) -> Command {
         discard: world.discard,
     };
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["origin::child::fetches_as_it_is_told", "--exact", "--ignored", "--nocapture"]);
+    command.args(["origin::child::fetches_as_it_is_told", "--exact", "--nocapture"]);
     command
         .env(TOLD, toml::to_string(&told).unwrap())
         .stdin(Stdio::null())
@@ -60,10 +60,19 @@ pub fn kill(mut child: Child) {
     child.wait().unwrap();
 }
 
+/// What other tests run as a process of their own; by itself it tests that they can.
 #[test]
-#[ignore = "run by other tests as a process of its own"]
 fn fetches_as_it_is_told() {
-    let Ok(told) = std::env::var(TOLD) else { panic!("{TOLD} is not set: only other tests run this") };
+    let Ok(told) = std::env::var(TOLD) else {
+        let world = World::new();
+        let upstream = super::git::Upstream::new(world.path("up"));
+        upstream.commit("a", "one\n");
+        let text = format!("git = {{ urls = [{:?}], branch = \"main\" }}", upstream.url());
+        let pin: Pin = toml::from_str(&result(&command(&world, &text, None).output().unwrap()).unwrap()).unwrap();
+        assert_eq!(result(&command(&world, &text, Some(&pin)).output().unwrap()), Ok("Already".into()));
+        assert!(result(&command(&world, "path = { dir = \"nowhere\" }", Some(&pin)).output().unwrap()).is_err());
+        return;
+    };
     let told: Told = toml::from_str(&told).unwrap();
     let mut world = World::new();
     world.layout.root = told.root.into();

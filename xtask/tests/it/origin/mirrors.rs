@@ -11,7 +11,7 @@ use xtask::origin::{CheckedOut, State};
 use super::child;
 use super::git::{Upstream, git_in};
 use super::servers::{Fault, Server, dead};
-use super::world::{World, origin};
+use super::world::{World, origin, write_tar_gz};
 
 /// A bare copy of a repository below `served`, for servers.
 fn serve(upstream: &Upstream, served: &Path, name: &str) -> PathBuf {
@@ -25,19 +25,21 @@ fn serve(upstream: &Upstream, served: &Path, name: &str) -> PathBuf {
 /// A repository whose pack is large enough to break off in the middle.
 fn large(world: &World) -> Upstream {
     let upstream = Upstream::new(world.path("up"));
-    let noise = |seed: u64| -> String {
-        let mut state = seed;
-        let mut next = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            char::from(b'!' + ((state >> 33) % 90) as u8)
-        };
-        (0..60_000).map(|_| next()).collect()
-    };
     for index in 0..8 {
-        fs::write(upstream.dir.join(format!("noise-{index}")), noise(index)).unwrap();
+        fs::write(upstream.dir.join(format!("noise-{index}")), large_text(index)).unwrap();
     }
     upstream.commit("a", "one\n");
     upstream
+}
+
+/// 60 KB that compress badly.
+fn large_text(seed: u64) -> String {
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        char::from(b'!' + ((state >> 33) % 90) as u8)
+    };
+    (0..60_000).map(|_| next()).collect()
 }
 
 fn git_origin(urls: &[String], what: &str) -> String {
@@ -193,6 +195,29 @@ fn a_killed_fetch_leaves_nothing_that_the_next_one_would_trust() {
 }
 
 #[test]
+fn a_killed_download_leaves_nothing_that_the_next_one_would_trust() {
+    let world = World::new();
+    let file = world.path("served/thing-1.0.tar.gz");
+    write_tar_gz(&file, &[("thing-1.0/a", &"one\n".repeat(100_000)), ("thing-1.0/b", &large_text(1))]);
+    let hanging =
+        Server::http(
+            world.path("served"),
+            |connection| if connection == 0 { Fault::HangsAfter(20_000) } else { Fault::None },
+        );
+    let text = format!("archive = {{ urls = [{:?}] }}", hanging.url("http", "thing-1.0.tar.gz"));
+    let pin = World::new()
+        .resolve(&origin(&format!("archive = {{ urls = [{:?}] }}", file.display().to_string())), None)
+        .unwrap();
+    let run = child::command(&world, &text, Some(&pin)).spawn().unwrap();
+    wait_until(|| super::world::size_of(&world.layout.store.join("tmp")) > 10_000);
+    child::kill(run);
+    assert!(!world.layout.files().exists() && !world.tree().exists());
+    assert_eq!(world.fetch(&origin(&text), Some(&pin)).unwrap(), CheckedOut::Fetched);
+    assert_eq!(world.state(&origin(&text), Some(&pin)), State::AtPin);
+    assert_swept(&world);
+}
+
+#[test]
 fn a_fetch_killed_at_any_moment_is_made_good() {
     let world = World::new();
     let upstream = large(&world);
@@ -268,6 +293,8 @@ fn offline_takes_what_the_store_has_and_asks_nobody() {
     let report = elsewhere.fetch(&tracked, Some(&pin)).unwrap_err().report();
     assert!(report.contains("--offline") && report.contains(pin.commit.unwrap().as_str()), "{report}");
     assert_eq!(daemon.connections(), asked);
+    // A repository on this machine is no network.
+    elsewhere.fetch(&upstream.origin("branch = \"main\""), None).unwrap();
 }
 
 fn wait_until(mut holds: impl FnMut() -> bool) {
