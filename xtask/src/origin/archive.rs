@@ -1,5 +1,6 @@
 //! The `archive` origin: one tar archive, from the first of its addresses that gives the locked content.
 
+use super::scratch::Scratch;
 use super::unpack::{Strip, unpack};
 use super::{Fetching, Order, Prepared, Wanted, attempts, download, files};
 use crate::definition::{Archive, File, Pin};
@@ -72,5 +73,6 @@ fn fetch(
         ))));
     }
     let what = format!("`{name}` of source `{source}`");
-    attempts::along(ctx, &what, &urls, |url| download::download(ctx, url, wanted)).map_err(help)
+    let scratch = Scratch::new(&ctx.layout.store.join("tmp"), "download")?;
+    attempts::along(ctx, &what, &urls, |url| download::download(ctx, url, wanted, scratch.path())).map_err(help)
 }

@@ -14,7 +14,6 @@ use crate::tier;
 /// A Debian mirror of one source package, `foo`.
 struct Mirror {
     dir: PathBuf,
-    server: Server,
     config: PathBuf,
 }
 
@@ -42,7 +41,7 @@ impl Mirror {
              APT::Update::Post-Invoke {{ \"touch {at}/hook-ran\"; }};\n"
         );
         fs::write(&config, text).unwrap();
-        Some(Mirror { dir: dir.join("debian"), server, config })
+        Some(Mirror { dir: dir.join("debian"), config })
     }
 
     /// A version with its files in the pool; gives its paragraph for an index.

@@ -69,6 +69,23 @@ fn the_next_address_is_taken_when_one_is_dead_busy_missing_or_cut_off() {
 }
 
 #[test]
+fn a_download_goes_on_where_it_broke_off() {
+    let world = World::new();
+    let (served, file) = archive(&world, &super::mirrors::large_text(3));
+    let local = origin(&archive_origin(&[file.display().to_string()]));
+    let pin = world.resolve(&local, None).unwrap();
+    let size = fs::metadata(&file).unwrap().len() as usize;
+    for (second, expected) in [(Fault::None, 2 * size - 20_000), (Fault::NoRanges, 3 * size)] {
+        let faults = [Fault::ClosesAfter(20_000), second];
+        let server =
+            Server::http(served.clone(), move |connection| faults.get(connection).copied().unwrap_or(Fault::None));
+        let fresh = World::new();
+        fresh.fetch(&origin(&archive_origin(&[server.url("http", "thing-1.0.tar.gz")])), Some(&pin)).unwrap();
+        assert_eq!(server.sent(), expected, "{second:?}");
+    }
+}
+
+#[test]
 fn wrong_content_is_not_kept_and_both_digests_are_shown() {
     let world = World::new();
     let (served, file) = archive(&world, "one\n");

@@ -7,6 +7,7 @@ use std::process::Command;
 use xtask::definition::Origin;
 use xtask::origin::{CheckedOut, State};
 
+use super::child;
 use super::world::{World, origin};
 
 /// A repository with a work tree that tests commit to.
@@ -248,4 +249,30 @@ fn branches_in_a_submodule_outlive_it() {
     assert!(!lib.exists());
     assert!(world.said().iter().any(|line| line.contains(".git/vanished/lib")));
     assert_eq!(git_in(&world.tree().join(".git/vanished/lib"), &["--git-dir=.", "show", "topic:i"]), "mine");
+}
+
+#[test]
+fn a_first_fetch_starts_git_twice_and_a_second_one_never() {
+    let world = World::new();
+    let upstream = Upstream::new(world.path("up"));
+    upstream.commit("a", "one\n");
+    let text = format!("git = {{ urls = [{:?}], branch = \"main\" }}", upstream.url());
+    let pin = World::new().resolve(&origin(&text), None).unwrap();
+    // A git that counts.
+    let (bin, log) = (world.path("bin"), world.path("log"));
+    fs::create_dir_all(&bin).unwrap();
+    let real = String::from_utf8(Command::new("sh").args(["-c", "command -v git"]).output().unwrap().stdout).unwrap();
+    let script = format!("#!/bin/sh\necho \"$*\" >> {}\nexec {} \"$@\"\n", log.display(), real.trim());
+    fs::write(bin.join("git"), script).unwrap();
+    fs::set_permissions(bin.join("git"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let run =
+        || child::result(&child::command(&world, &text, Some(&pin)).env("PATH", &path).output().unwrap()).unwrap();
+    assert_eq!(run(), "Fetched");
+    let calls = fs::read_to_string(&log).unwrap();
+    let verbs: Vec<&str> =
+        calls.lines().filter_map(|line| line.split(' ').find(|word| ["fetch", "read-tree"].contains(word))).collect();
+    assert_eq!((calls.lines().count(), verbs), (2, vec!["fetch", "read-tree"]), "{calls}");
+    assert_eq!(run(), "Already");
+    assert_eq!(fs::read_to_string(&log).unwrap(), calls);
 }

@@ -33,7 +33,7 @@ fn large(world: &World) -> Upstream {
 }
 
 /// 60 KB that compress badly.
-fn large_text(seed: u64) -> String {
+pub fn large_text(seed: u64) -> String {
     let mut state = seed;
     let mut next = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

@@ -20,12 +20,15 @@ pub enum Fault {
     HangsAfter(usize),
     /// HTTP: this status instead of an answer.
     Answers(u16),
+    /// HTTP: always the whole file.
+    NoRanges,
 }
 
 /// A server that runs until the test binary ends.
 pub struct Server {
     port: u16,
     connections: Arc<AtomicUsize>,
+    sent: Arc<AtomicUsize>,
 }
 
 impl Server {
@@ -36,7 +39,9 @@ impl Server {
 
     /// HTTP over everything below `base`: smart git below `/smart/`, plain files elsewhere.
     pub fn http(base: PathBuf, fault: impl Fn(usize) -> Fault + Send + Sync + 'static) -> Self {
-        Self::start(fault, move |stream, fault| http(&base, stream, fault))
+        let sent = Arc::new(AtomicUsize::new(0));
+        let count = sent.clone();
+        Server { sent, ..Self::start(fault, move |stream, fault| http(&base, stream, fault, &count)) }
     }
 
     fn start(
@@ -55,12 +60,17 @@ impl Server {
                 std::thread::spawn(move || serve(stream.unwrap(), fault).ok());
             }
         });
-        Server { port, connections }
+        Server { port, connections, sent: Arc::default() }
     }
 
     /// The address of something on it.
     pub fn url(&self, scheme: &str, path: &str) -> String {
         format!("{scheme}://127.0.0.1:{}/{path}", self.port)
+    }
+
+    /// How many bytes of files it set out to send.
+    pub fn sent(&self) -> usize {
+        self.sent.load(Ordering::SeqCst)
     }
 
     /// How many connections there were.
@@ -79,7 +89,7 @@ pub fn dead(scheme: &str) -> String {
 fn pump(mut from: impl Read, to: &mut TcpStream, fault: Fault) -> io::Result<()> {
     let mut left = match fault {
         Fault::ClosesAfter(bytes) | Fault::HangsAfter(bytes) => bytes,
-        Fault::None | Fault::Answers(_) => usize::MAX,
+        Fault::None | Fault::Answers(_) | Fault::NoRanges => usize::MAX,
     };
     let mut buffer = [0; 4096];
     loop {
@@ -137,7 +147,7 @@ fn git_daemon(base: &Path, stream: TcpStream, fault: Fault) -> io::Result<()> {
     connect(child, stream, body, fault)
 }
 
-fn http(base: &Path, mut stream: TcpStream, fault: Fault) -> io::Result<()> {
+fn http(base: &Path, mut stream: TcpStream, fault: Fault, sent: &AtomicUsize) -> io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut head = Vec::new();
     loop {
@@ -176,8 +186,17 @@ fn http(base: &Path, mut stream: TcpStream, fault: Fault) -> io::Result<()> {
     let Ok(bytes) = std::fs::read(base.join(path.trim_start_matches('/'))) else {
         return stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     };
-    write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", bytes.len())?;
-    pump(bytes.as_slice(), &mut stream, fault)
+    let from = header("Range").strip_prefix("bytes=").and_then(|range| range.strip_suffix('-')?.parse().ok());
+    let (status, from) = match (from, fault) {
+        (Some(from), fault) if fault != Fault::NoRanges && from < bytes.len() => {
+            (format!("206 Partial\r\nContent-Range: bytes {from}-{}/{}", bytes.len() - 1, bytes.len()), from)
+        }
+        _ => ("200 OK".to_owned(), 0),
+    };
+    let rest = &bytes[from..];
+    write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", rest.len())?;
+    sent.fetch_add(rest.len(), Ordering::SeqCst);
+    pump(rest, &mut stream, fault)
 }
 
 /// Without `%2b` and the like, which apt writes.
