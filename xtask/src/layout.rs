@@ -71,6 +71,11 @@ impl Layout {
         self.work().join("state")
     }
 
+    /// What is remembered of a source's files, so that they are not read again.
+    pub fn source_index(&self, source: &Name) -> PathBuf {
+        self.state().join("index").join(source)
+    }
+
     /// The merged result.
     pub fn dist(&self) -> PathBuf {
         self.root.join("dist")

@@ -104,7 +104,7 @@ impl World {
         if !dir.is_dir() {
             return Ok(None);
         }
-        let index = origin::index_file(&self.layout, source);
+        let index = self.layout.state().join("index").join(source);
         // What cargo and our own tool leave in a directory that people work in is not source.
         let skip: &[&str] = if matches!(origin, Origin::Path(_)) { &["target", ".xtask", "dist"] } else { &[] };
         let tree = scan(&dir, &index, Modes::Source, skip)?;
@@ -128,8 +128,7 @@ impl World {
             Ok(())
         };
         std::thread::scope(|scope| {
-            let workers: Vec<_> =
-                (1..self.machine.cores().min(sources.len().max(1))).map(|_| scope.spawn(worker)).collect();
+            let workers: Vec<_> = (1..self.machine.cores().min(sources.len().max(1))).map(|_| scope.spawn(worker)).collect();
             let mut result = worker();
             for handle in workers {
                 let ended = handle.join().unwrap_or_else(|_| Err(Error::machine("a thread that read sources died")));

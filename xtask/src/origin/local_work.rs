@@ -3,8 +3,8 @@
 use std::fmt;
 use std::path::Path;
 
+use super::git;
 use super::stamp::{Recorded, Stamp, Stamps, recipe};
-use super::{git, index_file};
 use crate::definition::{Name, Origin, Pin};
 use crate::error::Result;
 use crate::layout::Layout;
@@ -136,7 +136,7 @@ pub(super) fn look(
     if !place.is_dir() {
         return Ok(Found::Missing);
     }
-    let now = scan(&place, &index_file(layout, source), Modes::Source, &[])?;
+    let now = scan(&place, &layout.source_index(source), Modes::Source, &[])?;
     let tree = now.root().hash;
     let recorded = stamps.read();
     let lost = pin.map(|pin| Stamp::new(origin, pin));

@@ -50,11 +50,6 @@ pub fn needs_of_store(layout: &Layout, origin: &Origin, pin: &Pin) -> Vec<PathBu
     files.chain(mirrors).collect()
 }
 
-/// Where the digests of a source's files are remembered; whoever reads the source reads it with this.
-pub fn index_file(layout: &Layout, source: &Name) -> PathBuf {
-    layout.state().join("index").join(source)
-}
-
 /// What every fetch needs to know.
 #[derive(Clone, Copy)]
 pub struct Fetching<'a> {

@@ -8,7 +8,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use super::local_work::{self, Found, is_that, look};
 use super::scratch::Scratch;
 use super::stamp::{Recorded, Stamp, Stamps, recipe};
-use super::{CheckedOut, Fetching, Order, Prepared, Wanted, index_file, prepare};
+use super::{CheckedOut, Fetching, Order, Prepared, Wanted, prepare};
 use crate::definition::{Name, Origin, Pin};
 use crate::error::{Context, Error, Result};
 use crate::stat_index::{Modes, scan};
@@ -22,7 +22,7 @@ pub(super) fn fetch(
     stamps: &Stamps,
 ) -> Result<CheckedOut> {
     let layout = ctx.layout;
-    let (place, index) = (layout.source(source), index_file(layout, source));
+    let (place, index) = (layout.source(source), layout.source_index(source));
     let aside = aside(&place, source);
     if aside.exists() && !place.exists() {
         fs::rename(&aside, &place).context(|| format!("cannot put `{}` back", place.display()))?;
@@ -90,7 +90,7 @@ pub(super) fn resolve(
     let is_free = !place.exists();
     let scratch = Scratch::new(&layout.work().join("tmp"), source.as_str())?;
     let into = scratch.path().join("tree");
-    let index = if is_free { index_file(layout, source) } else { scratch.path().join("index") };
+    let index = if is_free { layout.source_index(source) } else { scratch.path().join("index") };
     let order = Order { source, wanted: Wanted::Newest(old), into: &into, index: &index, carry: None };
     let Prepared { pin, tree } = prepare(ctx, origin, &order)?;
     if is_free {
