@@ -17,6 +17,15 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// Reads `path`; `None` where there is no such file.
+pub fn read(path: &Path) -> Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).context(|| format!("cannot read `{}`", path.display())),
+    }
+}
+
 /// Removes a directory tree, also one whose directories a build made read-only. Nothing there is fine.
 pub fn remove_tree(path: &Path) -> Result<()> {
     let removing = || format!("cannot remove `{}`", path.display());

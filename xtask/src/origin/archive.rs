@@ -1,5 +1,6 @@
 //! The `archive` origin: one tar archive, from the first of its addresses that gives the locked content.
 
+use super::scratch::Scratch;
 use super::unpack::{Strip, unpack};
 use super::{Fetching, Order, Prepared, Wanted, attempts, download, files};
 use crate::definition::{Archive, File, Pin};
@@ -36,7 +37,7 @@ pub(super) fn prepare(ctx: &Fetching<'_>, archive: &Archive, order: &Order<'_>) 
         },
     };
     let epoch = unpack(&path, Strip::Parts(archive.strip), order.into)?;
-    let tree = read_tree(order.into, Modes::Source)?;
+    let tree = order.scan()?;
     let file = File { path: name, size: digest.size, sha256: digest.hash };
     if let Wanted::Newest(Some(Pin { files, .. })) = order.wanted
         && let [old] = files.as_slice()
@@ -73,5 +74,6 @@ fn fetch(
         ))));
     }
     let what = format!("`{name}` of source `{source}`");
-    attempts::along(ctx, &what, &urls, |url| download::download(ctx, url, wanted)).map_err(help)
+    let scratch = Scratch::new(&ctx.layout.store.join("tmp"), "download")?;
+    attempts::along(ctx, &what, &urls, |url| download::download(ctx, url, wanted, scratch.path())).map_err(help)
 }

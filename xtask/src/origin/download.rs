@@ -1,24 +1,26 @@
 //! One file from one address. The network is a program's business (curl, wget or apt's helper, whichever this machine has): each
 //! understands the user's proxies and certificates, and a TLS library would double what the first build compiles.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::Fetching;
 use super::attempts::Failure;
 use super::files;
-use super::scratch::Scratch;
 use crate::digest::Digest;
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 use crate::process::{Ended, Program};
 
 /// apt's own downloader: on every Debian and Ubuntu, proxies and credentials of apt included.
 pub(super) const APT_HELPER: &str = "/usr/lib/apt/apt-helper";
 
-/// Downloads `address` into the store; what is not `wanted` is not kept.
+/// Downloads `address` into the store; what is not `wanted` is not kept. `parts` is a directory that outlives a try: what came
+/// before a server broke off is there when the same address is tried again.
 pub(super) fn download(
     ctx: &Fetching<'_>,
     address: &str,
     wanted: Option<Digest>,
+    parts: &Path,
 ) -> Result<(Digest, PathBuf), Failure> {
     if let Some(path) = local_path(ctx, address) {
         return if path.is_file() {
@@ -27,12 +29,24 @@ pub(super) fn download(
             Err(Failure::Permanent(format!("there is no file `{}`", path.display())))
         };
     }
-    let scratch = Scratch::new(&ctx.layout.store.join("tmp"), "download")?;
-    let part = scratch.path().join("part");
+    let part = parts.join(Digest::of(address.as_bytes()).short());
     let client = Client::of_this_machine()?;
-    let ended = client.program(address, &part).env("LC_ALL", "C").run(ctx.cancel)?;
-    client.judge(&ended)?;
-    files::keep(ctx, &part, wanted)
+    // Going on is safe only where the digest of the whole is known.
+    let goes_on = client == Client::Curl && wanted.is_some() && fs::metadata(&part).is_ok_and(|there| there.len() > 0);
+    let ended = client.program(address, &part, goes_on).env("LC_ALL", "C").run(ctx.cancel)?;
+    let failure = match client.judge(&ended) {
+        Ok(()) => match files::keep(ctx, &part, wanted) {
+            Err(failure) => failure,
+            kept => return kept,
+        },
+        Err(failure) => failure,
+    };
+    if let (true, Failure::Permanent(reason)) = (goes_on, &failure) {
+        // The server cannot go on, or what is there is not the beginning of what it has: once more from the start.
+        fs::remove_file(&part).context(|| format!("cannot remove `{}`", part.display()))?;
+        return Err(Failure::Transient(reason.clone()));
+    }
+    Err(failure)
 }
 
 /// The file that an address names on this machine: `file:` or a plain path, relative to the repository's root.
@@ -66,7 +80,7 @@ impl Client {
         }
     }
 
-    fn program(self, address: &str, into: &Path) -> Program {
+    fn program(self, address: &str, into: &Path, goes_on: bool) -> Program {
         let into = into.as_os_str();
         let words: &[&str] = match self {
             Client::Curl => &[
@@ -91,7 +105,9 @@ impl Client {
                 return Program::new([APT_HELPER.as_ref(), "download-file".as_ref(), address.as_ref(), into]);
             }
         };
-        let argv = words.iter().map(|word| (*word).as_ref()).chain([into, "--".as_ref(), address.as_ref()]);
+        let going_on: &[&str] = if goes_on { &["--continue-at", "-"] } else { &[] };
+        let options = words.iter().map(|word| (*word).as_ref()).chain([into]);
+        let argv = options.chain(going_on.iter().map(|word| (*word).as_ref())).chain(["--".as_ref(), address.as_ref()]);
         Program::new(argv)
     }
 
@@ -101,6 +117,9 @@ impl Client {
             return Ok(());
         }
         let said = String::from_utf8_lossy(&ended.stderr).into_owned() + &String::from_utf8_lossy(&ended.stdout);
+        if said.contains("No space left on device") || (self == Client::Curl && ended.status.code() == Some(23)) {
+            return Err(Failure::Fatal(Error::machine("cannot write the downloaded file").because(said)));
+        }
         let is_transient = match self {
             // Not resolved, not connected, cut off, HTTP 5xx (in the text), timed out, TLS, nothing, sending, receiving.
             Client::Curl => match ended.status.code() {

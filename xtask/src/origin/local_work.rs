@@ -67,7 +67,7 @@ impl fmt::Display for Change {
     }
 }
 
-/// How a source stands against its pin.
+/// How a source stands against its pin. Reads the tree; starts no process.
 pub fn state(layout: &Layout, source: &Name, origin: &Origin, pin: Option<&Pin>) -> Result<State> {
     if let Origin::Path(_) = origin {
         return Ok(State::Local);
@@ -123,8 +123,8 @@ pub(super) fn is_that(stamp: &Stamp, pin: Option<&Pin>) -> bool {
     pin.is_none_or(|pin| *pin == stamp.pin)
 }
 
-/// Looks at every file. A tree that nobody recorded but that is exactly the pin's is taken as untouched: a run was killed after
-/// it put it there, or the state directory was lost.
+/// Looks at every file. A tree that nobody recorded but that is exactly the pin's is taken as untouched: a run was killed after it
+/// put it there, or the state directory was lost.
 pub(super) fn look(
     layout: &Layout,
     source: &Name,

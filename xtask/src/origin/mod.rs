@@ -5,7 +5,7 @@
 //! - `place.rs`: puts a prepared tree where `Layout::source` says, by one rename; `stamp.rs` remembers what was put there.
 //! - `local_work.rs`: finds what a person did to it since, so that it is never destroyed.
 //! - `download.rs`, `files.rs`: one verified file. `unpack.rs`, `patches.rs`: a tree out of files.
-//! - `scratch.rs`, `turn.rs`, `whole.rs`, `attempts.rs`: temporary directories, one run at a time, whole files, tries.
+//! - `scratch.rs`, `turn.rs`, `attempts.rs`: temporary directories, one run at a time, tries.
 //!
 //! Nothing here builds, and nothing here knows components: only sources. Processes are started through `process::Program`.
 //!
@@ -25,7 +25,6 @@ mod scratch;
 mod stamp;
 mod turn;
 mod unpack;
-mod whole;
 
 use std::path::{Path, PathBuf};
 
@@ -33,13 +32,23 @@ use crate::definition::{Name, Origin, Pin};
 use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::process::Cancel;
+use crate::stat_index::{Modes, scan};
 use crate::tree::Tree;
 
 pub use files::place_file;
-pub use local_work::{Change, State, state};
+pub use local_work::{Change, ChangeKind, State, state};
 pub use scratch::sweep;
 
-use scratch::Scratch;
+/// What of the store a source at its pin is made of: its mirrors and files, whether they are there or not. `gc` leaves them alone;
+/// a mirror `X.git` is removed only while `X.lock` beside it is held.
+pub fn needs_of_store(layout: &Layout, origin: &Origin, pin: &Pin) -> Vec<PathBuf> {
+    let files = pin.files.iter().map(|file| layout.files().join(file.sha256.to_string()));
+    let mirrors = match origin {
+        Origin::Git(origin) => git::mirrors(layout, origin, pin),
+        Origin::Archive(_) | Origin::Apt(_) | Origin::Path(_) => Vec::new(),
+    };
+    files.chain(mirrors).collect()
+}
 
 /// What every fetch needs to know.
 #[derive(Clone, Copy)]
@@ -115,9 +124,9 @@ pub fn resolve(ctx: &Fetching<'_>, source: &Name, origin: &Origin, old: Option<&
     {
         return Ok(Some(old.clone()));
     }
-    let scratch = Scratch::new(&ctx.layout.work().join("tmp"), source.as_str())?;
-    let into = scratch.path().join("tree");
-    Ok(Some(prepare(ctx, origin, &Order { source, wanted: Wanted::Newest(old), into: &into, carry: None })?.pin))
+    let stamps = stamp::Stamps::of(ctx.layout, source);
+    let what = format!("source `{source}`");
+    turn::alone(&stamps.lock_file(), ctx, &what, || place::resolve(ctx, source, origin, old, &stamps)).map(Some)
 }
 
 /// What an origin is to make.
@@ -128,6 +137,8 @@ struct Order<'a> {
     wanted: Wanted<'a>,
     /// The tree's directory; does not exist yet.
     into: &'a Path,
+    /// What is remembered of its files' digests.
+    index: &'a Path,
     /// An older checkout whose branches and commits go on living in the new one.
     carry: Option<&'a Path>,
 }
@@ -139,6 +150,13 @@ enum Wanted<'a> {
     Pinned(&'a Pin),
     /// What the origin says now; the lock had this.
     Newest(Option<&'a Pin>),
+}
+
+impl Order<'_> {
+    /// Every file of the finished tree.
+    fn scan(&self) -> Result<Tree> {
+        scan(self.into, self.index, Modes::Source, &[])
+    }
 }
 
 /// Makes the tree. With a pin the result is that of the pin, or an error.

@@ -1,5 +1,7 @@
 //! Applies patches strictly with `git apply`: no fuzz, no rejects, nothing skipped.
 
+use std::ffi::OsStr;
+use std::fs;
 use std::path::Path;
 
 use super::Fetching;
@@ -20,20 +22,91 @@ pub(super) fn apply(ctx: &Fetching<'_>, tree: &Path, patch: &Patch<'_>) -> Resul
     // directory is inside one. So git is told not to look for one above the tree, and what it skips is an error.
     let tree = tree.canonicalize().context(cannot)?;
     let above = tree.parent().unwrap_or(&tree);
+    let text = String::from_utf8_lossy(&fs::read(patch.file).context(cannot)?).into_owned();
     let strip = format!("-p{}", patch.strip);
-    let ended = program(
-        ["apply", "--verbose", "--whitespace=nowarn", &strip, "--"]
-            .map(AsRef::as_ref)
-            .into_iter()
-            .chain([patch.file.as_os_str()]),
-    )
-    .env("GIT_CEILING_DIRECTORIES", above)
-    .dir(&tree)
-    .run(ctx.cancel)?;
+    let mut words = vec!["apply", "--verbose", "--whitespace=nowarn", &strip];
+    // Without it a hunk with no context would have to match at the very end of the file.
+    words.extend(has_hunk_without_context(&text).then_some("--unidiff-zero"));
+    // diff(1) says of two binary files only that they differ; patch(1), which Debian applies its series with, passes over it.
+    let left_out = binaries_without_content(&text, patch.strip);
+    let excluded: Vec<String> = left_out.iter().map(|path| format!("--exclude={path}")).collect();
+    words.extend(excluded.iter().map(String::as_str));
+    words.push("--");
+    let argv = words.into_iter().map(OsStr::new).chain([patch.file.as_os_str()]);
+    let ended = program(argv).env("GIT_CEILING_DIRECTORIES", above).dir(&tree).run(ctx.cancel)?;
     let said = String::from_utf8_lossy(&ended.stderr).into_owned();
-    ended.success(cannot)?;
-    match said.lines().find(|line| line.starts_with("Skipped patch")) {
+    if !ended.status.success() {
+        let reasons: Vec<&str> = said.lines().filter(|line| !line.starts_with("Checking patch")).collect();
+        return Err(Error::machine(cannot()).because(reasons.join("\n    ")));
+    }
+    for path in &left_out {
+        (ctx.say)(&format!(
+            "patch `{}`: `{path}` stays as it is: the patch names this binary file without its content",
+            patch.name
+        ));
+    }
+    let is_expected = |line: &str| left_out.iter().any(|path| line.contains(path.as_str()));
+    match said.lines().find(|line| line.starts_with("Skipped patch") && !is_expected(line)) {
         Some(line) => Err(Error::machine(cannot()).because(line.to_owned())),
         None => Ok(()),
+    }
+}
+
+/// Paths in lines `Binary files a/x and b/x differ`.
+fn binaries_without_content(patch: &str, strip: usize) -> Vec<String> {
+    let named = patch.lines().filter_map(|line| line.strip_prefix("Binary files ")?.strip_suffix(" differ"));
+    let new = named.filter_map(|names| names.split_once(" and ").map(|(_, new)| new));
+    new.filter_map(|path| path.splitn(strip + 1, '/').nth(strip)).map(str::to_owned).collect()
+}
+
+/// Some hunk has no context but takes lines away, which then are what it is found by. (One that only adds could go anywhere; git
+/// refuses it, and so do we.)
+fn has_hunk_without_context(patch: &str) -> bool {
+    let mut lines = patch.lines();
+    while let Some(line) = lines.next() {
+        let Some((mut old, mut new)) = hunk_lengths(line) else { continue };
+        let (mut has_context, mut has_removed) = (false, false);
+        while old > 0 || new > 0 {
+            let Some(line) = lines.next() else { return false };
+            match line.as_bytes().first() {
+                Some(b'-') => (has_removed, old) = (true, old.saturating_sub(1)),
+                Some(b'+') => new = new.saturating_sub(1),
+                Some(b'\\') => {}
+                _ => (has_context, old, new) = (true, old.saturating_sub(1), new.saturating_sub(1)),
+            }
+        }
+        if has_removed && !has_context {
+            return true;
+        }
+    }
+    false
+}
+
+/// How many lines of the old and the new file a hunk has: `@@ -1,2 +3,4 @@`.
+fn hunk_lengths(line: &str) -> Option<(u32, u32)> {
+    let (ranges, _) = line.strip_prefix("@@ -")?.split_once(" @@")?;
+    let (old, new) = ranges.split_once(" +")?;
+    let length = |range: &str| range.split_once(',').map_or(Some(1), |(_, length)| length.parse().ok());
+    Some((length(old)?, length(new)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn binary_files_without_content_are_named() {
+        let text = "--- a/x\n+++ b/x\nBinary files a/t/DSDT.cxl and b/t/DSDT.cxl differ\nBinary files differ\n";
+        assert_eq!(binaries_without_content(text, 1), ["t/DSDT.cxl"]);
+        assert_eq!(binaries_without_content(text, 0), ["b/t/DSDT.cxl"]);
+    }
+
+    #[test]
+    fn hunks_without_context_are_found() {
+        let without = "--- a/x\n+++ b/x\n@@ -2787 +2787 @@ subdir('tools')\n-a\n+b\n";
+        assert!(has_hunk_without_context(without));
+        assert!(!has_hunk_without_context("@@ -1,2 +1,2 @@\n-a\n+b\n c\n"));
+        assert!(!has_hunk_without_context("@@ -1,0 +2 @@\n+b\n"));
+        assert!(has_hunk_without_context("@@ -1,2 +1,2 @@\n-a\n+b\n c\n@@ -9 +8,0 @@\n-gone\n"));
     }
 }

@@ -1,7 +1,7 @@
 //! Puts a prepared tree in its place by one rename, and refuses where that would destroy somebody's work.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
@@ -11,6 +11,7 @@ use super::stamp::{Recorded, Stamp, Stamps, recipe};
 use super::{CheckedOut, Fetching, Order, Prepared, Wanted, prepare};
 use crate::definition::{Name, Origin, Pin};
 use crate::error::{Context, Error, Result};
+use crate::stat_index::{Modes, scan};
 
 /// The slow half of `origin::fetch`, alone in the source.
 pub(super) fn fetch(
@@ -21,8 +22,8 @@ pub(super) fn fetch(
     stamps: &Stamps,
 ) -> Result<CheckedOut> {
     let layout = ctx.layout;
-    let place = layout.source(source);
-    let aside = place.with_file_name(format!(".{source}.old"));
+    let (place, index) = (layout.source(source), layout.source_index(source));
+    let aside = aside(&place, source);
     if aside.exists() && !place.exists() {
         fs::rename(&aside, &place).context(|| format!("cannot put `{}` back", place.display()))?;
     }
@@ -46,7 +47,7 @@ pub(super) fn fetch(
     if let (true, Found::Untouched(stamp)) = (already, &found) {
         let settled = Recorded { at: Some(stamp.clone()), next: None };
         if stamps.read() != settled {
-            stamps.write_listing(&crate::stat_index::read_tree(&place, crate::stat_index::Modes::Source)?)?;
+            stamps.write_listing(&scan(&place, &index, Modes::Source, &[])?)?;
             stamps.write(&settled)?;
         }
         return Ok(CheckedOut::Already);
@@ -55,7 +56,8 @@ pub(super) fn fetch(
     let into = scratch.path().join("tree");
     let wanted = pin.map_or(Wanted::Newest(None), Wanted::Pinned);
     let carry = place.is_dir().then_some(place.as_path());
-    let Prepared { pin: new, tree } = prepare(ctx, origin, &Order { source, wanted, into: &into, carry })?;
+    let Prepared { pin: new, tree } =
+        prepare(ctx, origin, &Order { source, wanted, into: &into, index: &index, carry })?;
     ctx.cancel.check()?;
     let next = Stamp::new(origin, &new);
     stamps.write_listing(&tree)?;
@@ -72,6 +74,36 @@ pub(super) fn fetch(
     put(&into, &place, &aside)?;
     stamps.write(&Recorded { at: Some(next), next: None })?;
     Ok(if moved { CheckedOut::Moved } else { CheckedOut::Fetched })
+}
+
+/// The slow half of `origin::resolve`. Where no tree stands yet the new one is put there, since it had to be made anyway; otherwise
+/// the checkout stays as it is until `fetch`.
+pub(super) fn resolve(
+    ctx: &Fetching<'_>,
+    source: &Name,
+    origin: &Origin,
+    old: Option<&Pin>,
+    stamps: &Stamps,
+) -> Result<Pin> {
+    let layout = ctx.layout;
+    let place = layout.source(source);
+    let is_free = !place.exists();
+    let scratch = Scratch::new(&layout.work().join("tmp"), source.as_str())?;
+    let into = scratch.path().join("tree");
+    let index = if is_free { layout.source_index(source) } else { scratch.path().join("index") };
+    let order = Order { source, wanted: Wanted::Newest(old), into: &into, index: &index, carry: None };
+    let Prepared { pin, tree } = prepare(ctx, origin, &order)?;
+    if is_free {
+        stamps.write_listing(&tree)?;
+        put(&into, &place, &aside(&place, source))?;
+        stamps.write(&Recorded { at: Some(Stamp::new(origin, &pin)), next: None })?;
+    }
+    Ok(pin)
+}
+
+/// Where an old tree stands for a moment on file systems that cannot exchange.
+fn aside(place: &Path, source: &Name) -> PathBuf {
+    place.with_file_name(format!(".{source}.old"))
 }
 
 /// `Err` when something would be lost.

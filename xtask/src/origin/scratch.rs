@@ -83,8 +83,10 @@ pub fn sweep(layout: &crate::layout::Layout) {
         let Ok(entries) = fs::read_dir(&base) else { continue };
         for entry in entries.flatten() {
             let dir = entry.path();
+            // Files there are not ours.
+            let Ok(true) = entry.file_type().map(|kind| kind.is_dir()) else { continue };
             if let Ok(Some(_lock)) = lock(&dir) {
-                match if dir.is_dir() { fs::remove_dir_all(&dir) } else { fs::remove_file(&dir) } {
+                match fs::remove_dir_all(&dir) {
                     Ok(()) | Err(_) => {}
                 }
             }

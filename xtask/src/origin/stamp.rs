@@ -8,7 +8,6 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::whole;
 use crate::definition::{Name, Origin, Pin};
 use crate::digest::{Digest, Hash};
 use crate::error::{Context, Error, Result};
@@ -93,7 +92,7 @@ impl Stamps {
     /// Records, and forgets the listings that nothing recorded needs.
     pub(super) fn write(&self, recorded: &Recorded) -> Result<()> {
         let text = toml::to_string(recorded).context(|| format!("cannot write down the state of `{}`", self.source))?;
-        whole::write(&self.file(), text.as_bytes())?;
+        crate::atomic::write(&self.file(), text.as_bytes())?;
         let kept: Vec<PathBuf> = recorded.all().map(|stamp| self.listing_file(stamp.pin.tree)).collect();
         let ours = |path: &PathBuf| {
             let name = path.file_name().and_then(|name| name.to_str());
@@ -123,7 +122,7 @@ impl Stamps {
             bytes.extend_from_slice(&(directory.len() as u64).to_le_bytes());
             bytes.extend_from_slice(directory);
         }
-        whole::write(&self.listing_file(encoded.root.hash), &bytes)
+        crate::atomic::write(&self.listing_file(encoded.root.hash), &bytes)
     }
 
     /// Every file of the tree as it was put there; `None` when that was not remembered.
@@ -183,11 +182,11 @@ mod tests {
     fn a_damaged_record_is_none() {
         let root = tempfile::tempdir().unwrap();
         let stamps = stamps(root.path());
-        whole::write(&stamps.file(), b"at = [").unwrap();
+        crate::atomic::write(&stamps.file(), b"at = [").unwrap();
         assert_eq!(stamps.read(), Recorded::default());
         let tree = Tree::default();
         stamps.write_listing(&tree).unwrap();
-        whole::write(&stamps.listing_file(tree.root().hash), b"\x09\0\0\0\0\0\0\0short").unwrap();
+        crate::atomic::write(&stamps.listing_file(tree.root().hash), b"\x09\0\0\0\0\0\0\0short").unwrap();
         assert_eq!(stamps.listing(tree.root().hash), None);
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::fs::{self, File, FileTimes};
 use std::io::{self, BufReader, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, symlink};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -125,20 +125,19 @@ impl Unpacked<'_> {
             return Ok(true);
         }
         self.directory(path.parent().unwrap_or(Path::new("")))?;
-        self.make_room(&path)?;
         let target = || entry.link_name().ok().flatten().map(|target| target.into_owned());
         match kind {
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
                 let mode = source_mode(entry.header().mode().context(cannot)?);
                 let modified = entry.header().mtime().context(cannot)?;
-                let mut file = create(&at, mode).context(cannot)?;
+                let mut file = anew(&at, || create(&at, mode)).context(cannot)?;
                 io::copy(entry, &mut file).context(cannot)?;
                 file.flush().context(cannot)?;
                 set_modified(&file, modified).context(cannot)?;
             }
             EntryType::Symlink => {
                 let target = target().ok_or_else(|| Error::input(cannot()).because("a link without target"))?;
-                symlink(target, &at).context(cannot)?;
+                anew(&at, || symlink(&target, &at)).context(cannot)?;
             }
             EntryType::Link => {
                 let target = target().ok_or_else(|| Error::input(cannot()).because("a link without target"))?;
@@ -164,8 +163,11 @@ impl Unpacked<'_> {
         if !is_ours || !fs::symlink_metadata(&from).is_ok_and(|there| there.is_file()) {
             return Err(Error::input(refused()).because("the archive has no such file before it"));
         }
-        fs::copy(&from, at).context(refused)?;
-        Ok(())
+        let modified = fs::metadata(&from).and_then(|metadata| metadata.modified()).context(refused)?;
+        let mode = fs::metadata(&from).context(refused)?.permissions().mode();
+        let mut copy = anew(at, || create(at, mode)).context(refused)?;
+        io::copy(&mut File::open(&from).context(refused)?, &mut copy).context(refused)?;
+        copy.set_modified(modified).context(refused)
     }
 
     /// Makes a directory and those above it. What stands there already must be one that we made.
@@ -182,17 +184,19 @@ impl Unpacked<'_> {
         Ok(())
     }
 
-    /// A member that comes twice counts the second time, as tar does.
-    fn make_room(&self, path: &Path) -> Result<()> {
-        match fs::remove_file(self.root.join(path)) {
-            Ok(()) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error).context(|| format!("cannot replace `{}`", path.display())),
-        }
-    }
-
     fn is_empty(&self) -> io::Result<bool> {
         Ok(fs::read_dir(self.root)?.next().is_none())
+    }
+}
+
+/// Makes something new at a path. A member that comes twice counts the second time, as with tar(1): what the first one made goes.
+fn anew<T>(at: &Path, make: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    match make() {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            fs::remove_file(at)?;
+            make()
+        }
+        result => result,
     }
 }
 
@@ -226,4 +230,119 @@ fn relative(path: &Path, strip: usize) -> Result<Option<PathBuf>, String> {
         return Err("an archive may not bring a `.git`: git would take it for its own".to_owned());
     }
     Ok(Some(kept))
+}
+
+#[cfg(test)]
+mod tests {
+    use tar::{Builder, Header};
+
+    use super::*;
+
+    /// A tar of `(name, kind, link target or content)`, with names as they are: the tar crate itself would refuse evil ones.
+    fn archive(members: &[(&str, EntryType, &str)]) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut builder = Builder::new(file.reopen().unwrap());
+        for (index, (name, kind, text)) in members.iter().enumerate() {
+            let mut header = Header::new_ustar();
+            let raw = header.as_old_mut();
+            raw.name[..name.len()].copy_from_slice(name.as_bytes());
+            let is_link = matches!(kind, EntryType::Symlink | EntryType::Link);
+            if is_link {
+                raw.linkname[..text.len()].copy_from_slice(text.as_bytes());
+            }
+            let content = if is_link { "" } else { text };
+            header.set_entry_type(*kind);
+            header.set_mode(if name.ends_with("run") { 0o775 } else { 0o664 });
+            header.set_mtime(1000 + index as u64);
+            header.set_size(content.len() as u64);
+            header.set_cksum();
+            builder.append(&header, content.as_bytes()).unwrap();
+        }
+        builder.into_inner().unwrap();
+        file
+    }
+
+    fn check(members: &[(&str, EntryType, &str)], strip: Strip) -> (Result<u64>, tempfile::TempDir) {
+        let dir = tempfile::tempdir().unwrap();
+        let file = archive(members);
+        (unpack(file.path(), strip, &dir.path().join("tree")), dir)
+    }
+
+    const FILE: EntryType = EntryType::Regular;
+
+    #[test]
+    fn files_links_and_directories_come_out() {
+        let members = [
+            ("pax_global_header", EntryType::XGlobalHeader, "12 comment=x\n"),
+            ("x-1.0/", EntryType::Directory, ""),
+            ("x-1.0/bin/run", FILE, "run"),
+            ("x-1.0/link", EntryType::Symlink, "/anywhere/at/all"),
+            ("x-1.0/hard", EntryType::Link, "x-1.0/bin/run"),
+            ("x-1.0/bin/run", FILE, "again"),
+        ];
+        let (newest, dir) = check(&members, Strip::Top);
+        assert_eq!(newest.unwrap(), 1005);
+        let at = |path: &str| dir.path().join("tree").join(path);
+        assert_eq!(fs::read_to_string(at("bin/run")).unwrap(), "again");
+        assert_eq!(fs::read_to_string(at("hard")).unwrap(), "run");
+        assert_eq!(fs::read_link(at("link")).unwrap(), Path::new("/anywhere/at/all"));
+        let metadata = fs::metadata(at("bin/run")).unwrap();
+        assert_eq!(metadata.modified().unwrap(), UNIX_EPOCH + Duration::from_secs(1005));
+        assert_eq!(metadata.permissions().mode() & 0o777, 0o755);
+        let (newest, dir) = check(&[("a/b/c", FILE, "c"), ("a/d", FILE, "d")], Strip::Parts(2));
+        assert_eq!(newest.unwrap(), 1000);
+        assert_eq!(fs::read_dir(dir.path().join("tree")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn one_top_directory_is_dropped_and_two_are_kept() {
+        let (_, dir) = check(&[("./x/a", FILE, ""), ("./x/b", FILE, "")], Strip::Top);
+        assert!(dir.path().join("tree/a").exists());
+        let (_, dir) = check(&[("x/a", FILE, ""), ("y/b", FILE, "")], Strip::Top);
+        assert!(dir.path().join("tree/x/a").exists());
+        let (_, dir) = check(&[("x/a", FILE, ""), ("b", FILE, "")], Strip::Top);
+        assert!(dir.path().join("tree/b").exists());
+    }
+
+    #[test]
+    fn nothing_leaves_the_tree() {
+        let link = ("out", EntryType::Symlink, "..");
+        for members in [
+            vec![("../evil", FILE, "x")],
+            vec![("a/../../evil", FILE, "x")],
+            vec![("/evil", FILE, "x")],
+            vec![link, ("out/evil", FILE, "x")],
+            vec![link, ("out/", EntryType::Directory, ""), ("out/evil", FILE, "x")],
+            vec![link, ("evil", EntryType::Link, "out/secret")],
+            vec![("evil", EntryType::Link, "../secret")],
+            vec![("evil", EntryType::Link, "/etc/passwd")],
+            vec![("evil", EntryType::Link, "not-there")],
+            vec![("evil", EntryType::Char, "")],
+            vec![("evil", EntryType::Fifo, "")],
+            vec![(".git/config", FILE, "x")],
+            vec![("a/.git/hooks/x", FILE, "x")],
+        ] {
+            let (result, dir) = check(&members, Strip::Parts(0));
+            let error = result.expect_err(members[0].0).report();
+            assert!(error.contains("cannot unpack"), "{error}");
+            assert!(!dir.path().join("evil").exists(), "{members:?}");
+        }
+        // A file where a link was: the link goes, what it names stays.
+        let (result, dir) = check(&[("evil", EntryType::Symlink, "../evil"), ("evil", FILE, "x")], Strip::Parts(0));
+        result.unwrap();
+        assert!(!dir.path().join("evil").exists() && dir.path().join("tree/evil").is_file());
+    }
+
+    #[test]
+    fn what_is_no_archive_is_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let check = |bytes: &[u8]| {
+            fs::write(dir.path().join("x"), bytes).unwrap();
+            unpack(&dir.path().join("x"), Strip::Parts(0), &dir.path().join("tree")).unwrap_err().report()
+        };
+        assert!(check(b"BZh91AY").contains("only .tar, .tar.gz and .tar.xz"));
+        assert!(check(b"<html>not found</html>").contains("cannot unpack"));
+        assert!(check(&[0x1f, 0x8b, 8, 0, 1, 2, 3]).contains("cannot unpack"));
+        assert!(check(b"").contains("cannot unpack"));
+    }
 }

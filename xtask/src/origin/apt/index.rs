@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use deb822_fast::Deb822;
 
-use super::super::{Fetching, turn, whole};
+use super::super::{Fetching, turn};
 use super::machine::{self, Repository};
 use super::version;
 use crate::definition::{Apt, File};
@@ -55,17 +55,13 @@ fn wanted_releases(repositories: &[Repository], suite: Option<&str>) -> Vec<Repo
 
 /// Reads the indexes anew, unless this process did so already.
 fn refresh(ctx: &Fetching<'_>, dir: &Path, wanted: &[Repository]) -> Result<()> {
-    let list: String = wanted
-        .iter()
-        .map(|repository| {
-            let keyring =
-                keyring(repository).map(|path| format!("[signed-by={}] ", path.display())).unwrap_or_default();
-            format!("deb-src {keyring}{} {} {}\n", repository.base, repository.release, repository.component)
-        })
-        .collect();
+    let keyrings = keyrings().join(",");
+    let options = if keyrings.is_empty() { String::new() } else { format!("[signed-by={keyrings}] ") };
+    let line = |it: &Repository| format!("deb-src {options}{} {} {}\n", it.base, it.release, it.component);
+    let list: String = wanted.iter().map(line).collect();
     let done = dir.join("done");
     let mark = format!("{}\n{list}", run_id());
-    if whole::read(&done)?.is_some_and(|found| found == mark.as_bytes()) {
+    if crate::atomic::read(&done)?.is_some_and(|found| found == mark.as_bytes()) {
         return Ok(());
     }
     let cannot = || format!("cannot prepare `{}` for apt", dir.display());
@@ -75,8 +71,8 @@ fn refresh(ctx: &Fetching<'_>, dir: &Path, wanted: &[Repository]) -> Result<()> 
     // What the machine has apt do after an update (clean caches, tell a desktop) is no business of ours.
     let config =
         "#clear APT::Update::Pre-Invoke;\n#clear APT::Update::Post-Invoke;\n#clear APT::Update::Post-Invoke-Success;\n";
-    whole::write(&dir.join("apt.conf"), config.as_bytes())?;
-    whole::write(&dir.join("sources.list"), list.as_bytes())?;
+    crate::atomic::write(&dir.join("apt.conf"), config.as_bytes())?;
+    crate::atomic::write(&dir.join("sources.list"), list.as_bytes())?;
     let option = |name: &str, value: &Path| format!("{name}={}", value.display());
     let options = [
         option("Dir::State", &dir.join("state")),
@@ -110,7 +106,7 @@ fn refresh(ctx: &Fetching<'_>, dir: &Path, wanted: &[Repository]) -> Result<()> 
             (ctx.say)(&format!("index of Debian's sources: {}", line.trim_start_matches("E:").trim()));
         }
     }
-    whole::write(&done, mark.as_bytes())
+    crate::atomic::write(&done, mark.as_bytes())
 }
 
 /// One process reads an index once, another one again.
@@ -123,14 +119,31 @@ fn run_id() -> String {
     STARTED.get_or_init(started).clone()
 }
 
-/// The keyring of the archive that a repository says it is; else apt's own trusted keys decide.
-fn keyring(repository: &Repository) -> Option<PathBuf> {
-    let file = match repository.origin.as_str() {
-        "Debian" => "/usr/share/keyrings/debian-archive-keyring.gpg",
-        "Ubuntu" => "/usr/share/keyrings/ubuntu-archive-keyring.gpg",
-        _ => return None,
-    };
-    Some(PathBuf::from(file)).filter(|path| path.exists())
+/// The keyrings that the machine trusts for its own mirrors: those that its sources name, and those of the archives. Where there
+/// are none, apt's own trusted keys decide.
+fn keyrings() -> Vec<String> {
+    const ARCHIVES: [&str; 2] =
+        ["/usr/share/keyrings/debian-archive-keyring.gpg", "/usr/share/keyrings/ubuntu-archive-keyring.gpg"];
+    let parts = fs::read_dir("/etc/apt/sources.list.d").into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_read = |path: &PathBuf| path.extension().is_some_and(|it| it == "list" || it == "sources");
+    let files = parts.filter(is_read).chain([PathBuf::from("/etc/apt/sources.list")]);
+    let texts: Vec<String> = files.filter_map(|file| fs::read_to_string(file).ok()).collect();
+    let named = texts.iter().flat_map(|text| signed_by(text));
+    let mut keyrings: Vec<String> =
+        named.chain(ARCHIVES).filter(|path| Path::new(path).is_file()).map(str::to_owned).collect();
+    keyrings.sort();
+    keyrings.dedup();
+    keyrings
+}
+
+/// Paths after `Signed-By:` and `signed-by=`.
+fn signed_by(text: &str) -> impl Iterator<Item = &str> {
+    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+    let values = lines.filter_map(|line| match line.split_once("signed-by=") {
+        Some((_, rest)) => Some(rest.split([' ', ']']).next().unwrap_or_default()),
+        None => line.strip_prefix("Signed-By:"),
+    });
+    values.flat_map(|value| value.split([',', ' '])).filter(|path| path.starts_with('/'))
 }
 
 fn index_files(dir: &Path) -> Result<Vec<PathBuf>> {
@@ -192,7 +205,7 @@ fn parse(paragraph: &str) -> Result<Package, String> {
 pub(super) fn suites_looked_in(apt: &Apt) -> String {
     match &apt.suite {
         Some(suite) => format!("suite `{suite}` of this machine's mirror"),
-        None => "the suites of this machine's mirror".to_owned(),
+        None => "this machine's mirror".to_owned(),
     }
 }
 
@@ -236,14 +249,17 @@ mod tests {
     }
 
     #[test]
+    fn keyrings_are_found_in_both_forms_of_sources() {
+        let text = "deb [arch=amd64 signed-by=/k/a.gpg,/k/b.gpg] http://m x main\nTypes: deb\nSigned-By: /k/c.gpg\n# Signed-By: /k/d\n";
+        assert_eq!(signed_by(text).collect::<Vec<_>>(), ["/k/a.gpg", "/k/b.gpg", "/k/c.gpg"]);
+    }
+
+    #[test]
     fn a_suite_is_looked_for_beside_the_machines_own() {
         let repository = |release: &str| Repository {
             base: "http://m/debian/".into(),
             release: release.into(),
-            codename: String::new(),
-            suite: String::new(),
             component: "main".into(),
-            origin: "Debian".into(),
         };
         let own = [repository("bookworm"), repository("bookworm-updates")];
         let releases = |suite| wanted_releases(&own, suite).into_iter().map(|it| it.release).collect::<Vec<_>>();

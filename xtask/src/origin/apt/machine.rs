@@ -13,56 +13,47 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::process::Program;
 
-/// One repository and release that this machine's apt reads.
+/// One repository, release and component that this machine's apt reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Repository {
     /// Base address, ending in `/`.
     pub(super) base: String,
     /// Name of the release's directory below `dists/`.
     pub(super) release: String,
-    /// Codename, if the release says one.
-    pub(super) codename: String,
-    /// Suite, if the release says one.
-    pub(super) suite: String,
     /// `main`, `contrib`, …
     pub(super) component: String,
-    /// `Debian`, `Ubuntu`, …
-    pub(super) origin: String,
 }
 
-/// The machine's repositories, in the order of its apt. Asked once.
+/// The machine's repositories, in the order of its apt. Asked once, by what `apt-get update` would fetch: `apt-get indextargets`
+/// knows nothing until the machine's own indexes are there, which in a fresh container they are not, and is slower.
 pub(super) fn repositories(ctx: &Fetching<'_>) -> Result<Vec<Repository>> {
     static ASKED: OnceLock<Vec<Repository>> = OnceLock::new();
     if let Some(repositories) = ASKED.get() {
         return Ok(repositories.clone());
     }
-    let format = "$(REPO_URI)|$(RELEASE)|$(CODENAME)|$(SUITE)|$(COMPONENT)|$(ORIGIN)";
-    let asked = Program::new(["apt-get", "indextargets", "--format", format, "Created-By: Packages"])
+    let asked = Program::new(["apt-get", "update", "--print-uris"])
         .env("LC_ALL", "C")
         .run(ctx.cancel)?
         .success(|| "cannot ask this machine's apt for its mirrors".to_owned())?;
     let mut found: Vec<Repository> = Vec::new();
-    for line in String::from_utf8_lossy(&asked).lines() {
-        let fields: Vec<&str> = line.split('|').collect();
-        let [base, release, codename, suite, component, origin] = fields.as_slice() else { continue };
-        // A field that the release does not say is left as its placeholder.
-        let field = |text: &str| if text.starts_with("$(") { String::new() } else { text.to_owned() };
-        let repository = Repository {
-            base: format!("{}/", base.trim_end_matches('/')),
-            release: field(release),
-            codename: field(codename),
-            suite: field(suite),
-            component: field(component),
-            origin: field(origin),
-        };
+    for repository in String::from_utf8_lossy(&asked).lines().filter_map(repository) {
         if !found.contains(&repository) {
             found.push(repository);
         }
     }
     if found.is_empty() {
-        return Err(Error::machine("this machine's apt knows no repository").help("apt-get indextargets"));
+        return Err(Error::machine("this machine's apt knows no repository").help("apt-get update --print-uris"));
     }
     Ok(ASKED.get_or_init(|| found).clone())
+}
+
+/// A line `'BASE/dists/RELEASE/COMPONENT/binary-ARCH/Packages.xz' …`.
+fn repository(line: &str) -> Option<Repository> {
+    let (address, _) = line.strip_prefix('\'')?.split_once('\'')?;
+    let (base, rest) = address.rsplit_once("/dists/")?;
+    let (place, _) = rest.split_once("/binary-")?;
+    let (release, component) = place.rsplit_once('/')?;
+    Some(Repository { base: format!("{base}/"), release: release.to_owned(), component: component.to_owned() })
 }
 
 /// The addresses that a path in the pool may have.
@@ -95,12 +86,16 @@ pub(super) fn download(
     }
     let said = String::from_utf8_lossy(&ended.stdout).into_owned() + &String::from_utf8_lossy(&ended.stderr);
     let reason = said.lines().find(|line| line.starts_with("E: Failed to fetch")).unwrap_or(&said).to_owned();
-    if is_gone(&reason) || said.contains("Hash Sum mismatch") {
-        // apt says no more than that; look at the file ourselves to show both digests.
-        return match files::keep(ctx, &part, wanted) {
+    if said.contains("Hash Sum mismatch") {
+        // apt puts the file aside under this name; hash it ourselves to show both digests.
+        let refused = scratch.path().join("part.FAILED");
+        return match files::keep(ctx, &refused, wanted) {
             Err(Failure::Permanent(why)) => Err(Failure::Permanent(why)),
             _ => Err(Failure::Permanent(reason)),
         };
+    }
+    if is_gone(&reason) {
+        return Err(Failure::Permanent(reason));
     }
     Err(Failure::Transient(reason))
 }
@@ -127,4 +122,21 @@ pub(super) fn first_of(ctx: &Fetching<'_>, paths: &[String]) -> Result<File> {
         ctx.cancel.check()?;
     }
     Err(Error::machine(format!("{what} is not in the pool of this machine's mirrors either, under no usual name")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repositories_are_read_off_what_apt_would_fetch() {
+        let found =
+            repository("'http://m/debian/dists/bookworm/main/binary-amd64/Packages.xz' m_debian_Packages 0 ").unwrap();
+        assert_eq!((found.base.as_str(), found.release.as_str()), ("http://m/debian/", "bookworm"));
+        let old = repository("'http://m/d/dists/buster/updates/main/binary-all/Packages.xz' x 0").unwrap();
+        assert_eq!((old.release.as_str(), old.component.as_str()), ("buster/updates", "main"));
+        for line in ["'http://m/debian/dists/bookworm/InRelease' x 0", "'http://m/flat/Packages' x 0", "W: noise"] {
+            assert_eq!(repository(line), None);
+        }
+    }
 }

@@ -12,7 +12,6 @@ mod pool;
 mod series;
 mod version;
 
-use std::fs;
 use std::path::PathBuf;
 
 use super::attempts::Failure;
@@ -20,8 +19,7 @@ use super::scratch::Scratch;
 use super::unpack::{Strip, unpack};
 use super::{Fetching, Order, Prepared, Wanted, attempts, files};
 use crate::definition::{Apt, File, Pin};
-use crate::error::{Context, Error, Result};
-use crate::stat_index::{Modes, read_tree};
+use crate::error::{Error, Result};
 
 use pool::Part;
 
@@ -49,7 +47,6 @@ pub(super) fn prepare(ctx: &Fetching<'_>, apt: &Apt, order: &Order<'_>) -> Resul
     }
     // Upstream's tree first; its further parts go below it.
     held.sort_by(|(one, _), (other, _)| one.cmp(other));
-    let cannot = || format!("cannot prepare source `{}`", order.source);
     let scratch = Scratch::new(&ctx.layout.work().join("tmp"), "debian")?;
     let mut epoch = 0;
     for (part, path) in &held {
@@ -57,11 +54,8 @@ pub(super) fn prepare(ctx: &Fetching<'_>, apt: &Apt, order: &Order<'_>) -> Resul
             Part::Upstream => epoch = epoch.max(unpack(path, Strip::Top, order.into)?),
             Part::Extra(name) => {
                 let at = order.into.join(name);
-                // An empty directory of that name is in some tarballs; a full one would be mixed up.
-                match fs::remove_dir(&at) {
-                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).context(cannot),
-                    _ => {}
-                }
+                // It replaces a directory of that name, as with dpkg-source.
+                crate::atomic::remove_tree(&at)?;
                 epoch = epoch.max(unpack(path, Strip::Top, &at)?);
             }
             Part::Debian => {
@@ -72,7 +66,7 @@ pub(super) fn prepare(ctx: &Fetching<'_>, apt: &Apt, order: &Order<'_>) -> Resul
     if !apt.debian_patches.is_none() {
         series::apply(ctx, apt, order, &scratch.path().join("packaging/debian/patches"))?;
     }
-    let tree = read_tree(order.into, Modes::Source)?;
+    let tree = order.scan()?;
     let pin = Pin {
         commit: None,
         version: Some(chosen.version),
@@ -118,7 +112,12 @@ fn fetch(ctx: &Fetching<'_>, apt: &Apt, order: &Order<'_>, file: &File) -> Resul
         } else {
             error
         };
-        error.help(format!("to take a version that the mirror has: cargo xtask update {source}")).help(by_hand)
+        match order.wanted {
+            Wanted::Pinned(_) => {
+                error.help(format!("to take a version that the mirror has: cargo xtask update {source}")).help(by_hand)
+            }
+            Wanted::Newest(_) => error.help("to take another version: name it in the manifest, `version = …`"),
+        }
     })
 }
 

@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::super::{Fetching, whole};
+use super::super::Fetching;
 use super::mirror::{Mirror, each_object, refs_for_checkout};
 use super::{objects, program, refs};
 use crate::definition::Commit;
@@ -34,20 +34,24 @@ pub(super) fn build(
     if let Some(old) = &old {
         carry_over(old, &git_dir).context(cannot)?;
     }
+    // Another run may be adding to the mirror: what cuts off history and what names objects is read before the objects are.
+    let cut = shallow(mirror, old.as_deref())?;
+    let mut known = refs::packed(&git_dir)?;
+    known.extend(refs_for_checkout(mirror)?);
     link_objects(&mirror.dir().join("objects"), &git_dir.join("objects")).context(cannot)?;
     if !git_dir.join("config").exists() {
         fs::write(git_dir.join("config"), config(urls)).context(cannot)?;
     }
-    let mut known = refs::packed(&git_dir)?;
-    known.extend(refs_for_checkout(mirror)?);
     if !known.is_empty() {
         refs::write_packed(&git_dir, &known)?;
     }
-    shallow(mirror, old.as_deref(), &git_dir)?;
+    if !cut.is_empty() {
+        fs::write(git_dir.join("shallow"), cut).context(cannot)?;
+    }
     fs::write(git_dir.join("HEAD"), format!("{commit}\n")).context(cannot)?;
     // Both named, or git would look for a repository upwards and find ours.
     let (git_dir, work_tree) = (format!("--git-dir={}", git_dir.display()), format!("--work-tree={}", into.display()));
-    let argv = [git_dir.as_str(), work_tree.as_str(), "reset", "--quiet", "--hard"].map(OsStr::new);
+    let argv = [git_dir.as_str(), work_tree.as_str(), "read-tree", "--reset", "-u", "HEAD"].map(OsStr::new);
     program(argv).dir(into).run(ctx.cancel)?.success(cannot).map(|_| ())
 }
 
@@ -60,7 +64,7 @@ fn config(urls: &[String]) -> String {
 }
 
 /// Copies what a person may have made in a `.git`; what belongs to the old work tree (index, HEAD, locks) is left behind.
-fn carry_over(old: &Path, new: &Path) -> io::Result<()> {
+pub(super) fn carry_over(old: &Path, new: &Path) -> io::Result<()> {
     const LEFT_BEHIND: [&str; 5] = ["HEAD", "index", "objects", "shallow", "FETCH_HEAD"];
     link_objects(&old.join("objects"), &new.join("objects"))?;
     // The last commit of a discarded HEAD stays reachable for a while, as after any reset.
@@ -108,9 +112,9 @@ fn link_objects(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// Where history is cut off: as in the mirror, and where a person cut it off for commits that only the old checkout has.
-fn shallow(mirror: &Mirror, old: Option<&Path>, git_dir: &Path) -> Result<()> {
+fn shallow(mirror: &Mirror, old: Option<&Path>) -> Result<String> {
     let lines = |path: &Path| -> Result<Vec<String>> {
-        let bytes = whole::read(&path.join("shallow"))?.unwrap_or_default();
+        let bytes = crate::atomic::read(&path.join("shallow"))?.unwrap_or_default();
         Ok(String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect())
     };
     let mut cut = lines(mirror.dir())?;
@@ -119,9 +123,5 @@ fn shallow(mirror: &Mirror, old: Option<&Path>, git_dir: &Path) -> Result<()> {
         let is_known = |id: &String| git2::Oid::from_str(id).is_ok_and(|id| known.find_commit(id).is_ok());
         cut.extend(lines(old)?.into_iter().filter(|id| !is_known(id)));
     }
-    if cut.is_empty() {
-        return Ok(());
-    }
-    let text: String = cut.iter().map(|id| format!("{id}\n")).collect();
-    whole::write(&git_dir.join("shallow"), text.as_bytes())
+    Ok(cut.iter().map(|id| format!("{id}\n")).collect())
 }

@@ -4,22 +4,25 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 use super::super::attempts::{self, Failure};
 use super::super::scratch::Scratch;
-use super::super::{Fetching, turn, whole};
+use super::super::{Fetching, turn};
 use super::mirror::{self, Mirror, NEW};
 use super::refs;
 use super::verdict::{self, Verdict};
-use super::{Tracked, program};
+use super::{Tracked, address, program};
 use crate::definition::Commit;
 use crate::error::{Context, Error, Result};
 
 /// How many commits of a tracked ref are fetched in the hope that the pin is among them.
 const DEPTH: u32 = 100;
+
+/// A server that hangs must not hang us; the largest repository there is comes faster than this. (HTTP has a limit of its own.)
+const TIMEOUT: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// One way to ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +88,7 @@ pub(super) fn obtain(
         if is_in_everything(mirror, commit)? {
             return mirror.pin(commit);
         }
-        offline(ctx, what, &format!("commit {commit}"))?;
+        let urls = reachable(ctx, what, urls, &format!("commit {commit}"))?;
         let name = match &tracked {
             Tracked::Ref(name) => Some(name.as_str()),
             Tracked::Commit(_) => None,
@@ -93,7 +96,7 @@ pub(super) fn obtain(
         let mut rungs = vec![Rung::Alone(commit.as_str())];
         rungs.extend(name.map(|name| Rung::End(name, DEPTH)));
         rungs.push(Rung::Everything(name));
-        attempts::along(ctx, what, urls, |url| climb_down(ctx, what, mirror, url, &rungs, Some(commit)).map(|_| ()))
+        attempts::along(ctx, what, &urls, |url| climb_down(ctx, what, mirror, url, &rungs, Some(commit)).map(|_| ()))
             .map_err(|error| error.help("to take what the origin has now: cargo xtask update"))
     })
 }
@@ -114,19 +117,22 @@ pub(super) fn newest(
             return obtain(ctx, what, mirror, urls, tracked, &commit).map(|()| commit);
         }
     };
-    offline(ctx, what, name)?;
+    let urls = reachable(ctx, what, urls, name)?;
     turn::alone(&mirror.lock_file(), ctx, &format!("the mirror of {what}"), || {
         let rungs = [Rung::End(name, 1), Rung::Everything(Some(name))];
-        attempts::along(ctx, what, urls, |url| climb_down(ctx, what, mirror, url, &rungs, None))
+        attempts::along(ctx, what, &urls, |url| climb_down(ctx, what, mirror, url, &rungs, None))
     })
 }
 
-fn offline(ctx: &Fetching<'_>, what: &str, wanted: &str) -> Result<()> {
-    if !ctx.offline {
-        return Ok(());
+/// The addresses that may be asked: offline only those on this machine.
+fn reachable(ctx: &Fetching<'_>, what: &str, urls: &[String], wanted: &str) -> Result<Vec<String>> {
+    let may = |url: &&String| !ctx.offline || address::is_local(url);
+    let urls: Vec<String> = urls.iter().filter(may).cloned().collect();
+    if urls.is_empty() {
+        return Err(Error::machine(format!("cannot fetch {what} with --offline: {wanted} is not in the store"))
+            .help("the same command without --offline"));
     }
-    Err(Error::machine(format!("cannot fetch {what} with --offline: {wanted} is not in the store"))
-        .help("the same command without --offline"))
+    Ok(urls)
 }
 
 /// A mirror that was fetched whole has commits that nobody pinned yet.
@@ -181,7 +187,15 @@ fn fetch(
     let argv = before.iter().copied().chain(switches.iter().map(|word| word.as_str())).chain(after.iter().copied());
     let argv = argv.chain(specs.iter().map(|word| word.as_str())).map(OsStr::new);
     let started = Instant::now();
-    let ended = program(argv).run(ctx.cancel)?;
+    let mut program = program(argv).timeout(TIMEOUT);
+    if ctx.offline {
+        // A user's `insteadOf` could make a local address a remote one.
+        program = program.env("GIT_ALLOW_PROTOCOL", "file");
+    }
+    let ended = program.run(ctx.cancel)?;
+    if ended.timed_out {
+        return Err(Failure::Permanent(format!("nothing complete came within {} minutes", TIMEOUT.as_secs() / 60)));
+    }
     if !ended.status.success() {
         let said = String::from_utf8_lossy(&ended.stderr);
         return match verdict::of(&said) {
@@ -210,7 +224,7 @@ fn fetch(
     };
     mirror.take(&at, &commit)?;
     let text = toml::to_string(&cost).context(|| "cannot write down what a fetch cost".to_owned())?;
-    whole::write(&mirror.dir().join("last-fetch.toml"), text.as_bytes())?;
+    crate::atomic::write(&mirror.dir().join("last-fetch.toml"), text.as_bytes())?;
     Ok(Ok(commit))
 }
 

@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 
 use git2::Oid;
 
-use super::super::whole;
 use super::refs::{self, Refs};
 use super::{address, objects};
 use crate::definition::Commit;
@@ -43,7 +42,7 @@ impl Mirror {
         self.dir.with_extension("lock")
     }
 
-    /// A directory for scratch repositories, on the same file system.
+    /// The commit is a pin of it: everything it needs is here.
     pub(super) fn holds(&self, commit: &Commit) -> Result<bool> {
         Ok(refs::packed(&self.dir)?.contains_key(&pin_ref(commit)))
     }
@@ -62,7 +61,7 @@ impl Mirror {
             return Ok(());
         }
         write("objects/info/alternates", format!("{}\n", self.dir.join("objects").display()).as_bytes())?;
-        if let Some(shallow) = whole::read(&self.dir.join("shallow"))? {
+        if let Some(shallow) = crate::atomic::read(&self.dir.join("shallow"))? {
             write("shallow", &shallow)?;
         }
         // Only pins: branches that upstream renamed (`a` to `a/b`) would stand in the way of new ones.
@@ -89,8 +88,8 @@ impl Mirror {
             return fs::rename(scratch, &self.dir).context(cannot);
         }
         adopt_objects(&scratch.join("objects"), &self.dir.join("objects")).context(cannot)?;
-        match whole::read(&scratch.join("shallow"))? {
-            Some(shallow) => whole::write(&self.dir.join("shallow"), &shallow)?,
+        match crate::atomic::read(&scratch.join("shallow"))? {
+            Some(shallow) => crate::atomic::write(&self.dir.join("shallow"), &shallow)?,
             None => remove_if_there(&self.dir.join("shallow")).context(cannot)?,
         }
         let is_full = refs.keys().any(|name| name.starts_with("refs/heads/"));

@@ -5,7 +5,7 @@
 //! - `checkout.rs`: a work tree with a `.git` of its own; `submodules.rs`: those below it.
 //! - `address.rs`: URLs; `refs.rs`: HEAD and packed-refs as files; `verdict.rs`: what git's words mean.
 //!
-//! Children per repository: one `git fetch`, one `git reset`. What else git would be started for (init, config, clone, rev-parse,
+//! Children per repository: one `git fetch`, one `git read-tree`. What else git would be started for (init, config, clone, rev-parse,
 //! update-ref) are a few small files, written here.
 
 mod address;
@@ -17,7 +17,7 @@ mod submodules;
 mod verdict;
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use git2::{Odb, Oid, Repository};
 
@@ -50,7 +50,7 @@ const REPOSITORY_VARIABLES: [&str; 12] = [
 /// What every call of git is told. Objects are not checked for form (`fetch.fsckObjects`): that refuses real repositories with
 /// old blemishes, and what matters is checked anyway: git hashes every object and refuses paths that leave the tree, we start
 /// nothing that a tree names, and the lock has the SHA-256 of the tree.
-const SETTINGS: [&str; 16] = [
+const SETTINGS: [&str; 20] = [
     "-c",
     "protocol.version=2",
     "-c",
@@ -67,6 +67,11 @@ const SETTINGS: [&str; 16] = [
     "gc.auto=0",
     "-c",
     "fetch.unpackLimit=1",
+    // A server that sends less than that for that long hangs.
+    "-c",
+    "http.lowSpeedLimit=1000",
+    "-c",
+    "http.lowSpeedTime=60",
 ];
 
 /// A call of git that asks nobody anything and runs no hook. Always give `--git-dir`: git would else look for a repository
@@ -100,15 +105,25 @@ pub(super) fn prepare(ctx: &Fetching<'_>, git: &Git, order: &Order<'_>) -> Resul
         Wanted::Newest(_) => ladder::newest(ctx, &what, &mirror, &urls, tracked(git))?,
     };
     checkout::build(ctx, &what, &mirror, &urls, &commit, order.into, order.carry)?;
+    if let Some(old) = order.carry {
+        submodules::keep_vanished(ctx, &what, old, order.into, &mirror, &commit)?;
+    }
     let submodules = if git.submodules {
         submodules::checkout(ctx, &what, &mirror, &urls, &commit, order.into, order.carry)?
     } else {
         Vec::new()
     };
     let epoch = mirror.epoch(&commit)?;
-    let tree = read_tree(order.into, Modes::Source)?;
+    let tree = order.scan()?;
     let pin = Pin { commit: Some(commit), version: None, tree: tree.root().hash, epoch, files: Vec::new(), submodules };
     Ok(Prepared { pin, tree })
+}
+
+/// The mirrors of a repository and of its submodules.
+pub(super) fn mirrors(layout: &Layout, git: &Git, pin: &Pin) -> Vec<PathBuf> {
+    let submodules = pin.submodules.iter().map(|submodule| vec![submodule.url.clone()]);
+    let all = std::iter::once(address::absolute(layout, &git.urls)).chain(submodules);
+    all.filter_map(|urls| Mirror::of(layout, &urls).ok()).map(|mirror| mirror.dir().to_path_buf()).collect()
 }
 
 /// The lock's pin, if the tracked ref is still there: no tree needs to be made to know it.

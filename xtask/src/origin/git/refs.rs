@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use super::super::whole;
 use crate::error::{Context, Result};
 
 /// Full names of refs with the ids they hold.
@@ -33,7 +32,7 @@ fn is_id(text: &str) -> bool {
 
 /// What `packed-refs` holds. Lines that say what a tag is peeled to are left out: git works it out again.
 pub(super) fn packed(git_dir: &Path) -> Result<Refs> {
-    let bytes = whole::read(&git_dir.join("packed-refs"))?.unwrap_or_default();
+    let bytes = crate::atomic::read(&git_dir.join("packed-refs"))?.unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
     let refs = text.lines().filter(|line| !line.starts_with(['#', '^'])).filter_map(|line| line.split_once(' '));
     Ok(refs.filter(|(id, _)| is_id(id)).map(|(id, name)| (name.to_owned(), id.to_owned())).collect())
@@ -65,7 +64,7 @@ pub(super) fn all(git_dir: &Path) -> Result<Refs> {
 pub(super) fn write_packed(git_dir: &Path, refs: &Refs) -> Result<()> {
     let lines = refs.iter().map(|(name, id)| format!("{id} {name}\n"));
     let text: String = std::iter::once("# pack-refs with: sorted \n".to_owned()).chain(lines).collect();
-    whole::write(&git_dir.join("packed-refs"), text.as_bytes())
+    crate::atomic::write(&git_dir.join("packed-refs"), text.as_bytes())
 }
 
 #[cfg(test)]
@@ -77,12 +76,12 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let (one, two) = ("1".repeat(40), "2".repeat(40));
         assert_eq!(head(root.path()), None);
-        whole::write(&root.path().join("HEAD"), format!("{one}\n").as_bytes()).unwrap();
+        crate::atomic::write(&root.path().join("HEAD"), format!("{one}\n").as_bytes()).unwrap();
         assert_eq!(head(root.path()), Some(one.clone()));
-        whole::write(&root.path().join("HEAD"), b"ref: refs/heads/x\n").unwrap();
+        crate::atomic::write(&root.path().join("HEAD"), b"ref: refs/heads/x\n").unwrap();
         write_packed(root.path(), &Refs::from([("refs/heads/x".into(), two.clone())])).unwrap();
         assert_eq!(head(root.path()), Some(two.clone()));
-        whole::write(&root.path().join("refs/heads/x"), format!("{one}\n").as_bytes()).unwrap();
+        crate::atomic::write(&root.path().join("refs/heads/x"), format!("{one}\n").as_bytes()).unwrap();
         assert_eq!(head(root.path()), Some(one.clone()));
         assert_eq!(all(root.path()).unwrap(), Refs::from([("refs/heads/x".into(), one)]));
     }

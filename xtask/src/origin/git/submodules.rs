@@ -1,13 +1,14 @@
 //! Submodules: the commits that a tree names below it, each from a mirror of its own. `git submodule` is not used: it would run
 //! what the tree configures.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Component, Path};
 
 use git2::{Config, ObjectType, Oid, TreeWalkMode, TreeWalkResult};
 
 use super::super::Fetching;
 use super::mirror::Mirror;
-use super::{Tracked, address, checkout as work_tree, ladder, objects};
+use super::{Tracked, address, checkout as work_tree, ladder, objects, refs};
 use crate::definition::{Commit, Submodule};
 use crate::error::{Context, Error, Result};
 
@@ -86,6 +87,40 @@ fn below(ctx: &Fetching<'_>, above: &Above<'_>, found: &mut Vec<Submodule>) -> R
         };
         below(ctx, &inner, found)?;
         found.push(Submodule { path: full, url: urls.swap_remove(0), commit });
+    }
+    Ok(())
+}
+
+/// A repository of a person's own branches may stand where the old revision had a submodule and the new one has none. It goes on
+/// living in `.git/vanished/` of the new tree.
+pub(super) fn keep_vanished(
+    ctx: &Fetching<'_>,
+    what: &str,
+    old: &Path,
+    into: &Path,
+    mirror: &Mirror,
+    commit: &Commit,
+) -> Result<()> {
+    let links = links(mirror, commit)?;
+    for (path, _) in declared(&old.join(".gitmodules"))? {
+        let from = old.join(&path).join(".git");
+        // The path is upstream's word: only what git itself would check out is looked at.
+        let is_inside = Path::new(&path).components().all(|part| matches!(part, Component::Normal(_)));
+        if !is_inside || !from.is_dir() || links.iter().any(|(link, _)| *link == path) {
+            continue;
+        }
+        let own = refs::all(&from)?;
+        if !own.keys().any(|name| name.starts_with("refs/heads/") || name == "refs/stash") {
+            continue;
+        }
+        let to = into.join(".git/vanished").join(&path);
+        let cannot = || format!("cannot keep the branches of submodule `{path}`");
+        fs::create_dir_all(to.join("objects")).context(cannot)?;
+        work_tree::carry_over(&from, &to).context(cannot)?;
+        fs::copy(from.join("HEAD"), to.join("HEAD")).context(cannot)?;
+        (ctx.say)(&format!(
+            "{what}: submodule `{path}` is no more; your branches of it are kept in .git/vanished/{path}"
+        ));
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 //! Whatever is not recognised counts as transient: trying again costs a second, giving up costs a person.
 
 use super::super::attempts::Failure;
+use crate::error::Error;
 
 /// Why a fetch did not work.
 #[derive(Debug)]
@@ -18,7 +19,9 @@ pub(super) enum Verdict {
 pub(super) fn of(said: &str) -> Verdict {
     let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
     let said_this = said.to_owned();
-    if has(&[
+    if has(&["No space left on device", "Disk quota exceeded"]) {
+        Verdict::Failed(Failure::Fatal(Error::machine("the disk is full").because(said_this)))
+    } else if has(&[
         "unadvertised object",
         "not our ref",
         "dumb http transport does not support shallow",
@@ -55,5 +58,37 @@ pub(super) fn of(said: &str) -> Verdict {
         Verdict::Failed(Failure::Permanent(said_this))
     } else {
         Verdict::Failed(Failure::Transient(said_this))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_git_says_is_understood() {
+        let check = |said: &str| match of(said) {
+            Verdict::OtherWay(_) => "other way",
+            Verdict::NoSuchRef(_) => "no such ref",
+            Verdict::Failed(Failure::Permanent(_)) => "permanent",
+            Verdict::Failed(Failure::Transient(_)) => "transient",
+            Verdict::Failed(Failure::Fatal(_)) => "fatal",
+        };
+        for (said, expected) in [
+            ("error: Server does not allow request for unadvertised object 1234", "other way"),
+            ("fatal: remote error: upload-pack: not our ref 1234", "other way"),
+            ("fatal: dumb http transport does not support shallow capabilities", "other way"),
+            ("fatal: couldn't find remote ref refs/heads/x", "no such ref"),
+            ("fatal: '/x' does not appear to be a git repository", "permanent"),
+            ("remote: Not Found\nfatal: repository 'https://h/x/' not found", "permanent"),
+            ("fatal: could not read Username for 'https://h': terminal prompts disabled", "permanent"),
+            ("fatal: unable to access 'https://h/x/': The requested URL returned error: 503", "transient"),
+            ("fatal: unable to access 'https://h/x/': Could not resolve host: h", "transient"),
+            ("fetch-pack: unexpected disconnect while reading sideband packet\nfatal: early EOF", "transient"),
+            ("fatal: the remote end hung up unexpectedly", "transient"),
+            ("fatal: write error: No space left on device\nfatal: index-pack failed", "fatal"),
+        ] {
+            assert_eq!(check(said), expected, "{said}");
+        }
     }
 }

@@ -1,5 +1,11 @@
 //! Origins against real programs: git and its daemon, HTTP on loopback, apt.
 
+mod apt;
+mod archive;
+mod child;
 mod git;
+mod local_work;
+mod mirrors;
+mod servers;
 mod upstream;
 mod world;

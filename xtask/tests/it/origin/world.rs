@@ -108,3 +108,36 @@ pub fn origin(text: &str) -> Origin {
         .remove("it")
         .unwrap()
 }
+
+/// Writes a `.tar.gz` of files below one directory.
+pub fn write_tar_gz(path: &std::path::Path, files: &[(&str, &str)]) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let gz = flate2::write::GzEncoder::new(fs::File::create(path).unwrap(), flate2::Compression::fast());
+    let mut tar = tar::Builder::new(gz);
+    for (name, text) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(0o644);
+        header.set_mtime(1_600_000_000);
+        header.set_size(text.len() as u64);
+        tar.append_data(&mut header, name, text.as_bytes()).unwrap();
+    }
+    tar.into_inner().unwrap().finish().unwrap();
+}
+
+/// SHA-256 and length of a file.
+pub fn digest_of(path: &std::path::Path) -> xtask::digest::Digest {
+    xtask::digest::Digest::of(&fs::read(path).unwrap())
+}
+
+/// Bytes of all files below `dir`.
+pub fn size_of(dir: &std::path::Path) -> u64 {
+    let Ok(entries) = fs::read_dir(dir) else { return 0 };
+    entries
+        .flatten()
+        .map(|entry| match entry.metadata() {
+            Ok(metadata) if metadata.is_dir() => size_of(&entry.path()),
+            Ok(metadata) => metadata.len(),
+            Err(_) => 0,
+        })
+        .sum()
+}
