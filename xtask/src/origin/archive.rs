@@ -6,7 +6,6 @@ use super::{Fetching, Order, Prepared, Wanted, attempts, download, files};
 use crate::definition::{Archive, File, Pin};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::stat_index::{Modes, read_tree};
 
 /// Makes the tree of an archive.
 pub(super) fn prepare(ctx: &Fetching<'_>, archive: &Archive, order: &Order<'_>) -> Result<Prepared> {

@@ -27,7 +27,6 @@ use crate::definition::{Commit, Git, Name, Origin, Pin};
 use crate::error::{Context, Error, Result};
 use crate::layout::Layout;
 use crate::process::Program;
-use crate::stat_index::{Modes, read_tree};
 
 use mirror::Mirror;
 
