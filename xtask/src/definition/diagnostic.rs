@@ -187,11 +187,6 @@ impl Diagnostics {
         Diagnostics { problems }
     }
 
-    /// `Ok` when nothing is wrong.
-    pub(super) fn into_result(self) -> Result<(), Diagnostics> {
-        if self.problems.is_empty() { Ok(()) } else { Err(self) }
-    }
-
     /// One by one, for machine-readable output.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
