@@ -133,3 +133,14 @@ impl<T, E: Into<Box<dyn StdError + Send + Sync>>> Context<T> for std::result::Re
         self.map_err(|error| Error::machine(message()).because(error))
     }
 }
+
+/// The causes of an error, one after the other, as one text.
+pub fn causes(error: &dyn StdError) -> String {
+    let mut texts = Vec::new();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        texts.push(error.to_string());
+        cause = error.source();
+    }
+    texts.join(": ")
+}

@@ -77,6 +77,8 @@ pub struct Directory {
     pub directories: Vec<DirectoryNode>,
     #[prost(message, repeated, tag = "3")]
     pub symlinks: Vec<SymlinkNode>,
+    #[prost(message, optional, tag = "5")]
+    pub node_properties: Option<NodeProperties>,
 }
 
 /// `FileNode`.

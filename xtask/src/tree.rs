@@ -2,7 +2,6 @@
 //! wherever it stands. Names are sorted, owners and times are not part of it, modes only as far as a build can tell them apart.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 use prost::Message;
 
@@ -17,8 +16,8 @@ pub enum Node {
     File { digest: Digest, mode: u32 },
     /// A symbolic link and what it says.
     Symlink { target: String },
-    /// A directory: kept by itself only where it is empty.
-    Directory,
+    /// A directory: kept by itself only where it is empty or its mode is not 0755.
+    Directory { mode: u32 },
 }
 
 /// Paths relative to the root, `/`-separated, each with what is there. Sorted, so that two trees can be compared side by side.
@@ -83,12 +82,10 @@ impl Tree {
                 name if prefix.is_empty() => Ok(name.to_owned()),
                 name => Ok(format!("{prefix}/{name}")),
             };
-            if directory.files.is_empty()
-                && directory.symlinks.is_empty()
-                && directory.directories.is_empty()
-                && !prefix.is_empty()
-            {
-                tree.0.insert(prefix.clone(), Node::Directory);
+            let own_mode = unix_mode(&directory.node_properties);
+            let empty = directory.files.is_empty() && directory.symlinks.is_empty() && directory.directories.is_empty();
+            if (empty || own_mode.is_some()) && !prefix.is_empty() {
+                tree.0.insert(prefix.clone(), Node::Directory { mode: own_mode.unwrap_or(0o755) });
             }
             for file in &directory.files {
                 let usual = if file.is_executable { 0o755 } else { 0o644 };
@@ -107,13 +104,20 @@ impl Tree {
     }
 }
 
-/// The one other than 0644 and 0755 that a mode is reduced to nothing less than.
-fn is_usual(mode: u32) -> bool {
-    mode == 0o644 || mode == 0o755
+/// The mode that a node's properties name.
+fn unix_mode(properties: &Option<reapi::NodeProperties>) -> Option<u32> {
+    Some(properties.as_ref()?.unix_mode?.value & 0o7777)
+}
+
+/// Properties for a mode that the message cannot say otherwise.
+fn properties(mode: u32, usual: &[u32]) -> Option<reapi::NodeProperties> {
+    let unusual = !usual.contains(&mode);
+    unusual.then_some(reapi::NodeProperties { unix_mode: Some(reapi::UInt32Value { value: mode }) })
 }
 
 #[derive(Default)]
 struct Level<'a> {
+    mode: Option<u32>,
     files: BTreeMap<&'a str, (Digest, u32)>,
     symlinks: BTreeMap<&'a str, &'a str>,
     directories: BTreeMap<&'a str, Level<'a>>,
@@ -132,26 +136,25 @@ impl<'a> Level<'a> {
             Node::Symlink { target } => {
                 self.symlinks.insert(path, target);
             }
-            Node::Directory => {
-                self.directories.entry(path).or_default();
-            }
+            Node::Directory { mode } => self.directories.entry(path).or_default().mode = Some(*mode),
         }
     }
 
     fn encode(&self, into: &mut Vec<(Digest, Vec<u8>)>) -> Digest {
-        let mut directory = reapi::Directory::default();
+        let mut directory = reapi::Directory {
+            node_properties: self.mode.and_then(|mode| properties(mode, &[0o755])),
+            ..reapi::Directory::default()
+        };
         for (name, child) in &self.directories {
             let digest = child.encode(into);
             directory.directories.push(reapi::DirectoryNode { name: (*name).to_owned(), digest: Some(digest.into()) });
         }
         for (name, (digest, mode)) in &self.files {
-            let node_properties = (!is_usual(*mode))
-                .then_some(reapi::NodeProperties { unix_mode: Some(reapi::UInt32Value { value: *mode }) });
             directory.files.push(reapi::FileNode {
                 name: (*name).to_owned(),
                 digest: Some((*digest).into()),
                 is_executable: mode & 0o100 != 0,
-                node_properties,
+                node_properties: properties(*mode, &[0o644, 0o755]),
             });
         }
         for (name, target) in &self.symlinks {
@@ -167,11 +170,6 @@ impl<'a> Level<'a> {
 /// What a source file's mode is worth: executable by its owner or not. Anything else differs from machine to machine (umask).
 pub fn source_mode(mode: u32) -> u32 {
     if mode & 0o100 == 0 { 0o644 } else { 0o755 }
-}
-
-/// A path below `root` for a tree path.
-pub fn on_disk(root: &Path, path: &str) -> PathBuf {
-    root.join(path)
 }
 
 #[cfg(test)]
@@ -193,7 +191,7 @@ mod tests {
             (any::<Vec<u8>>(), prop_oneof![Just(0o644), Just(0o755), Just(0o4755), Just(0o600)])
                 .prop_map(|(bytes, mode)| Node::File { digest: Digest::of(&bytes), mode }),
             "[a-z/.]{1,20}".prop_map(|target| Node::Symlink { target }),
-            Just(Node::Directory),
+            prop_oneof![Just(0o755), Just(0o700)].prop_map(|mode| Node::Directory { mode }),
         ]
     }
 

@@ -1,0 +1,128 @@
+//! `create`: a new dynamic or fixed image.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use uuid::Uuid;
+use vhd::create::{Request, Storage};
+use vhd::units::{MAX_VIRTUAL_BYTES, MIB_BYTES};
+use vhd::{Error, ErrorKind, Timestamp};
+
+use crate::getopt::{self, Parsed};
+use crate::help;
+use crate::report::{EFBIG, EINVAL};
+use crate::terminal::Terminal;
+
+const OPTIONS: &str = "n:s:S:rh";
+const USAGE: &str = "options: <-n name> <-s size (MB)> [-r reserve] [-h help] [<-S size (MB) for metadata preallocation (see vhd-util resize)>]\n";
+
+struct Args {
+    name: PathBuf,
+    size_mib: u64,
+    /// Zero for none, as in libvhd.
+    max_size_mib: u64,
+    is_reserved: bool,
+}
+
+/// Why options are not a run.
+enum Misuse {
+    /// Something is missing: the usage says it all.
+    Usage,
+    /// A size that is no number: the usage, and which one.
+    Size(OsString),
+}
+
+impl Args {
+    fn parse(parsed: &Parsed) -> Result<Args, Misuse> {
+        let (mut name, mut size, mut max_size, mut is_reserved) = (None, None, None, false);
+        for (letter, value) in &parsed.options {
+            match letter {
+                'n' => name = value.clone(),
+                's' => size = value.clone(),
+                'S' => max_size = value.clone(),
+                _ => is_reserved = true,
+            }
+        }
+        let (Some(name), Some(size)) = (name, size) else { return Err(Misuse::Usage) };
+        Ok(Args {
+            name: name.into(),
+            size_mib: mib(&size)?,
+            max_size_mib: max_size.as_deref().map_or(Ok(0), mib)?,
+            is_reserved,
+        })
+    }
+}
+
+/// A size in MiB. libvhd takes any text, and what is no number for 0; a disk of another size than was meant helps
+/// nobody, so that is refused here.
+fn mib(text: &OsStr) -> Result<u64, Misuse> {
+    let number = text.to_str().and_then(|text| text.trim().parse().ok());
+    number.ok_or_else(|| Misuse::Size(text.to_owned()))
+}
+
+pub(super) fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
+    let parsed = getopt::parse("create", OPTIONS, arguments);
+    if let Some(status) = super::stop(&parsed, USAGE, help::CREATE, EINVAL, terminal) {
+        return status;
+    }
+    match Args::parse(&parsed) {
+        Ok(args) => create(&args, terminal),
+        Err(misuse) => {
+            if let Misuse::Size(text) = misuse {
+                terminal.say(format_args!("error: size is `{}`, not a whole number of MiB", text.display()));
+                terminal.help("vhd-util create -n FILE -s 10240");
+            }
+            super::misused(USAGE, terminal)
+        }
+    }
+}
+
+fn create(args: &Args, terminal: &mut Terminal) -> i32 {
+    if args.max_size_mib > 0 && args.max_size_mib < args.size_mib {
+        terminal.print("Error: <-S size> must be greater than <-s size>\n");
+        return EINVAL;
+    }
+    if args.max_size_mib > 0 && args.is_reserved {
+        terminal.say("error: -S makes room for a dynamic disk to grow, -r makes a fixed disk");
+        terminal.help("leave out -S or -r");
+        return EINVAL;
+    }
+    let Some(request) = request(args) else {
+        terminal.say(format_args!("error: size is beyond 64 bits: {} MiB", args.size_mib.max(args.max_size_mib)));
+        terminal.help(largest());
+        return EFBIG;
+    };
+    match vhd::create_image(&args.name, &request) {
+        Ok(()) => 0,
+        Err(error) => failed(args, &error, terminal),
+    }
+}
+
+/// The image to create, `None` where a size in bytes has more than 64 bits.
+fn request(args: &Args) -> Option<Request> {
+    let max_bytes = args.max_size_mib.checked_mul(MIB_BYTES)?;
+    let dynamic = Storage::Dynamic { max_bytes: (max_bytes > 0).then_some(max_bytes) };
+    Some(Request {
+        storage: if args.is_reserved { Storage::Fixed } else { dynamic },
+        size_bytes: args.size_mib.checked_mul(MIB_BYTES)?,
+        uuid: Uuid::new_v4(),
+        timestamp: Timestamp::from(SystemTime::now()),
+    })
+}
+
+fn failed(args: &Args, error: &Error, terminal: &mut Terminal) -> i32 {
+    // libvhd's line, on standard error as there.
+    let number = format!(": failed to create: -{}", error.errno());
+    terminal.say_bytes(&[args.name.as_os_str().as_bytes(), number.as_bytes()]);
+    terminal.explain(error);
+    if error.kind() == ErrorKind::TooLarge {
+        terminal.help(largest());
+    }
+    error.errno()
+}
+
+fn largest() -> String {
+    format!("the largest disk is -s {} (MiB); use qcow2 for larger ones", MAX_VIRTUAL_BYTES / MIB_BYTES)
+}

@@ -1,0 +1,78 @@
+//! One file per command: its options, its run. What is here finds the command and knows which ones are missing.
+
+mod create;
+mod query;
+mod read;
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+use crate::getopt::{End, Parsed};
+use crate::help;
+use crate::report::{EINVAL, EOPNOTSUPP};
+use crate::terminal::Terminal;
+
+const USAGE: &str = "\
+usage: vhd-util COMMAND [OPTIONS]
+COMMAND := { create | snapshot | query | read | set | repair | resize | fill | coalesce | modify | scan | check | revert | key | copy }
+";
+
+/// Commands of blktap that are not here yet.
+const MISSING: [&str; 12] =
+    ["snapshot", "set", "repair", "resize", "fill", "coalesce", "modify", "scan", "check", "revert", "key", "copy"];
+
+/// Runs the command that the arguments name; returns the exit status.
+pub(crate) fn run(arguments: Vec<OsString>, terminal: &mut Terminal) -> i32 {
+    let Some((command, arguments)) = arguments.split_first() else {
+        terminal.print(USAGE);
+        return 0;
+    };
+    match command.to_str() {
+        Some("create") => create::run(arguments, terminal),
+        Some("query") => query::run(arguments, terminal),
+        Some("read") => read::run(arguments, terminal),
+        Some("--help") => {
+            terminal.print(help::MAIN);
+            0
+        }
+        Some(missing) if MISSING.contains(&missing) => {
+            terminal.say(format_args!("error: this version of vhd-util has no command `{missing}` yet"));
+            terminal.help("`vhd-util --help` lists what it has; use blktap's vhd-util for the rest");
+            EOPNOTSUPP
+        }
+        _ => unknown(command, terminal),
+    }
+}
+
+/// libvhd's tool tells what is wrong, prints its usage and exits with success; scripts may probe for commands so.
+fn unknown(command: &OsStr, terminal: &mut Terminal) -> i32 {
+    terminal.say_bytes(&[b"invalid COMMAND ", command.as_bytes()]);
+    terminal.print(USAGE);
+    0
+}
+
+/// What a command does about a command line that is not a run: prints and returns the exit status. `None` for a run.
+fn stop(parsed: &Parsed, usage: &str, help: &str, help_status: i32, terminal: &mut Terminal) -> Option<i32> {
+    if parsed.options.iter().any(|&(letter, _)| letter == 'h') {
+        terminal.print(usage);
+        return Some(help_status);
+    }
+    match &parsed.end {
+        End::Done => None,
+        End::Operands => Some(misused(usage, terminal)),
+        End::LongHelp => {
+            terminal.print(help);
+            Some(0)
+        }
+        End::Wrong(line) => {
+            terminal.say(line);
+            Some(misused(usage, terminal))
+        }
+    }
+}
+
+/// Prints the usage of a command that was called wrongly; returns the exit status.
+fn misused(usage: &str, terminal: &mut Terminal) -> i32 {
+    terminal.print(usage);
+    EINVAL
+}

@@ -1,0 +1,114 @@
+//! `query`: properties of an image, one per line, in a fixed order.
+
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+
+use vhd::units::MIB_BYTES;
+use vhd::{Error, Image, Parent, chain};
+
+use crate::getopt::{self, Parsed};
+use crate::help;
+use crate::report::FirstErrno;
+use crate::terminal::Terminal;
+
+const OPTIONS: &str = "n:vspfmdSauh";
+const USAGE: &str = "options: <-n name> [-v print virtual size (in MB)] [-s print physical utilization (bytes)] [-p print parent] [-f print fields] [-m print marker] [-d print chain depth] [-S print max virtual size (MB) for fast resize] [-a print allocated block count] [-u don't resolve parent path] [-h help]\n";
+
+pub(super) fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
+    let parsed = getopt::parse("query", OPTIONS, arguments);
+    if let Some(status) = super::stop(&parsed, USAGE, help::QUERY, 0, terminal) {
+        return status;
+    }
+    let names = parsed.options.iter().filter(|&&(letter, _)| letter == 'n');
+    let Some(name) = names.filter_map(|(_, value)| value.as_ref()).next_back().map(PathBuf::from) else {
+        return super::misused(USAGE, terminal);
+    };
+    match Image::open(&name) {
+        Ok(image) => Query { name: &name, image: &image, terminal, failures: FirstErrno::default() }.answer(&parsed),
+        Err(error) => {
+            terminal.print("error opening ");
+            terminal.print_path(&name);
+            terminal.print(format_args!(": -{}\n", error.errno()));
+            terminal.explain(&error);
+            error.errno()
+        }
+    }
+}
+
+/// An image that is asked for its properties. Each answer is a line; a failure is a line too, and the rest goes on.
+struct Query<'a> {
+    name: &'a Path,
+    image: &'a Image,
+    terminal: &'a mut Terminal,
+    failures: FirstErrno,
+}
+
+impl Query<'_> {
+    fn answer(mut self, parsed: &Parsed) -> i32 {
+        let is_asked = |letter| parsed.options.iter().any(|&(asked, _)| asked == letter);
+        if is_asked('v') {
+            self.terminal.print(format_args!("{}\n", self.image.footer().current_bytes / MIB_BYTES));
+        }
+        if is_asked('s') {
+            self.line("", self.image.physical_bytes(), "failed to get physical size");
+        }
+        if is_asked('p') {
+            self.parent(is_asked('u'));
+        }
+        if is_asked('f') {
+            self.line("hidden: ", Ok(self.image.footer().hidden.cast_signed()), "");
+        }
+        if is_asked('m') {
+            self.line("marker: ", self.image.marker().map(u8::cast_signed), "error checking 'marker' field");
+        }
+        if is_asked('d') {
+            self.line("chain depth: ", chain::depth(self.name), "error checking chain depth");
+        }
+        if is_asked('a') {
+            self.line("", self.image.bat().map(|bat| bat.allocated_blocks()), "error reading bat");
+        }
+        if is_asked('S') {
+            // A disk without a BAT cannot grow: libvhd prints 0 and no error.
+            let max_bytes = self.image.max_virtual_bytes().unwrap_or(0);
+            self.terminal.print(format_args!("{}\n", max_bytes / MIB_BYTES));
+        }
+        self.failures.get()
+    }
+
+    fn line(&mut self, label: &str, value: Result<impl Display, Error>, failure: &str) {
+        match value {
+            Ok(value) => self.terminal.print(format_args!("{label}{value}\n")),
+            Err(error) => {
+                self.terminal.print(format_args!("{failure}: -{}\n", error.errno()));
+                self.failed(&error);
+            }
+        }
+    }
+
+    fn parent(&mut self, is_stored: bool) {
+        let parent = match is_stored {
+            true => chain::stored_parent(self.image),
+            false => chain::parent(self.image).map(|parent| parent.as_ref().map(Parent::path).map(Path::to_owned)),
+        };
+        match parent {
+            Ok(Some(path)) => {
+                self.terminal.print_path(&path);
+                self.terminal.print("\n");
+            }
+            Ok(None) => {
+                self.terminal.print_path(self.name);
+                self.terminal.print(" has no parent\n");
+            }
+            Err(error) => {
+                self.terminal.print("query failed\n");
+                self.failed(&error);
+            }
+        }
+    }
+
+    fn failed(&mut self, error: &Error) {
+        self.terminal.explain(error);
+        self.failures.note(error.errno());
+    }
+}

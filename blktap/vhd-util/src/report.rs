@@ -1,0 +1,26 @@
+//! Exit statuses: the errno of the first failure, as scripts know them.
+
+/// Usage errors.
+pub(crate) const EINVAL: i32 = 22;
+/// Sizes beyond the format.
+pub(crate) const EFBIG: i32 = 27;
+/// Output that cannot be written for no reason the system names.
+pub(crate) const EIO: i32 = 5;
+/// Commands and options that this version does not have.
+pub(crate) const EOPNOTSUPP: i32 = 95;
+
+/// The errno of the first failure of a command that goes on after failures; 0 for none.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct FirstErrno(Option<i32>);
+
+impl FirstErrno {
+    /// Notes a failure.
+    pub(crate) fn note(&mut self, errno: i32) {
+        self.0 = self.0.or(Some(errno));
+    }
+
+    /// The exit status.
+    pub(crate) fn get(self) -> i32 {
+        self.0.unwrap_or(0)
+    }
+}

@@ -1,0 +1,77 @@
+//! What goes to standard output and standard error. Standard output holds only the bytes that scripts parse, as raw
+//! bytes because paths need not be UTF-8; everything for people goes to standard error.
+
+use std::error::Error;
+use std::fmt;
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use crate::report;
+
+/// Output as it collects, printed at the end, so that a result is whole or its failure is told.
+#[derive(Debug, Default)]
+pub(crate) struct Terminal {
+    out: Vec<u8>,
+    err: Vec<u8>,
+}
+
+impl Terminal {
+    /// Adds text to standard output.
+    pub(crate) fn print(&mut self, text: impl fmt::Display) {
+        self.out.extend(text.to_string().bytes());
+    }
+
+    /// Adds raw bytes to standard output.
+    pub(crate) fn print_bytes(&mut self, bytes: &[u8]) {
+        self.out.extend(bytes);
+    }
+
+    /// Adds a path, byte for byte, to standard output.
+    pub(crate) fn print_path(&mut self, path: &Path) {
+        self.out.extend(path.as_os_str().as_bytes());
+    }
+
+    /// Adds a line to standard error.
+    pub(crate) fn say(&mut self, text: impl fmt::Display) {
+        self.err.extend(format!("{text}\n").bytes());
+    }
+
+    /// Adds a line of raw bytes, with a path in it, to standard error.
+    pub(crate) fn say_bytes(&mut self, parts: &[&[u8]]) {
+        self.err.extend(parts.concat());
+        self.err.push(b'\n');
+    }
+
+    /// Tells people what failed and why: `error: what: why: …`.
+    pub(crate) fn explain(&mut self, error: &dyn Error) {
+        let mut text = format!("error: {error}");
+        let mut cause = error.source();
+        while let Some(next) = cause {
+            text.push_str(&format!(": {next}"));
+            cause = next.source();
+        }
+        self.say(text);
+    }
+
+    /// Tells people what to do about it.
+    pub(crate) fn help(&mut self, text: impl fmt::Display) {
+        self.say(format_args!("help: {text}"));
+    }
+
+    /// Prints everything. The exit status is `errno`, or that of the output when it cannot be written.
+    pub(crate) fn finish(self, errno: i32) -> i32 {
+        let write = |out: &mut dyn Write, bytes: &[u8]| out.write_all(bytes).and_then(|()| out.flush());
+        let printed = write(&mut io::stdout().lock(), &self.out);
+        let mut said = self.err;
+        if let Err(error) = &printed {
+            said.extend(format!("error: cannot write to standard output: {error}\n").bytes());
+        }
+        // Where standard error is closed there is nobody left to tell.
+        drop(write(&mut io::stderr().lock(), &said));
+        match printed {
+            Err(error) if errno == 0 => error.raw_os_error().unwrap_or(report::EIO),
+            _ => errno,
+        }
+    }
+}

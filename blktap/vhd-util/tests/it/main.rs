@@ -1,0 +1,10 @@
+//! Golden tests of the program: bytes on standard output, words on standard error, exit statuses.
+#![allow(clippy::unwrap_used, reason = "a test says what failed by failing there")]
+
+mod bench;
+mod create;
+mod query;
+mod read;
+#[path = "../../../vhd/tests/it/sample.rs"]
+mod sample;
+mod usage;

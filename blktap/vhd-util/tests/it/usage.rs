@@ -1,0 +1,190 @@
+//! Command lines that are not a run: usage, help, unknown and missing commands, getopt's manners.
+
+use snapbox::{IntoData, str};
+
+use crate::bench::Bench;
+use crate::sample::dynamic;
+
+fn check(arguments: &[&str], status: i32, stdout: impl IntoData, stderr: impl IntoData) {
+    let bench = Bench::with(&[("a.vhd", &dynamic(64))]);
+    bench.run(arguments).code(status).stdout_eq(stdout).stderr_eq(stderr);
+}
+
+#[test]
+fn no_command_prints_the_usage_and_succeeds() {
+    check(
+        &[],
+        0,
+        str![[r#"
+usage: vhd-util COMMAND [OPTIONS]
+COMMAND := { create | snapshot | query | read | set | repair | resize | fill | coalesce | modify | scan | check | revert | key | copy }
+
+"#]],
+        str![],
+    );
+}
+
+#[test]
+fn an_unknown_command_is_named_and_succeeds() {
+    for command in ["foo", "-h", "--debug", "creat"] {
+        let bench = Bench::new();
+        let stdout =
+            bench.run([command]).code(0).stderr_eq(format!("invalid COMMAND {command}\n")).get_output().stdout.clone();
+        assert!(stdout.starts_with(b"usage: vhd-util COMMAND"));
+    }
+}
+
+#[test]
+fn commands_that_are_missing_say_so_and_fail() {
+    check(
+        &["coalesce", "-n", "a.vhd"],
+        95,
+        str![],
+        str![[r#"
+error: this version of vhd-util has no command `coalesce` yet
+help: `vhd-util --help` lists what it has; use blktap's vhd-util for the rest
+
+"#]],
+    );
+    check(
+        &["read", "-n", "a.vhd", "-b", "0"],
+        95,
+        str![],
+        str![[r#"
+error: this version of vhd-util has no `read -b` yet
+help: `vhd-util read --help` lists what it has; use blktap's vhd-util for the rest
+
+"#]],
+    );
+}
+
+#[test]
+fn help_names_every_command_and_what_is_missing() {
+    let help = Bench::new().run(["--help"]).code(0).stderr_eq("").get_output().stdout.clone();
+    let help = String::from_utf8(help).unwrap();
+    let legacy = "create snapshot query read set repair resize fill coalesce modify scan check revert key copy";
+    for command in legacy.split(' ') {
+        assert!(help.contains(&format!(" {command}")), "{command} is not in\n{help}");
+    }
+    for command in ["create", "query", "read"] {
+        let help = Bench::new().run([command, "--help"]).code(0).stderr_eq("").get_output().stdout.clone();
+        assert!(String::from_utf8(help).unwrap().contains("Example"));
+    }
+}
+
+#[test]
+fn wrong_options_of_create_print_its_usage() {
+    let usage = || {
+        str![[r#"
+options: <-n name> <-s size (MB)> [-r reserve] [-h help] [<-S size (MB) for metadata preallocation (see vhd-util resize)>]
+
+"#]]
+    };
+    check(&["create"], 22, usage(), str![]);
+    check(&["create", "-h"], 22, usage(), str![]);
+    check(&["create", "-n", "b.vhd"], 22, usage(), str![]);
+    check(&["create", "-n", "b.vhd", "-s", "4", "more"], 22, usage(), str![]);
+    check(
+        &["create", "-Z"],
+        22,
+        usage(),
+        str![[r#"
+create: invalid option -- 'Z'
+
+"#]],
+    );
+    check(
+        &["create", "-n"],
+        22,
+        usage(),
+        str![[r#"
+create: option requires an argument -- 'n'
+
+"#]],
+    );
+    check(
+        &["create", "-n", "b.vhd", "-s", "64x"],
+        22,
+        usage(),
+        str![[r#"
+error: size is `64x`, not a whole number of MiB
+help: vhd-util create -n FILE -s 10240
+
+"#]],
+    );
+}
+
+#[test]
+fn wrong_options_of_query_print_its_usage() {
+    let usage = || {
+        str![[r#"
+options: <-n name> [-v print virtual size (in MB)] [-s print physical utilization (bytes)] [-p print parent] [-f print fields] [-m print marker] [-d print chain depth] [-S print max virtual size (MB) for fast resize] [-a print allocated block count] [-u don't resolve parent path] [-h help]
+
+"#]]
+    };
+    check(&["query"], 22, usage(), str![]);
+    check(&["query", "-h"], 0, usage(), str![]);
+    check(&["query", "-n", "a.vhd", "--", "-v"], 22, usage(), str![]);
+    check(
+        &["query", "-n", "a.vhd", "--long"],
+        22,
+        usage(),
+        str![[r#"
+query: invalid option -- '-'
+
+"#]],
+    );
+}
+
+#[test]
+fn wrong_options_of_read_print_its_usage() {
+    let usage = || {
+        str![[r#"
+options:
+-h          help
+-n          name
+-p          print VHD headers
+-t sec      translate logical sector to VHD location
+-b blk      print bat entry
+-B          print entire bat as a bitmap
+-m blk      print bitmap
+-i sec      test bitmap for logical sector
+-e sec      output extent list of allocated logical sectors
+-a          print batmap
+-j blk      test batmap for block
+-d blk      print data
+-c num      num units
+-r sec      read num sectors at sec
+-R byte     read num bytes at byte
+-x          print in hex
+
+"#]]
+    };
+    check(&["read", "-p"], 22, usage(), str![]);
+    check(&["read", "-h"], 22, usage(), str![]);
+}
+
+#[test]
+fn options_cluster_and_debug_is_ignored_anywhere() {
+    for arguments in [&["-vn", "a.vhd"][..], &["--debug", "-na.vhd", "-v"], &["-v", "-n", "--debug", "a.vhd"]] {
+        check(
+            &[&["query"], arguments].concat(),
+            0,
+            str![[r#"
+64
+
+"#]],
+            str![],
+        );
+    }
+}
+
+#[test]
+fn output_that_cannot_be_written_is_a_failure() {
+    let bench = Bench::with(&[("a.vhd", &dynamic(64))]);
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let program = snapbox::cmd::cargo_bin!("vhd-util");
+    let output =
+        std::process::Command::new(program).args(["query", "-vn"]).arg(bench.path("a.vhd")).stdout(full).output();
+    assert_eq!(output.unwrap().status.code(), Some(28));
+}

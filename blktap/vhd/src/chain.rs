@@ -1,0 +1,127 @@
+//! Chains of parents: finds an image's parent, counts the images below it. Bounded, whatever the images say.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::Access;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::image::Image;
+
+/// The longest chain that is walked. Toolstacks stop at 30; a hostile image may point anywhere.
+pub const MAX_CHAIN_DEPTH: u32 = 1024;
+
+/// An image's parent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Parent {
+    /// Another VHD.
+    Vhd(PathBuf),
+    /// A raw file, the end of the chain.
+    Raw(PathBuf),
+}
+
+impl Parent {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        match self {
+            Parent::Vhd(path) | Parent::Raw(path) => path,
+        }
+    }
+}
+
+/// The parent's path as the image stores it, from the first locator that can be read. `None` when the image has no
+/// parent. Does not look whether anything is there.
+pub fn stored_parent(image: &Image) -> Result<Option<PathBuf>> {
+    if !image.has_parent() {
+        return Ok(None);
+    }
+    match stored_paths(image)?.into_iter().next() {
+        Some(path) => path.map(Some),
+        None => Err(no_locator(image)),
+    }
+}
+
+/// The parent: the first locator that can be read and leads to a readable file. Relative paths start at the directory
+/// where the image really is. `None` when the image has no parent. The path is canonical.
+pub fn parent(image: &Image) -> Result<Option<Parent>> {
+    if !image.has_parent() {
+        return Ok(None);
+    }
+    let is_raw = image.header()?.parent_uuid.is_nil();
+    let mut first_error = None;
+    for stored in stored_paths(image)? {
+        match stored.and_then(|stored| find(image, &stored)) {
+            Ok(path) if is_raw => return Ok(Some(Parent::Raw(path))),
+            Ok(path) => return Ok(Some(Parent::Vhd(path))),
+            Err(error) => first_error = first_error.or(Some(error)),
+        }
+    }
+    Err(first_error.unwrap_or_else(|| no_locator(image)))
+}
+
+/// How many images the chain has, this one included; 1 for an image without parent. An error when the chain comes
+/// back to an image it has passed or is longer than [`MAX_CHAIN_DEPTH`].
+pub fn depth(path: &Path) -> Result<u32> {
+    let mut passed = HashSet::new();
+    let mut image = Image::open(path)?;
+    for depth in 1..=MAX_CHAIN_DEPTH {
+        if !passed.insert(image.file().identity()) {
+            return Err(Error::new(
+                ErrorKind::ChainLoop,
+                format!("chain of `{}` comes back to `{}`", path.display(), image.file().path().display()),
+            ));
+        }
+        match parent(&image)? {
+            None => return Ok(depth),
+            Some(Parent::Raw(_)) => return Ok(depth + 1),
+            Some(Parent::Vhd(next)) => image = Image::open(&next)?,
+        }
+    }
+    Err(Error::new(
+        ErrorKind::ChainLoop,
+        format!("chain of `{}` has more than {MAX_CHAIN_DEPTH} images", path.display()),
+    ))
+}
+
+/// What the used locators say, in the order of their slots: first those that can be read.
+fn stored_paths(image: &Image) -> Result<Vec<Result<PathBuf>>> {
+    let used = image.header()?.locators.iter().filter(|locator| locator.is_used());
+    let mut paths: Vec<_> = used.map(|locator| image.locator_path(locator)).collect();
+    paths.sort_by_key(Result::is_err);
+    Ok(paths)
+}
+
+fn find(image: &Image, stored: &Path) -> Result<PathBuf> {
+    let child = image.file().path();
+    let directory = canonical(child)
+        .map(|path| path.parent().map(Path::to_owned).unwrap_or_default())
+        .map_err(|source| Error::io(format!("cannot find the directory of `{}`", child.display()), source))?;
+    // An absolute path replaces the directory.
+    let path = directory.join(stored);
+    let missing = |source| {
+        let (stored, child) = (stored.display(), child.display());
+        Error::io(format!("cannot find parent `{stored}` of `{child}`"), source)
+    };
+    let path = canonical(&path).map_err(missing)?;
+    rustix::fs::access(&path, Access::READ_OK).map_err(|errno| missing(errno.into()))?;
+    Ok(path)
+}
+
+/// The path without links. Nodes of the device mapper keep their names: `/dev/VG/LV` leads to `/dev/dm-N`, whose
+/// number may belong to another volume tomorrow.
+fn canonical(path: &Path) -> std::io::Result<PathBuf> {
+    let real = fs::canonicalize(path)?;
+    let is_mapped = real.parent() == Some(Path::new("/dev"))
+        && real.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"dm-"));
+    match (is_mapped, path.parent(), path.file_name()) {
+        (true, Some(directory), Some(name)) if !directory.as_os_str().is_empty() => {
+            Ok(fs::canonicalize(directory)?.join(name))
+        }
+        _ => Ok(real),
+    }
+}
+
+fn no_locator(image: &Image) -> Error {
+    Error::corrupt(format!("`{}` has a parent, but no parent locator", image.file().path().display()))
+}

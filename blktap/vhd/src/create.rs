@@ -1,0 +1,252 @@
+//! Planning a new image: the layout of libvhd, byte for byte. Decides only; `image_file` writes.
+
+use uuid::Uuid;
+
+use crate::bat::{Bat, ENTRY_BYTES, UNUSED};
+use crate::batmap::{BatmapHeader, RawBatmapHeader};
+use crate::error::{Error, ErrorKind, Result};
+use crate::footer::{Creator, DiskKind, FEATURES_RESERVED, FOOTER_BYTES, Footer, NO_HEADER, RawFooter};
+use crate::geometry::Geometry;
+use crate::header::{BlockSize, HEADER_BYTES, Header, LOCATOR_SLOTS, RawHeader};
+use crate::locator::Locator;
+use crate::parent_name::ParentName;
+use crate::plan::{Plan, Step, Target};
+use crate::timestamp::Timestamp;
+use crate::units::{BLOCK_BYTES, Extent, MAX_BAT_ENTRIES, MAX_VIRTUAL_BYTES, SECTOR_BYTES, Sectors, sum};
+use crate::version::Version;
+
+const FOOTER_LEN: u64 = FOOTER_BYTES as u64;
+const HEADER_OFFSET: u64 = FOOTER_LEN;
+const TABLE_OFFSET: u64 = HEADER_OFFSET + HEADER_BYTES as u64;
+
+/// How a new disk stores its data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// All space is reserved at once.
+    Fixed,
+    /// Blocks are allocated on demand.
+    Dynamic {
+        /// Size in bytes that the tables have room for, so that a later resize need not move data; at least the
+        /// disk's own size.
+        max_bytes: Option<u64>,
+    },
+}
+
+/// A new disk. Identity and time come from the caller, so that a plan is a pure function of its request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// How it stores its data.
+    pub storage: Storage,
+    /// Size in bytes, rounded up to whole blocks of 2 MiB.
+    pub size_bytes: u64,
+    /// Identity of the image.
+    pub uuid: Uuid,
+    /// Time of creation.
+    pub timestamp: Timestamp,
+}
+
+/// The writes that create the image. The primary footer comes last: what a killed writer leaves behind in a file has
+/// no valid footer at its end.
+pub fn plan(request: &Request, target: Target) -> Result<Plan> {
+    let size_bytes = whole_blocks(request.size_bytes)?;
+    if size_bytes > MAX_VIRTUAL_BYTES {
+        return Err(Error::new(
+            ErrorKind::TooLarge,
+            format!("a VHD cannot hold a disk of {size_bytes} bytes: block addresses end at {MAX_VIRTUAL_BYTES}"),
+        ));
+    }
+    match request.storage {
+        Storage::Fixed => fixed(&footer(request, DiskKind::Fixed, size_bytes), target),
+        Storage::Dynamic { max_bytes } => {
+            let max_bytes = whole_blocks(max_bytes.unwrap_or(size_bytes))?;
+            if max_bytes < size_bytes {
+                return Err(Error::new(
+                    ErrorKind::InvalidInput,
+                    format!("room for {max_bytes} bytes cannot hold a disk of {size_bytes}"),
+                ));
+            }
+            dynamic(&footer(request, DiskKind::Dynamic, size_bytes), max_bytes, target)
+        }
+    }
+}
+
+fn whole_blocks(len_bytes: u64) -> Result<u64> {
+    len_bytes
+        .checked_next_multiple_of(BLOCK_BYTES)
+        .ok_or_else(|| Error::new(ErrorKind::TooLarge, format!("size is beyond 64 bits: {len_bytes} bytes")))
+}
+
+fn footer(request: &Request, kind: DiskKind, size_bytes: u64) -> Footer {
+    Footer {
+        is_poisoned: false,
+        features: FEATURES_RESERVED,
+        format_version: Version::new(1, 0),
+        data_offset: if kind.is_sparse() { HEADER_OFFSET } else { NO_HEADER },
+        timestamp: request.timestamp,
+        creator: Creator::TAP,
+        original_bytes: size_bytes,
+        current_bytes: size_bytes,
+        geometry: Geometry::for_size(size_bytes),
+        kind,
+        uuid: request.uuid,
+        saved: 0,
+        hidden: 0,
+        reserved: [0; 426],
+    }
+}
+
+fn fixed(footer: &Footer, target: Target) -> Result<Plan> {
+    let data = Step::Reserve { what: "data", offset: 0, len_bytes: footer.current_bytes };
+    let footer_offset = place_footer(footer.current_bytes, target)?;
+    Ok(Plan { steps: vec![data, write("footer", footer_offset, RawFooter::from(footer).bytes())] })
+}
+
+fn dynamic(footer: &Footer, max_bytes: u64, target: Target) -> Result<Plan> {
+    let entries =
+        u32::try_from(max_bytes / BLOCK_BYTES).ok().filter(|&entries| entries <= MAX_BAT_ENTRIES).ok_or_else(|| {
+            Error::new(
+                ErrorKind::TooLarge,
+                format!("a BAT cannot have room for {max_bytes} bytes: at most {MAX_BAT_ENTRIES} blocks"),
+            )
+        })?;
+    let used_bytes = u64::from(entries) * ENTRY_BYTES;
+    let table = Extent { offset: TABLE_OFFSET, len_bytes: Bat::room_bytes(entries) };
+    let map_header = BatmapHeader::extent(table)?;
+    // On sizes a few blocks past a multiple of 8 GiB libvhd declares a sector more than it writes, so that the footer
+    // lies inside the map and its own `check` refuses the image. Here the map is written whole, which `check` accepts.
+    let map_bytes = Sectors::holding(u64::from(entries).div_ceil(8)).0.max(1) * SECTOR_BYTES;
+    let map = Extent { offset: map_header.end("batmap header")?, len_bytes: map_bytes };
+    let footer_offset = place_footer(map.end("batmap")?, target)?;
+
+    let header = Header {
+        table_offset: table.offset,
+        max_bat_entries: entries,
+        block_size: BlockSize::DEFAULT,
+        parent_uuid: Uuid::nil(),
+        parent_timestamp: Timestamp::default(),
+        reserved1: 0,
+        parent_name: ParentName::default(),
+        locators: [Locator::default(); LOCATOR_SLOTS],
+        reserved2: [0; 256],
+    };
+    let [unused_byte, ..] = UNUSED.to_be_bytes();
+    let footer_bytes = RawFooter::from(footer);
+    let batmap = RawBatmapHeader::from(&BatmapHeader::empty(map)?);
+    Ok(Plan {
+        steps: vec![
+            Step::Fill { what: "batmap", offset: map.offset, len_bytes: map.len_bytes, byte: 0 },
+            write("batmap header", map_header.offset, batmap.bytes()),
+            Step::Fill { what: "BAT", offset: table.offset, len_bytes: used_bytes, byte: unused_byte },
+            Step::Fill {
+                what: "end of BAT",
+                offset: sum("BAT", &[table.offset, used_bytes])?,
+                len_bytes: table.len_bytes - used_bytes,
+                byte: 0,
+            },
+            write("footer copy", 0, footer_bytes.bytes()),
+            write("header", HEADER_OFFSET, RawHeader::from(&header).bytes()),
+            write("footer", footer_offset, footer_bytes.bytes()),
+        ],
+    })
+}
+
+/// Where the primary footer goes when everything else ends at `end`.
+fn place_footer(end: u64, target: Target) -> Result<u64> {
+    match target {
+        Target::File => Ok(end),
+        Target::BlockDevice { len_bytes } => {
+            let last = len_bytes.checked_sub(FOOTER_LEN).filter(|&last| last >= end);
+            last.ok_or_else(|| {
+                let needed = end.saturating_add(FOOTER_LEN);
+                Error::new(ErrorKind::NoSpace, format!("device has {len_bytes} bytes, the image needs {needed}"))
+            })
+        }
+    }
+}
+
+fn write(what: &'static str, offset: u64, bytes: &[u8]) -> Step {
+    Step::Write { what, offset, bytes: bytes.to_vec() }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn request(size_mib: u64, storage: Storage) -> Request {
+        Request { storage, size_bytes: size_mib << 20, uuid: Uuid::from_u128(1), timestamp: Timestamp(7) }
+    }
+
+    /// Plans for a file and compares the file's length; `None` where the plan must be refused.
+    fn check(size_mib: u64, storage: Storage, file_bytes: Option<u64>) {
+        let end = |plan: Plan| plan.steps.iter().map(Step::range).map(|(offset, len_bytes)| offset + len_bytes).max();
+        let planned = plan(&request(size_mib, storage), Target::File).ok().and_then(end);
+        assert_eq!(planned, file_bytes, "{size_mib} MiB {storage:?}");
+    }
+
+    const DYNAMIC: Storage = Storage::Dynamic { max_bytes: None };
+
+    #[test]
+    fn dynamic_disks_have_the_length_of_libvhd() {
+        check(0, DYNAMIC, Some(3584));
+        check(1, DYNAMIC, Some(3584));
+        check(64, DYNAMIC, Some(3584));
+        check(256, DYNAMIC, Some(3584));
+        check(258, DYNAMIC, Some(4096));
+        check(8192, DYNAMIC, Some(19456));
+        check(2_088_960, DYNAMIC, Some(4_311_040));
+        check(2 << 20, DYNAMIC, Some(4_327_936));
+    }
+
+    #[test]
+    fn a_batmap_is_written_as_long_as_it_is_declared() {
+        check(8194, DYNAMIC, Some(20480));
+        check(8206, DYNAMIC, Some(20480));
+        check(8208, DYNAMIC, Some(20480));
+    }
+
+    #[test]
+    fn tables_grow_with_the_size_they_make_room_for() {
+        let room = |mib: u64| Storage::Dynamic { max_bytes: Some(mib << 20) };
+        check(64, room(300), Some(4096));
+        check(64, room(2 << 20), Some(4_327_936));
+        check(64, room(62), None);
+        check(64, room(32 << 20), Some(1536 + (64 << 20) + 512 + (2 << 20) + 512));
+        check(64, room((32 << 20) + 2), None);
+    }
+
+    #[test]
+    fn fixed_disks_are_data_and_footer() {
+        check(3, Storage::Fixed, Some((4 << 20) + 512));
+        check(0, Storage::Fixed, Some(512));
+    }
+
+    #[test]
+    fn a_disk_that_could_never_be_filled_is_refused() {
+        check((2 << 20) + 1, DYNAMIC, None);
+        check(u64::MAX >> 20, DYNAMIC, None);
+        check((2 << 20) + 1, Storage::Fixed, None);
+    }
+
+    #[test]
+    fn on_a_device_the_footer_is_the_last_sector() {
+        let planned = |len_bytes| plan(&request(64, DYNAMIC), Target::BlockDevice { len_bytes });
+        assert_eq!(planned(8 << 20).unwrap().steps.last().unwrap().range(), ((8 << 20) - 512, 512));
+        assert_eq!(planned(3583).unwrap_err().errno(), 28);
+        assert!(planned(3584).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn steps_never_overlap_and_leave_no_gap(size_mib in 0..3_000_000u64, room_mib in proptest::option::of(0..40_000_000u64)) {
+            let storage = Storage::Dynamic { max_bytes: room_mib.map(|mib| mib << 20) };
+            if let Ok(planned) = plan(&request(size_mib, storage), Target::File) {
+                let mut ranges: Vec<_> = planned.steps.iter().map(Step::range).collect();
+                ranges.sort_unstable();
+                let end = ranges.iter().try_fold(0, |end, &(offset, len_bytes)| (offset == end).then_some(end + len_bytes));
+                prop_assert!(end.is_some(), "{ranges:?}");
+            }
+        }
+    }
+}

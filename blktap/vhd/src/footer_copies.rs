@@ -1,0 +1,103 @@
+//! Where footers stand in a file and which one counts. Reads; the bytes themselves are `footer`'s.
+
+use rustix::io::Errno;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::footer::{FOOTER_BYTES, Footer, RawFooter};
+use crate::image_file::ImageFile;
+
+const FOOTER_LEN: u64 = FOOTER_BYTES as u64;
+/// Old versions of Virtual PC wrote footers without the last byte.
+const SHORT_LEN: u64 = FOOTER_LEN - 1;
+
+/// The footer that counts: the primary one, else a short one, else the copy at offset 0. Only a footer that is wrong
+/// makes us try the next; a failed read does not.
+pub(crate) fn read(file: &ImageFile) -> Result<(RawFooter, Footer)> {
+    let mut first_error = None;
+    for candidate in candidates(file.len_bytes()) {
+        let raw = candidate.read(file)?;
+        match Footer::try_from(&raw) {
+            Ok(footer) => return Ok((raw, with_hidden_of_backup(file, footer))),
+            Err(error) => first_error = first_error.or(Some(error)),
+        }
+    }
+    Err(first_error.unwrap_or_else(|| too_small(file)))
+}
+
+/// The footer that [`read`] tried last, unjudged; zeros where none can be read.
+pub(crate) fn peek(file: &ImageFile) -> RawFooter {
+    let mut last = RawFooter::from_prefix(&[]);
+    for candidate in candidates(file.len_bytes()) {
+        last = candidate.read(file).unwrap_or(last);
+        if Footer::try_from(&last).is_ok() {
+            break;
+        }
+    }
+    last
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Candidate {
+    offset: u64,
+    len: usize,
+}
+
+impl Candidate {
+    fn read(self, file: &ImageFile) -> Result<RawFooter> {
+        Ok(RawFooter::from_prefix(&file.read("footer", self.offset, self.len)?))
+    }
+}
+
+/// Where footers can stand in a file of this size, in the order in which they count.
+fn candidates(len_bytes: u64) -> Vec<Candidate> {
+    let mut candidates = Vec::new();
+    if let Some(offset) = len_bytes.checked_sub(FOOTER_LEN) {
+        candidates.push(Candidate { offset, len: FOOTER_BYTES });
+    }
+    if len_bytes % FOOTER_LEN == SHORT_LEN {
+        candidates.push(Candidate { offset: len_bytes - SHORT_LEN, len: FOOTER_BYTES - 1 });
+    }
+    if len_bytes >= FOOTER_LEN {
+        candidates.push(Candidate { offset: 0, len: FOOTER_BYTES });
+    }
+    candidates
+}
+
+/// blktap 1.1 kept the hidden flag in the copy at offset 0 only.
+fn with_hidden_of_backup(file: &ImageFile, mut footer: Footer) -> Footer {
+    if footer.creator.keeps_hidden_in_backup() && footer.kind.is_sparse() {
+        let backup = Candidate { offset: 0, len: FOOTER_BYTES }.read(file);
+        if let Ok(backup) = backup.and_then(|raw| Footer::try_from(&raw)) {
+            footer.hidden = backup.hidden;
+        }
+    }
+    footer
+}
+
+fn too_small(file: &ImageFile) -> Error {
+    let len_bytes = file.len_bytes();
+    let error = Error::new(ErrorKind::Truncated, format!("file of {len_bytes} bytes has no room for a footer"));
+    // libvhd seeks to before the start of such a file and says EIO; in an empty one it reads nothing and says EPIPE.
+    if len_bytes == 0 { error } else { error.with_errno(Errno::IO) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(len_bytes: u64, expected: &[(u64, usize)]) {
+        let found: Vec<_> =
+            candidates(len_bytes).into_iter().map(|candidate| (candidate.offset, candidate.len)).collect();
+        assert_eq!(found, expected, "{len_bytes}");
+    }
+
+    #[test]
+    fn the_end_counts_before_the_start() {
+        check(0, &[]);
+        check(510, &[]);
+        check(511, &[(0, 511)]);
+        check(512, &[(0, 512), (0, 512)]);
+        check(3584, &[(3072, 512), (0, 512)]);
+        check(3583, &[(3071, 512), (3072, 511), (0, 512)]);
+    }
+}

@@ -1,0 +1,176 @@
+//! An open image and what can be read of it. Lenient like libvhd: what is damaged is an error where it is needed,
+//! not when the image is opened. Reads; never writes.
+
+use std::path::{Path, PathBuf};
+
+use crate::bat::Bat;
+use crate::batmap::{Batmap, BatmapHeader, RawBatmapHeader};
+use crate::error::{Error, ErrorKind, Result};
+use crate::footer::{DiskKind, FOOTER_BYTES, Footer, RawFooter};
+use crate::footer_copies;
+use crate::header::{HEADER_BYTES, Header, RawHeader};
+use crate::image_file::ImageFile;
+use crate::locator::Locator;
+use crate::locator_path;
+use crate::units::{sector_aligned, sum};
+
+/// A footer's length on a 64-bit scale.
+const FOOTER_LEN: u64 = FOOTER_BYTES as u64;
+
+/// An image that was opened for reading. Its footer, and if sparse its header, are right.
+#[derive(Debug)]
+pub struct Image {
+    file: ImageFile,
+    raw_footer: RawFooter,
+    footer: Footer,
+    sparse: Option<(RawHeader, Header)>,
+}
+
+impl Image {
+    /// Opens an image: the primary footer, else a short one of 511 bytes, else the copy at offset 0; then the header
+    /// if the disk has one. Images under a resize journal open too.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = ImageFile::open(path)?;
+        let doing = |what| format!("cannot read {what} of `{}`", path.display());
+        let (raw_footer, footer) = footer_copies::read(&file).map_err(|error| error.within(doing("footer")))?;
+        let sparse = match footer.kind.is_sparse() {
+            true => Some(read_header(&file, footer.data_offset).map_err(|error| error.within(doing("header")))?),
+            false => None,
+        };
+        Ok(Image { file, raw_footer, footer, sparse })
+    }
+
+    /// The file.
+    pub fn file(&self) -> &ImageFile {
+        &self.file
+    }
+
+    /// The footer.
+    pub fn footer(&self) -> &Footer {
+        &self.footer
+    }
+
+    /// The footer as it lies on disk.
+    pub fn raw_footer(&self) -> &RawFooter {
+        &self.raw_footer
+    }
+
+    /// The header as it lies on disk; `None` when the disk has none.
+    pub fn raw_header(&self) -> Option<&RawHeader> {
+        self.sparse.as_ref().map(|(raw, _)| raw)
+    }
+
+    /// The header. An error when the disk is not dynamic or differencing.
+    pub fn header(&self) -> Result<&Header> {
+        match &self.sparse {
+            Some((_, header)) => Ok(header),
+            None => Err(Error::new(
+                ErrorKind::InvalidInput,
+                format!(
+                    "`{}` has no header: its disk type is {}",
+                    self.file.path().display(),
+                    u32::from(self.footer.kind)
+                ),
+            )),
+        }
+    }
+
+    /// Whether the disk lives on top of a parent.
+    pub fn has_parent(&self) -> bool {
+        self.footer.kind == DiskKind::Differencing
+    }
+
+    /// Reads the BAT.
+    pub fn bat(&self) -> Result<Bat> {
+        let header = self.header()?;
+        let bytes = Bat::extent(&self.footer, header).and_then(|extent| self.file.read_extent("BAT", extent));
+        let bytes = bytes.map_err(|error| error.within(self.cannot_read("BAT")))?;
+        Ok(Bat::decode(&bytes, header.block_size))
+    }
+
+    /// Reads the header of the batmap without judging it; `None` when the creator writes none.
+    pub fn raw_batmap_header(&self) -> Result<Option<RawBatmapHeader>> {
+        let creator = &self.footer.creator;
+        // libvhd looks for a batmap in every image of blktap but those of version 0.0.
+        if !creator.is_tap() || u32::from(creator.version) == 0 || self.sparse.is_none() {
+            return Ok(None);
+        }
+        let extent = Bat::room(self.header()?).and_then(BatmapHeader::extent);
+        let bytes = extent.and_then(|extent| self.file.read_extent("batmap header", extent));
+        let raw =
+            RawBatmapHeader::from_prefix(&bytes.map_err(|error| error.within(self.cannot_read("batmap header")))?);
+        Ok((creator.always_has_batmap() || raw.has_cookie()).then_some(raw))
+    }
+
+    /// Reads the batmap and checks it; `None` when the image has none.
+    pub fn batmap(&self) -> Result<Option<Batmap>> {
+        let Some(raw) = self.raw_batmap_header()? else { return Ok(None) };
+        let read = || {
+            let header = BatmapHeader::try_from(&raw)?;
+            // The BAT's limit on blocks bounds the map as well.
+            Bat::extent(&self.footer, self.header()?)?;
+            let map = self.file.read_extent("batmap", header.map_extent(&self.footer)?)?;
+            Batmap::new(header, map)
+        };
+        read().map(Some).map_err(|error: Error| error.within(self.cannot_read("batmap")))
+    }
+
+    /// The marker of the batmap; 0 without a batmap. Valid even where the rest of the batmap is damaged.
+    pub fn marker(&self) -> Result<u8> {
+        Ok(self.raw_batmap_header()?.map_or(0, |raw| raw.marker()))
+    }
+
+    /// Bytes that the image takes. A fixed disk takes its file; a dynamic one what lies before the end of its metadata
+    /// and blocks, and a footer, which on a device is less than the device.
+    pub fn physical_bytes(&self) -> Result<u64> {
+        let Some((_, header)) = &self.sparse else { return Ok(self.file.len_bytes()) };
+        let blocks_end = self.bat()?.end_of_data().unwrap_or(0);
+        let end = self.metadata_end(header).map_err(|error| error.within(self.cannot_read("metadata")))?;
+        sum("footer", &[end.max(blocks_end), FOOTER_LEN])
+    }
+
+    /// The byte position after headers, BAT, batmap and the parent's paths.
+    fn metadata_end(&self, header: &Header) -> Result<u64> {
+        let header_end = sum("header", &[self.footer.data_offset, HEADER_BYTES as u64])?;
+        let mut end = header_end.max(Bat::room(header)?.end("BAT")?);
+        if let Some(batmap) = self.batmap()? {
+            end = end.max(batmap.header().map_room().end("batmap")?);
+        }
+        for locator in header.locators.iter().filter(|locator| locator.is_used()) {
+            end = end.max(locator.end()?);
+        }
+        sector_aligned("metadata", end)
+    }
+
+    /// Bytes that a fast resize can let the disk grow to: what the BAT has room for.
+    pub fn max_virtual_bytes(&self) -> Result<u64> {
+        let header = self.header()?;
+        Ok(u64::from(header.max_bat_entries) * header.block_size.bytes())
+    }
+
+    /// The path that a locator stands for, as it is stored.
+    pub fn locator_path(&self, locator: &Locator) -> Result<PathBuf> {
+        let bytes = locator.extent().and_then(|extent| self.file.read_extent("parent locator", extent));
+        bytes
+            .and_then(|bytes| locator_path::decode(locator.code, &bytes))
+            .map_err(|error| error.within(self.cannot_read("parent locator")))
+    }
+
+    fn cannot_read(&self, what: &str) -> String {
+        format!("cannot read {what} of `{}`", self.file.path().display())
+    }
+}
+
+fn read_header(file: &ImageFile, offset: u64) -> Result<(RawHeader, Header)> {
+    let raw = RawHeader::from_prefix(&file.read("header", offset, HEADER_BYTES)?);
+    let header = Header::try_from(&raw)?;
+    Ok((raw, header))
+}
+
+/// Footer and header of whatever is there, unjudged, to show what is wrong with it. What cannot be read is zero.
+pub fn peek(path: &Path) -> Result<(RawFooter, RawHeader)> {
+    let file = ImageFile::open(path)?;
+    let footer = footer_copies::peek(&file);
+    let bytes = file.read("header", footer.fields().data_offset, HEADER_BYTES).unwrap_or_default();
+    Ok((footer, RawHeader::from_prefix(&bytes)))
+}

@@ -1,0 +1,53 @@
+//! The VHD format as blktap's libvhd writes it.
+//!
+//! Three layers, each ignorant of the ones above it:
+//!
+//! 1. **Formats** (`footer`, `header`, `locator`, `locator_path`, `parent_name`, `bat`, `batmap` over `checksum`,
+//!    `geometry`, `timestamp`, `version`, `units`): bytes to checked values and back. Raw types show what lies on disk,
+//!    checked types cannot be wrong. No I/O.
+//! 2. **Planners** (`create`): pure functions from a request to a `plan`, the writes in their order. No I/O, no clock,
+//!    no randomness.
+//! 3. **Files** (`image_file` over `aligned`, `footer_copies`, `image`, `chain`): open, read within bounds, perform
+//!    plans.
+//!
+//! Images are hostile until proved otherwise: every number from a file is checked before it is used, memory and work
+//! are bounded, and no input may panic.
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod aligned;
+pub mod bat;
+pub mod batmap;
+pub mod chain;
+mod checksum;
+pub mod create;
+mod error;
+pub mod footer;
+mod footer_copies;
+mod geometry;
+pub mod header;
+mod image;
+mod image_file;
+pub mod locator;
+pub mod locator_path;
+pub mod parent_name;
+pub mod plan;
+mod timestamp;
+pub mod units;
+mod version;
+
+use std::path::Path;
+
+pub use chain::{MAX_CHAIN_DEPTH, Parent};
+pub use error::{Error, ErrorKind, Result};
+pub use geometry::Geometry;
+pub use image::{Image, peek};
+pub use image_file::ImageFile;
+pub use timestamp::Timestamp;
+pub use version::Version;
+
+/// Creates an image at `path`. A file that stands there is emptied first, a block device is written in place. What was
+/// not there before is removed again when anything fails.
+pub fn create_image(path: &Path, request: &create::Request) -> Result<()> {
+    image_file::create(path, |target| create::plan(request, target))
+}

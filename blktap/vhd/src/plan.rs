@@ -1,0 +1,71 @@
+//! What is to be written, in order. A plan is a value: it can be printed, tested and replayed; `image_file` performs it.
+
+/// Where a plan's writes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A regular file, empty or about to be emptied; it grows as it is written.
+    File,
+    /// A block device, which keeps its size and its old bytes; its last sector holds the footer.
+    BlockDevice {
+        /// Size of the device.
+        len_bytes: u64,
+    },
+}
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Write these bytes.
+    Write {
+        /// What they are, for messages.
+        what: &'static str,
+        /// Byte position in the file.
+        offset: u64,
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
+    /// Write one byte value many times.
+    Fill {
+        /// What it is, for messages.
+        what: &'static str,
+        /// Byte position in the file.
+        offset: u64,
+        /// How many times.
+        len_bytes: u64,
+        /// The byte.
+        byte: u8,
+    },
+    /// Make the range read as zeros and own its space, so that writing it later cannot run out of space.
+    Reserve {
+        /// What it is, for messages.
+        what: &'static str,
+        /// Byte position in the file.
+        offset: u64,
+        /// Length of the range.
+        len_bytes: u64,
+    },
+}
+
+impl Step {
+    /// What is written, for messages.
+    pub fn what(&self) -> &'static str {
+        match self {
+            Step::Write { what, .. } | Step::Fill { what, .. } | Step::Reserve { what, .. } => what,
+        }
+    }
+
+    /// Byte position and length.
+    pub fn range(&self) -> (u64, u64) {
+        match self {
+            Step::Write { offset, bytes, .. } => (*offset, bytes.len() as u64),
+            Step::Fill { offset, len_bytes, .. } | Step::Reserve { offset, len_bytes, .. } => (*offset, *len_bytes),
+        }
+    }
+}
+
+/// Steps in the order in which they must reach the file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The steps.
+    pub steps: Vec<Step>,
+}

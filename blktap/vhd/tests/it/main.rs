@@ -1,0 +1,9 @@
+//! Tests of the library through its public face, on files. What a single module can show is tested in that module.
+#![allow(clippy::unwrap_used, reason = "a test says what failed by failing there")]
+
+mod chain;
+mod create;
+mod hostile;
+mod mutation;
+mod qemu;
+mod sample;

@@ -1,0 +1,86 @@
+//! No image, however damaged, makes the library panic, run on, or read what is not there.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
+use vhd::footer::RawFooter;
+use vhd::header::RawHeader;
+use vhd::{Image, chain};
+
+use crate::sample::{BASE_UUID, LIBVHD_CODES, child, dynamic};
+
+/// Bytes to put somewhere: small damage, or one of the numbers that arithmetic stumbles over.
+fn damage() -> impl Strategy<Value = Vec<u8>> {
+    let number = prop_oneof![
+        Just(0u64),
+        Just(1),
+        Just(511),
+        Just(513),
+        Just(1 << 31),
+        Just(u64::from(u32::MAX)),
+        Just(1 << 41),
+        Just(u64::MAX - 511),
+        Just(u64::MAX)
+    ];
+    prop_oneof![
+        vec(any::<u8>(), 1..4),
+        number.clone().prop_map(|number| number.to_be_bytes().to_vec()),
+        number.prop_map(|number| number.to_be_bytes()[4..].to_vec()),
+    ]
+}
+
+/// Makes the checksums of footers and header right again, so that damage gets past them.
+fn repair_checksums(image: &mut [u8]) {
+    let Some(end) = image.len().checked_sub(512).filter(|&end| end >= 1536) else { return };
+    for start in [0, end] {
+        let sum = RawFooter::from_prefix(&image[start..]).computed_checksum();
+        image[start + 64..][..4].copy_from_slice(&sum.to_be_bytes());
+    }
+    let sum = RawHeader::from_prefix(&image[512..]).computed_checksum();
+    image[512 + 36..][..4].copy_from_slice(&sum.to_be_bytes());
+}
+
+/// Asks the image everything. Only that this comes back matters.
+fn check(image: &[u8]) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("t.vhd");
+    std::fs::write(&path, image).unwrap();
+    std::fs::write(directory.path().join("a.vhd"), dynamic(2)).unwrap();
+    drop(vhd::peek(&path));
+    if let Ok(image) = Image::open(&path) {
+        drop((image.bat().map(|bat| (bat.allocated_blocks(), bat.end_of_data())), image.batmap(), image.marker()));
+        drop((image.physical_bytes(), image.max_virtual_bytes()));
+        drop((chain::parent(&image), chain::stored_parent(&image)));
+    }
+    drop(chain::depth(&path));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) })]
+
+    #[test]
+    fn damaged_images_do_no_harm(
+        is_child: bool,
+        damages in vec((any::<Index>(), damage()), 1..6),
+        cut in proptest::option::weighted(0.2, any::<Index>()),
+        is_repaired in proptest::bool::weighted(0.9),
+    ) {
+        let mut image = if is_child { child("./a.vhd".as_ref(), BASE_UUID, &LIBVHD_CODES) } else { dynamic(64) };
+        for (at, bytes) in damages {
+            let at = at.index(image.len() - bytes.len());
+            image[at..][..bytes.len()].copy_from_slice(&bytes);
+        }
+        if let Some(cut) = cut {
+            image.truncate(cut.index(image.len()));
+        }
+        if is_repaired {
+            repair_checksums(&mut image);
+        }
+        check(&image);
+    }
+
+    #[test]
+    fn noise_does_no_harm(image in vec(any::<u8>(), 0..4096)) {
+        check(&image);
+    }
+}

@@ -1,0 +1,268 @@
+//! `dist/`: the merged result on disk. Writes what differs, removes what we wrote and is no longer part of it, and leaves alone
+//! what somebody else put there.
+//!
+//! What we own is written down before the first file changes, as the union of before and after: a kill at any point leaves a
+//! record under which the next run can finish the work.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::definition::Name;
+use crate::digest::Digest;
+use crate::error::{Context, Error, Result};
+use crate::layout::Layout;
+use crate::merge::Merged;
+use crate::stat_index::{Modes, scan};
+use crate::store::{Found, Store, copy_file};
+use crate::tree::{Node, Tree};
+
+/// The record of what we own in `dist/`.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Record {
+    /// Root directory of the merged tree when it was last whole.
+    pub root: Option<Digest>,
+    /// Who brought each path.
+    pub owners: BTreeMap<String, Name>,
+}
+
+/// What an installation did.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Installed {
+    /// Files and links written.
+    pub written: usize,
+    /// Files and links removed.
+    pub removed: usize,
+    /// Paths in `dist/` that are not ours.
+    pub foreign: Vec<String>,
+    /// The store lost blobs of these components; they must be built again.
+    pub lost: Vec<Name>,
+}
+
+fn record_file(layout: &Layout) -> PathBuf {
+    layout.state().join("dist.json")
+}
+
+impl Record {
+    /// The record; empty when there is none.
+    pub fn read(layout: &Layout) -> Self {
+        fs::read(record_file(layout)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+    }
+
+    fn write(&self, layout: &Layout) -> Result<()> {
+        let bytes = serde_json::to_vec(self).context(|| "cannot encode the record of dist/".to_owned())?;
+        crate::atomic::write(&record_file(layout), &bytes)
+    }
+}
+
+/// Makes `dist/` hold `merged`.
+pub fn install(layout: &Layout, store: &Store, merged: &Merged) -> Result<Installed> {
+    let dist = layout.dist();
+    fs::create_dir_all(&dist).context(|| format!("cannot make `{}`", dist.display()))?;
+    let there = scan(&dist, &layout.state().join("dist.index"), Modes::Exact)?;
+    let mut record = Record::read(layout);
+    let root = merged.tree.root();
+    let mut installed = Installed::default();
+    let ours = |record: &Record, path: &str| record.owners.contains_key(path);
+    installed.foreign = there
+        .0
+        .iter()
+        .filter(|(path, node)| {
+            !matches!(node, Node::Directory { .. }) && !ours(&record, path) && !merged.tree.0.contains_key(*path)
+        })
+        .map(|(path, _)| path.clone())
+        .collect();
+    let differs = |path: &str, node: &Node| there.0.get(path) != Some(node) && !is_plain_directory(&dist, path, node);
+    let to_write: Vec<(&String, &Node)> = merged.tree.0.iter().filter(|(path, node)| differs(path, node)).collect();
+    let to_remove: Vec<String> =
+        record.owners.keys().filter(|path| !merged.tree.0.contains_key(*path)).cloned().collect();
+    if to_write.is_empty() && to_remove.is_empty() {
+        if record.root != Some(root) {
+            Record { root: Some(root), owners: merged.owners.clone() }.write(layout)?;
+        }
+        return Ok(installed);
+    }
+    let bytes: u64 =
+        to_write.iter().map(|(_, node)| if let Node::File { digest, .. } = node { digest.size } else { 0 }).sum();
+    crate::machine::need(&dist, bytes + (16 << 20), "installing into dist/")?;
+    record.root = None;
+    record.owners.extend(merged.owners.clone());
+    record.write(layout)?;
+
+    for path in &to_remove {
+        installed.removed += usize::from(remove(&dist, path)?);
+    }
+    for (path, node) in to_write {
+        match write(&dist, path, node, store)? {
+            Found::Here(()) => installed.written += usize::from(!matches!(node, Node::Directory { .. })),
+            Found::Missing => installed.lost.extend(merged.owners.get(path).cloned()),
+        }
+    }
+    set_directory_modes(&dist, &merged.tree)?;
+    installed.lost.dedup();
+    if installed.lost.is_empty() {
+        Record { root: Some(root), owners: merged.owners.clone() }.write(layout)?;
+    }
+    Ok(installed)
+}
+
+/// A directory that the scan leaves out because it is not empty and has the usual mode.
+fn is_plain_directory(dist: &Path, path: &str, node: &Node) -> bool {
+    *node == Node::Directory { mode: 0o755 }
+        && fs::symlink_metadata(dist.join(path)).is_ok_and(|metadata| metadata.is_dir())
+}
+
+fn remove(dist: &Path, path: &str) -> Result<bool> {
+    let file = dist.join(path);
+    let removing = || format!("cannot remove `{}`", file.display());
+    let Ok(metadata) = fs::symlink_metadata(&file) else { return Ok(false) };
+    if metadata.is_dir() {
+        // Only if nothing else is in it.
+        fs::remove_dir(&file).unwrap_or_default();
+        return Ok(false);
+    }
+    fs::remove_file(&file).context(removing)?;
+    let mut parent = file.parent();
+    while let Some(dir) = parent.filter(|dir| *dir != dist && fs::remove_dir(dir).is_ok()) {
+        parent = dir.parent();
+    }
+    Ok(true)
+}
+
+fn write(dist: &Path, path: &str, node: &Node, store: &Store) -> Result<Found<()>> {
+    let target = dist.join(path);
+    let writing = || format!("cannot write `{}`", target.display());
+    let parent = target.parent().unwrap_or(dist);
+    fs::create_dir_all(parent).context(writing)?;
+    if let Ok(metadata) = fs::symlink_metadata(&target)
+        && metadata.is_dir() != matches!(node, Node::Directory { .. })
+    {
+        // One kind takes the place of the other; a directory goes only when it is empty.
+        if metadata.is_dir() {
+            fs::remove_dir(&target).map_err(|error| {
+                Error::machine(writing())
+                    .because(error)
+                    .help("a directory that is not empty is in the way; look at it, then remove it")
+            })?;
+        } else {
+            fs::remove_file(&target).context(writing)?;
+        }
+    }
+    let staged = parent.join(format!(".xtask-{}", std::process::id()));
+    if let Node::Directory { .. } = node {
+        fs::create_dir_all(&target).context(writing)?;
+        return Ok(Found::Here(()));
+    }
+    if fs::symlink_metadata(&staged).is_ok() {
+        fs::remove_file(&staged).context(writing)?;
+    }
+    match node {
+        Node::File { digest, mode } => {
+            if copy_file(store, *digest, &staged, *mode, None)? == Found::Missing {
+                return Ok(Found::Missing);
+            }
+        }
+        Node::Symlink { target } => symlink(target, &staged).context(writing)?,
+        Node::Directory { .. } => {}
+    }
+    fs::rename(&staged, &target).context(writing)?;
+    Ok(Found::Here(()))
+}
+
+fn set_directory_modes(dist: &Path, tree: &Tree) -> Result<()> {
+    for (path, node) in &tree.0 {
+        if let Node::Directory { mode } = node {
+            let dir = dist.join(path);
+            fs::set_permissions(&dir, fs::Permissions::from_mode(*mode))
+                .context(|| format!("cannot set the mode of `{}`", dir.display()))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::merge::merge;
+
+    struct World {
+        _dir: tempfile::TempDir,
+        layout: Layout,
+        store: Store,
+    }
+
+    fn world() -> World {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout { root: dir.path().to_path_buf(), store: dir.path().join("store") };
+        let store = Store::open(&layout.store).unwrap();
+        World { layout, store, _dir: dir }
+    }
+
+    fn merged(store: &Store, files: &[(&str, &str)]) -> Merged {
+        let mut tree = Tree::default();
+        for (path, text) in files {
+            store.put(text.as_bytes()).unwrap();
+            tree.insert_file(path, text.as_bytes(), 0o644);
+        }
+        tree.0.insert("var/lib/x".into(), Node::Directory { mode: 0o700 });
+        merge([(&"a".parse().unwrap(), &tree)], &BTreeMap::new()).unwrap()
+    }
+
+    #[test]
+    fn dist_follows_the_outputs_and_leaves_strangers_alone() {
+        let world = world();
+        let dist = world.layout.dist();
+        let first =
+            install(&world.layout, &world.store, &merged(&world.store, &[("bin/x", "1"), ("bin/y", "2")])).unwrap();
+        assert_eq!((first.written, first.removed), (2, 0));
+        assert_eq!(fs::metadata(dist.join("var/lib/x")).unwrap().permissions().mode() & 0o777, 0o700);
+        fs::write(dist.join("mine"), "user's").unwrap();
+
+        let again =
+            install(&world.layout, &world.store, &merged(&world.store, &[("bin/x", "1"), ("bin/y", "2")])).unwrap();
+        assert_eq!((again.written, again.removed, again.foreign), (0, 0, vec!["mine".to_owned()]));
+        fs::remove_file(dist.join("bin/x")).unwrap();
+        fs::write(dist.join("bin/y"), "damaged").unwrap();
+        let repaired =
+            install(&world.layout, &world.store, &merged(&world.store, &[("bin/x", "1"), ("bin/y", "2")])).unwrap();
+        assert_eq!(repaired.written, 2);
+
+        let moved = install(&world.layout, &world.store, &merged(&world.store, &[("sbin/x", "1")])).unwrap();
+        assert_eq!((moved.written, moved.removed), (1, 2));
+        assert!(!dist.join("bin").exists() && dist.join("mine").exists() && dist.join("sbin/x").exists());
+    }
+
+    #[test]
+    fn a_kill_in_the_middle_is_finished_by_the_next_run() {
+        let world = world();
+        let before = merged(&world.store, &[("old", "1")]);
+        install(&world.layout, &world.store, &before).unwrap();
+        // as after a kill: the union is on record, one of two files is written
+        let after = merged(&world.store, &[("new", "2"), ("newer", "3")]);
+        let mut record = Record::read(&world.layout);
+        record.root = None;
+        record.owners.extend(after.owners.clone());
+        record.write(&world.layout).unwrap();
+        fs::write(world.layout.dist().join("new"), "2").unwrap();
+        // and then a third thing is installed
+        let third = merged(&world.store, &[("third", "4")]);
+        install(&world.layout, &world.store, &third).unwrap();
+        let there = scan(&world.layout.dist(), &world.layout.state().join("t"), Modes::Exact).unwrap();
+        assert_eq!(there, third.tree);
+    }
+
+    #[test]
+    fn a_lost_blob_names_its_component() {
+        let world = world();
+        let merged = merged(&world.store, &[("bin/x", "1")]);
+        fs::remove_dir_all(world.layout.store.join("cas")).unwrap();
+        fs::create_dir(world.layout.store.join("cas")).unwrap();
+        let installed = install(&world.layout, &world.store, &merged).unwrap();
+        assert_eq!(installed.lost, ["a".parse().unwrap()]);
+        assert_eq!(Record::read(&world.layout).root, None, "not whole");
+    }
+}

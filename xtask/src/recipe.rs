@@ -1,0 +1,369 @@
+//! What a component's definition makes the machine do: the driver's usual steps, then its own, as argv with every placeholder
+//! filled in. Decides; runs nothing.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::definition::placeholder::{Part, Placeholder, parse};
+use crate::definition::{Component, Driver, Name, Step as Defined};
+use crate::error::{Error, Result};
+use crate::process::shell_line;
+
+/// Where `configure` and the like put things.
+pub const PREFIX: &str = "/usr";
+const SYSCONFDIR: &str = "/etc";
+const LOCALSTATEDIR: &str = "/var";
+const LIBDIR: &str = "/usr/lib";
+const DEFAULT_TIMEOUT_MINS: u64 = 120;
+
+/// The paths that a recipe sees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paths {
+    /// What holds `src build stage deps extra crates tmp home`.
+    base: String,
+    /// The Rust toolchain.
+    pub rust: String,
+}
+
+impl Paths {
+    /// The same for everyone: the sandbox puts them there.
+    pub fn sandboxed() -> Self {
+        Paths { base: "/b".to_owned(), rust: "/rust".to_owned() }
+    }
+
+    /// The real ones, for a build without a sandbox.
+    pub fn real(build: &Path, rust: &Path) -> Self {
+        Paths { base: build.display().to_string(), rust: rust.display().to_string() }
+    }
+
+    /// One of the directories of a build.
+    pub fn dir(&self, name: &str) -> String {
+        format!("{}/{name}", self.base)
+    }
+}
+
+/// Everything that fills a placeholder.
+#[derive(Clone, Debug)]
+pub struct Values<'a> {
+    /// Paths that the steps see.
+    pub paths: &'a Paths,
+    /// SOURCE_DATE_EPOCH.
+    pub epoch: u64,
+    /// `uname -m`.
+    pub arch: &'a str,
+    /// What each component named in `{told:…}` tells.
+    pub told: &'a BTreeMap<Name, Vec<String>>,
+    /// Installed paths of the component's own outputs, and the system path: only inside `[told]`.
+    pub outputs: &'a BTreeMap<String, String>,
+    /// See `outputs`.
+    pub path: Option<&'a str>,
+    /// How many jobs a tool may start that is no client of the jobserver. A variable of the shell while the digest is made,
+    /// since the number is not part of what is built.
+    pub jobs: &'a str,
+}
+
+/// One argv, ready to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Names its log.
+    pub name: String,
+    /// argv.
+    pub argv: Vec<String>,
+    /// Where.
+    pub dir: String,
+    /// Beside the environment of the component.
+    pub env: BTreeMap<String, String>,
+    /// Its whole tree is killed after that.
+    pub timeout: Duration,
+}
+
+impl Values<'_> {
+    /// Fills one string. `{told:…}` may not stand inside one.
+    pub fn fill(&self, text: &str) -> Result<String> {
+        let wrong = |what: String| Error::input(format!("cannot fill in `{text}`")).because(what);
+        let mut filled = String::new();
+        for part in parse(text).map_err(|bad| wrong(bad.to_string()))? {
+            match part {
+                Part::Text(text) => filled.push_str(text),
+                Part::Hole(hole) => match &hole {
+                    Placeholder::Src => filled.push_str(&self.paths.dir("src")),
+                    Placeholder::Build => filled.push_str(&self.paths.dir("build")),
+                    Placeholder::Stage => filled.push_str(&self.paths.dir("stage")),
+                    Placeholder::Deps => filled.push_str(&self.paths.dir("deps")),
+                    Placeholder::Prefix => filled.push_str(PREFIX),
+                    Placeholder::Sysconfdir => filled.push_str(SYSCONFDIR),
+                    Placeholder::Localstatedir => filled.push_str(LOCALSTATEDIR),
+                    Placeholder::Libdir => filled.push_str(LIBDIR),
+                    Placeholder::Jobs => filled.push_str(self.jobs),
+                    Placeholder::Epoch => filled.push_str(&self.epoch.to_string()),
+                    Placeholder::Arch => filled.push_str(self.arch),
+                    Placeholder::Extra(source) => filled.push_str(&self.paths.dir(&format!("extra/{source}"))),
+                    Placeholder::Output(name) => filled
+                        .push_str(self.outputs.get(name).ok_or_else(|| wrong(format!("there is no output `{name}`")))?),
+                    Placeholder::Path => {
+                        filled
+                            .push_str(self.path.ok_or_else(|| wrong("`{path}` stands only in `told.system`".into()))?);
+                    }
+                    Placeholder::Told(_) => return Err(wrong(format!("`{hole}` is a whole argv item or nothing"))),
+                },
+            }
+        }
+        Ok(filled)
+    }
+
+    /// Fills an argv; `{told:NAME}` becomes as many items as that component tells.
+    pub fn argv(&self, items: &[String]) -> Result<Vec<String>> {
+        let mut argv = Vec::new();
+        for item in items {
+            match parse(item).as_deref() {
+                Ok([Part::Hole(Placeholder::Told(component))]) => {
+                    argv.extend(self.told.get(component).into_iter().flatten().cloned());
+                }
+                _ => argv.push(self.fill(item)?),
+            }
+        }
+        Ok(argv)
+    }
+}
+
+/// All steps of a component, in order.
+pub fn steps(component: &Component, values: &Values<'_>) -> Result<Vec<Step>> {
+    let mut steps = driver_steps(component, values)?;
+    for defined in &component.step {
+        steps.push(own_step(defined, values)?);
+    }
+    Ok(steps)
+}
+
+fn own_step(defined: &Defined, values: &Values<'_>) -> Result<Step> {
+    let env = defined.env.iter().map(|(name, value)| Ok((name.clone(), values.fill(value)?))).collect::<Result<_>>()?;
+    Ok(Step {
+        name: defined.name.to_string(),
+        argv: values.argv(&defined.run)?,
+        dir: values.fill(defined.dir.as_deref().unwrap_or("{src}"))?,
+        env,
+        timeout: Duration::from_secs(60 * defined.timeout_mins.unwrap_or(DEFAULT_TIMEOUT_MINS)),
+    })
+}
+
+fn driver_steps(component: &Component, values: &Values<'_>) -> Result<Vec<Step>> {
+    let mut steps = Vec::new();
+    let mut add = |name: &str, dir: &str, fixed: &[&str], more: &[String]| -> Result<()> {
+        let mut items: Vec<String> = fixed.iter().map(|item| (*item).to_owned()).collect();
+        items.extend_from_slice(more);
+        steps.push(Step {
+            name: name.to_owned(),
+            argv: values.argv(&items)?,
+            dir: values.fill(dir)?,
+            env: BTreeMap::new(),
+            timeout: Duration::from_secs(60 * DEFAULT_TIMEOUT_MINS),
+        });
+        Ok(())
+    };
+    let make: &[&str] = if component.serial { &["make", "-j1"] } else { &["make"] };
+    let staged = [make, &["DESTDIR={stage}"]].concat();
+    let install = |given: &Option<Vec<String>>| given.clone().unwrap_or_else(|| vec!["install".to_owned()]);
+    match &component.build {
+        Driver::Autotools(autotools) => {
+            if !autotools.autogen.is_empty() {
+                add("autogen", "{src}", &[], &autotools.autogen)?;
+            }
+            let dir = if autotools.out_of_tree { "{build}" } else { "{src}" };
+            let directories = [
+                "--prefix={prefix}",
+                "--sysconfdir={sysconfdir}",
+                "--localstatedir={localstatedir}",
+                "--libdir={libdir}",
+            ];
+            add("configure", dir, &[&["{src}/configure"][..], &directories].concat(), &autotools.configure)?;
+            add("make", dir, make, &autotools.make)?;
+            add("install", dir, &staged, &install(&autotools.install))?;
+        }
+        Driver::Make(driver) => {
+            let dir = driver.subdir.as_ref().map_or("{src}".to_owned(), |subdir| format!("{{src}}/{subdir}"));
+            add("make", &dir, make, &driver.make)?;
+            add("install", &dir, &staged, &install(&driver.install))?;
+        }
+        Driver::Kconfig(driver) => {
+            add("config", "{src}", &["cp", &driver.config, ".config"], &[])?;
+            add("defconfig", "{src}", &[make, &[driver.defconfig_target.as_str()]].concat(), &driver.make)?;
+            add("make", "{src}", make, &driver.make)?;
+            if driver.install.is_some() {
+                add("install", "{src}", &staged, &install(&driver.install))?;
+            }
+        }
+        Driver::Meson(driver) => {
+            let directories = [
+                "meson",
+                "setup",
+                "--prefix={prefix}",
+                "--sysconfdir={sysconfdir}",
+                "--localstatedir={localstatedir}",
+                "--libdir={libdir}",
+                "--buildtype=plain",
+                "--wrap-mode=nodownload",
+                "{build}",
+                "{src}",
+            ];
+            add("setup", "{src}", &directories, &driver.options)?;
+            add("compile", "{build}", &["ninja", "-j{jobs}"], &[])?;
+            add("install", "{build}", &["env", "DESTDIR={stage}", "meson", "install", "--no-rebuild"], &[])?;
+        }
+        Driver::Cmake(driver) => {
+            let configure = [
+                "cmake",
+                "-S",
+                "{src}",
+                "-B",
+                "{build}",
+                "-DCMAKE_INSTALL_PREFIX={prefix}",
+                "-DCMAKE_INSTALL_LIBDIR=lib",
+                "-DCMAKE_INSTALL_SYSCONFDIR={sysconfdir}",
+                "-DCMAKE_INSTALL_LOCALSTATEDIR={localstatedir}",
+                "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
+                "-G",
+                "Unix Makefiles",
+            ];
+            add("configure", "{src}", &configure, &driver.options)?;
+            add("make", "{build}", make, &[])?;
+            add("install", "{build}", &staged, &["install".to_owned()])?;
+        }
+        Driver::Cargo(driver) => {
+            let bins: Vec<String> = driver.bins.keys().map(|bin| format!("--bin={bin}")).collect();
+            add("build", "{src}", &["cargo", "build", "--release", "--locked", "--offline"], &bins)?;
+            for (bin, path) in &driver.bins {
+                let (from, to) = (format!("{{build}}/release/{bin}"), format!("{{stage}}{path}"));
+                add(&format!("install-{bin}"), "{src}", &["install", "-D", "-m", "755", &from, &to], &[])?;
+            }
+        }
+        Driver::Steps(_) => {}
+    }
+    Ok(steps)
+}
+
+/// Programs whose identity is part of what a driver builds, beside those that the component names.
+pub fn tools(component: &Component) -> Vec<&str> {
+    let driver: &[&str] = match &component.build {
+        Driver::Autotools(_) | Driver::Make(_) | Driver::Kconfig(_) => &["cc", "ld", "make", "sh"],
+        Driver::Meson(_) => &["cc", "ld", "meson", "ninja", "sh"],
+        Driver::Cmake(_) => &["cc", "ld", "cmake", "make", "sh"],
+        Driver::Cargo(_) => &["cc", "ld"],
+        Driver::Steps(_) => &["sh"],
+    };
+    let mut tools: Vec<&str> = driver.iter().copied().chain(component.tools.iter().map(String::as_str)).collect();
+    tools.sort_unstable();
+    tools.dedup();
+    tools
+}
+
+/// The environment of every step: nothing of the user's, the same on every machine.
+pub fn environment(component: &Component, values: &Values<'_>) -> Result<BTreeMap<String, String>> {
+    let paths = values.paths;
+    let system = "/usr/sbin:/usr/bin:/sbin:/bin";
+    let mut env: BTreeMap<String, String> = [
+        ("GIT", "/bin/false"),
+        ("WGET", "/bin/false"),
+        ("LC_ALL", "C.UTF-8"),
+        ("LANG", "C.UTF-8"),
+        ("TZ", "UTC"),
+        ("PATH", system),
+        ("USER", "root"),
+        ("LOGNAME", "root"),
+        ("SHELL", "/bin/sh"),
+        ("TERM", "dumb"),
+        ("HOME", &paths.dir("home")),
+        ("TMPDIR", &paths.dir("tmp")),
+        ("SOURCE_DATE_EPOCH", &values.epoch.to_string()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into();
+    if !component.needs.is_empty() {
+        let deps = paths.dir("deps");
+        env.insert("PKG_CONFIG_SYSROOT_DIR".into(), deps.clone());
+        env.insert("PKG_CONFIG_PATH".into(), format!("{deps}/usr/lib/pkgconfig:{deps}/usr/share/pkgconfig"));
+        env.insert("CPPFLAGS".into(), format!("-I{deps}/usr/include"));
+        env.insert("LDFLAGS".into(), format!("-L{deps}/usr/lib -Wl,-rpath-link,{deps}/usr/lib"));
+    }
+    if matches!(component.build, Driver::Cargo(_)) {
+        env.insert("PATH".into(), format!("{}/bin:{system}", paths.rust));
+        env.insert("CARGO_HOME".into(), paths.dir("home/cargo"));
+        env.insert("CARGO_TARGET_DIR".into(), paths.dir("build"));
+        env.insert("CARGO_INCREMENTAL".into(), "0".into());
+        env.insert("CARGO_NET_OFFLINE".into(), "true".into());
+    }
+    for (name, value) in &component.env {
+        env.insert(name.clone(), values.fill(value)?);
+    }
+    Ok(env)
+}
+
+/// The steps as a shell script that a person, or a remote worker, can run: `$JOBS` is the only thing left open.
+pub fn script(steps: &[Step]) -> String {
+    let mut script = String::from(
+        "#!/bin/sh\n# The steps of this build, in order. JOBS is how many jobs a tool may start by itself.\nset -e\n: \"${JOBS:=1}\"\n",
+    );
+    for step in steps {
+        let env = step.env.iter().map(|(name, value)| format!("{name}={value}"));
+        let assignments = shell_line(env);
+        let line = shell_line(&step.argv).replace("'-j$JOBS'", "\"-j$JOBS\"");
+        let prefix = if assignments.is_empty() { String::new() } else { format!("env {assignments} ") };
+        script.push_str(&format!("\n# {}\ncd {}\n{prefix}{line}\n", step.name, shell_line([&step.dir])));
+    }
+    script
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(toml: &str) -> String {
+        let head = "summary = 's'\nlicence = 'MIT'\nhomepage = 'h'\nsource = 'x'\n";
+        let component: Component = toml::from_str(&format!("{head}{toml}")).unwrap();
+        let (told, outputs) =
+            (BTreeMap::from([("bios".parse().unwrap(), vec!["--a".into(), "--b".into()])]), BTreeMap::new());
+        let paths = Paths::sandboxed();
+        let values = Values {
+            paths: &paths,
+            epoch: 7,
+            arch: "x86_64",
+            told: &told,
+            outputs: &outputs,
+            path: None,
+            jobs: "$JOBS",
+        };
+        steps(&component, &values)
+            .unwrap()
+            .iter()
+            .map(|s| format!("{}@{}: {}\n", s.name, s.dir, shell_line(&s.argv)))
+            .collect()
+    }
+
+    #[test]
+    fn autotools_configures_and_installs_into_the_stage() {
+        assert_eq!(
+            check(
+                "[build.autotools]\nautogen=['./autogen.sh']\nconfigure=['{told:bios}','--x={epoch}']\nout-of-tree=true"
+            ),
+            "autogen@/b/src: ./autogen.sh\n\
+             configure@/b/build: /b/src/configure --prefix=/usr --sysconfdir=/etc --localstatedir=/var --libdir=/usr/lib --a --b --x=7\n\
+             make@/b/build: make\n\
+             install@/b/build: make DESTDIR=/b/stage install\n"
+        );
+    }
+
+    #[test]
+    fn jobs_stay_open_in_the_script() {
+        let head = "[build.steps]\n[[step]]\nname='n'\nrun=['ninja','-j{jobs}']\nenv={A='b c'}";
+        assert_eq!(check(head), "n@/b/src: ninja '-j$JOBS'\n");
+    }
+
+    #[test]
+    fn cargo_builds_locked_and_offline() {
+        assert_eq!(
+            check("[build.cargo]\nbins={vhd-util='/usr/bin/vhd-util'}"),
+            "build@/b/src: cargo build --release --locked --offline --bin=vhd-util\n\
+             install-vhd-util@/b/src: install -D -m 755 /b/build/release/vhd-util /b/stage/usr/bin/vhd-util\n"
+        );
+    }
+}

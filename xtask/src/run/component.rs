@@ -1,0 +1,219 @@
+//! One component: an empty directory, its inputs, its steps, and what it installed into the store. The directory is wiped before
+//! and after, so nothing half-done is ever taken for done; a failed one stays for whoever wants to look.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::{Instant, SystemTime};
+
+use super::event::Event;
+use super::failure::{first_error, hints, is_machines_fault, read_log};
+use super::report::Report;
+use super::stray::stray_files;
+use crate::action::{Action, Inputs};
+use crate::definition::{Component, Name};
+use crate::error::{Context, Error, Result};
+use crate::process::{Cancel, Program, shell_line};
+use crate::recipe::Step;
+use crate::sandbox::Sandbox;
+use crate::stat_index::{Modes, scan};
+use crate::store::{Found, Output, Placement, Store, place};
+use crate::tree::Tree;
+
+/// What one build needs beside its inputs.
+#[derive(Debug)]
+pub struct Job<'a> {
+    /// Which component.
+    pub name: &'a Name,
+    /// Its definition.
+    pub component: &'a Component,
+    /// Everything that decides the result.
+    pub inputs: &'a Inputs,
+    /// The same as a value.
+    pub action: &'a Action,
+    /// Where the files of its source are.
+    pub source: &'a Path,
+    /// Where the files of other sources are.
+    pub extra: &'a BTreeMap<String, PathBuf>,
+    /// SOURCE_DATE_EPOCH, which every source file gets as its time.
+    pub epoch: u64,
+    /// Where it runs.
+    pub sandbox: &'a Sandbox,
+    /// Where its logs go.
+    pub logs: &'a Path,
+    /// Keep the directory of a success too.
+    pub keep: bool,
+}
+
+/// What all builds of a run share.
+#[derive(Clone, Debug)]
+pub struct Building<'a> {
+    /// The store.
+    pub store: &'a Store,
+    /// Where events go.
+    pub report: &'a Report,
+    /// Stops everything.
+    pub cancel: &'a Cancel,
+    /// The job budget.
+    pub jobserver: &'a jobserver::Client,
+    /// How many jobs there are in all.
+    pub jobs: usize,
+}
+
+/// Seconds by step.
+pub type Timings = Vec<(String, f64)>;
+
+impl Building<'_> {
+    /// Builds one component and keeps what it installed.
+    pub fn build(&self, job: &Job<'_>) -> Result<(Output, Timings)> {
+        let dir = job.sandbox.host("");
+        crate::atomic::remove_tree(&dir)?;
+        crate::atomic::remove_tree(job.logs)?;
+        fs::create_dir_all(job.logs).context(|| format!("cannot make `{}`", job.logs.display()))?;
+        let source_bytes: u64 = sizes(&job.inputs.src) + sizes(&job.inputs.deps);
+        crate::machine::need(&dir, 4 * source_bytes + (64 << 20), &format!("building `{}`", job.name))?;
+        job.sandbox.make_dirs()?;
+        self.place_inputs(job)?;
+        let started = SystemTime::now();
+        let mut timings = Timings::new();
+        for (index, step) in job.inputs.steps.iter().enumerate() {
+            self.cancel.check()?;
+            let (component, name) = (job.name.to_string(), step.name.clone());
+            self.report.send(Event::Step { component, step: name, number: index + 1, of: job.inputs.steps.len() });
+            let clock = Instant::now();
+            self.step(job, index, step)?;
+            timings.push((step.name.clone(), clock.elapsed().as_secs_f64()));
+        }
+        let output = self.capture(job, started)?;
+        if !job.keep {
+            crate::atomic::remove_tree(&dir)?;
+        }
+        Ok((output, timings))
+    }
+
+    fn place_inputs(&self, job: &Job<'_>) -> Result<()> {
+        let lost = || {
+            Error::machine(format!("cannot build `{}`: the store lost an output that it needs", job.name))
+                .help(format!("it is made again by: cargo xtask build {}", job.name))
+        };
+        place(&job.inputs.src, Placement::Directory(job.source), &job.sandbox.host("src"), job.epoch)?;
+        for (source, tree) in &job.inputs.extra {
+            let target = job.sandbox.host("extra").join(source);
+            let from = job.extra.get(source).ok_or_else(lost)?;
+            place(tree, Placement::Directory(from), &target, job.epoch)?;
+        }
+        if place(&job.inputs.deps, Placement::Store(self.store), &job.sandbox.host("deps"), job.epoch)?
+            == Found::Missing
+        {
+            return Err(lost());
+        }
+        for (name, bytes) in &job.inputs.patches {
+            let patch = job.sandbox.host("tmp").join(name);
+            crate::atomic::write(&patch, bytes)?;
+            // Without the ceiling git would find the repository around us and leave out, silently, paths that are not below it.
+            Program::new(
+                ["git", "apply", "-p1", "--whitespace=nowarn"]
+                    .map(std::ffi::OsString::from)
+                    .into_iter()
+                    .chain([patch.into()]),
+            )
+            .dir(job.sandbox.host("src"))
+            .env("GIT_CEILING_DIRECTORIES", job.sandbox.host(""))
+            .run(self.cancel)?
+            .success(|| format!("cannot apply patch `{name}` of `{}`", job.name))
+            .map_err(|error| {
+                Error::input(error.to_string()).because(crate::error::causes(&error)).help(format!(
+                    "the source has moved on; refresh the patch in components/{}.toml or drop it",
+                    job.name
+                ))
+            })?;
+        }
+        crate::atomic::remove_tree(&job.sandbox.host("tmp"))?;
+        fs::create_dir_all(job.sandbox.host("tmp")).context(|| "cannot make the build's own tmp".to_owned())
+    }
+
+    fn step(&self, job: &Job<'_>, index: usize, step: &Step) -> Result<()> {
+        let mut step = step.clone();
+        for item in &mut step.argv {
+            *item = item.replace("$JOBS", &self.jobs.to_string());
+        }
+        let log = job.logs.join(format!("{:02}-{}.log", index + 1, step.name));
+        let file = File::create(&log).context(|| format!("cannot write `{}`", log.display()))?;
+        let mut program = job.sandbox.program(&step, &job.inputs.variables).log_to(file);
+        if !job.component.serial {
+            program = program.jobserver(self.jobserver.clone());
+        }
+        let ended = program.run(self.cancel)?;
+        if ended.status.success() {
+            return Ok(());
+        }
+        let text = read_log(&log);
+        let end = if ended.timed_out {
+            format!("killed with everything it had started after {} minutes", step.timeout.as_secs() / 60)
+        } else {
+            ended.status.to_string()
+        };
+        let mut message =
+            format!("step `{}` of `{}` failed: {end}\n  ran: {}", step.name, job.name, shell_line(&step.argv));
+        if let Some(excerpt) = first_error(&text) {
+            message.push_str(&format!("\n{}", excerpt.render().trim_end_matches('\n')));
+        }
+        message.push_str(&format!("\n  log: {}", log.display()));
+        let mut error = if is_machines_fault(&text) { Error::machine(message) } else { Error::step(message) };
+        for hint in hints(&text) {
+            error = error.help(hint);
+        }
+        Err(error.help(format!(
+            "cargo xtask log {}   # the whole log; the tree as it failed is in {}",
+            job.name,
+            job.sandbox.host("").display()
+        )))
+    }
+
+    fn capture(&self, job: &Job<'_>, started: SystemTime) -> Result<Output> {
+        let stage = job.sandbox.host("stage");
+        let index = tempfile::NamedTempFile::new().context(|| "cannot make a temporary file".to_owned())?;
+        let tree = scan(&stage, index.path(), Modes::Exact)?;
+        let wanted = job.component.outputs.values().chain(&job.component.must_exist);
+        let missing: Vec<&str> = wanted.map(String::as_str).filter(|path| !exists(&tree, path)).collect();
+        if !job.inputs.environment.sealed {
+            let stray = stray_files(started);
+            if !stray.is_empty() {
+                let named: Vec<String> = stray.iter().map(|path| format!("  {}", path.display())).collect();
+                return Err(Error::step(format!(
+                    "`{}` wrote outside of its stage, on this machine:\n{}",
+                    job.name,
+                    named.join("\n")
+                ))
+                .help("look at each, remove what is not your system's, and let the recipe install below {stage}"));
+            }
+        }
+        if !missing.is_empty() {
+            return Err(Error::step(format!(
+                "`{}` installed {} files, but not {}",
+                job.name,
+                tree.0.len(),
+                missing.join(", ")
+            ))
+            .help(format!("what it did install is below {}", stage.display()))
+            .help(format!("cargo xtask log {} install", job.name)));
+        }
+        let output = self.store.put_output(job.action.digest, &stage, tree)?;
+        job.action.keep(self.store)?;
+        Ok(output)
+    }
+}
+
+fn sizes(tree: &Tree) -> u64 {
+    let size =
+        |node: &crate::tree::Node| if let crate::tree::Node::File { digest, .. } = node { digest.size } else { 0 };
+    tree.0.values().map(size).sum()
+}
+
+/// An installed absolute path is in a tree: itself, or as the directory of something.
+fn exists(tree: &Tree, path: &str) -> bool {
+    let path = path.trim_start_matches('/').trim_end_matches('/');
+    let below = format!("{path}/");
+    tree.0.contains_key(path)
+        || tree.0.range(below.clone()..).next().is_some_and(|(other, _)| other.starts_with(&below))
+}

@@ -1,0 +1,15 @@
+//! Running a plan: what happens (`event`), how it is shown (`report`), one component (`component`), all of them (`schedule`), and
+//! what is said when one fails (`failure`). Decides nothing about what a build is made of; that is `action.rs` and `world.rs`.
+
+mod component;
+mod event;
+mod failure;
+mod report;
+mod schedule;
+mod stray;
+
+pub use component::{Building, Job};
+pub use event::Event;
+pub use failure::{Excerpt, first_error};
+pub use report::{Mode, Report};
+pub use schedule::{Build, Done, Fetch, Schedule, job_budget, timed};

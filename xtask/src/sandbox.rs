@@ -1,0 +1,167 @@
+//! Where steps run: under bubblewrap, where a component sees the system read-only, its own directories at paths that are the
+//! same for everyone, and no network; or, where that cannot be had, plainly, with real paths.
+//!
+//! Invariant: what runs here is never shared with another machine unless it ran under bubblewrap.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::error::Result;
+use crate::process::{Cancel, Program};
+use crate::recipe::{Paths, Step};
+
+/// The sandbox of one build.
+#[derive(Clone, Debug)]
+pub struct Sandbox {
+    /// bubblewrap, or nothing.
+    bwrap: Option<PathBuf>,
+    /// The directory that holds `src build stage deps extra tmp home`.
+    dir: PathBuf,
+    /// Vendored crates, for a cargo component.
+    crates: Option<PathBuf>,
+    /// The Rust toolchain, for a cargo component.
+    rust: Option<PathBuf>,
+}
+
+/// What a build may look at beside the system, and nothing may write.
+const READ_ONLY: [&str; 3] = ["deps", "extra", "crates"];
+/// What a build may write.
+const WRITABLE: [&str; 5] = ["src", "build", "stage", "tmp", "home"];
+
+/// bubblewrap of this machine, if it works: some kernels and containers refuse it.
+pub fn bubblewrap() -> Option<PathBuf> {
+    let bwrap = which::which_in("bwrap", Some("/usr/bin:/bin:/usr/local/bin"), "/").ok()?;
+    let probe = ["--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "true"];
+    let argv = std::iter::once(bwrap.as_os_str()).chain(probe.map(std::ffi::OsStr::new));
+    let ended = Program::new(argv.map(ToOwned::to_owned)).dies_with_us().run(&Cancel::default()).ok()?;
+    ended.status.success().then_some(bwrap)
+}
+
+impl Sandbox {
+    /// A sandbox over `dir`; without `bwrap` it is a plain directory.
+    pub fn new(bwrap: Option<PathBuf>, dir: PathBuf, crates: Option<PathBuf>, rust: Option<PathBuf>) -> Self {
+        Sandbox { bwrap, dir, crates, rust }
+    }
+
+    /// Makes the directories, empty.
+    pub fn make_dirs(&self) -> Result<()> {
+        use crate::error::Context;
+        for name in WRITABLE.iter().chain(&READ_ONLY) {
+            let dir = self.dir.join(name);
+            fs::create_dir_all(&dir).context(|| format!("cannot make `{}`", dir.display()))?;
+        }
+        Ok(())
+    }
+
+    /// One of them, on this machine.
+    pub fn host(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    /// The paths that steps see.
+    pub fn paths(&self) -> Paths {
+        match self.bwrap {
+            Some(_) => Paths::sandboxed(),
+            None => Paths::real(&self.dir, self.rust.as_deref().unwrap_or(Path::new("/usr"))),
+        }
+    }
+
+    /// A program that runs `step` in here. `variables` is the whole environment.
+    pub fn program(&self, step: &Step, variables: &BTreeMap<String, String>) -> Program {
+        let mut env = variables.clone();
+        env.extend(step.env.clone());
+        let Some(bwrap) = &self.bwrap else {
+            return Program::new(step.argv.clone()).dir(&step.dir).only_env(env).timeout(step.timeout);
+        };
+        let mut argv: Vec<std::ffi::OsString> = vec![bwrap.into()];
+        let mut add = |items: &[&str]| argv.extend(items.iter().map(Into::into));
+        add(&[
+            "--unshare-all",
+            "--unshare-user",
+            "--uid",
+            "0",
+            "--gid",
+            "0",
+            "--hostname",
+            "sultana",
+            "--die-with-parent",
+        ]);
+        add(&["--ro-bind", "/usr", "/usr", "--ro-bind", "/etc", "/etc", "--tmpfs", "/usr/local"]);
+        for top in ["/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"] {
+            match fs::read_link(top) {
+                Ok(target) => add(&["--symlink", &target.to_string_lossy(), top]),
+                Err(_) if Path::new(top).is_dir() => add(&["--ro-bind", top, top]),
+                Err(_) => {}
+            }
+        }
+        add(&["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/var/tmp", "--dir", "/run"]);
+        // Only the writable directories are bound as such; logs and our own bookkeeping stay out of sight.
+        for name in WRITABLE {
+            add(&["--bind", &self.dir.join(name).to_string_lossy(), &format!("/b/{name}")]);
+        }
+        for name in ["deps", "extra"] {
+            add(&["--ro-bind", &self.dir.join(name).to_string_lossy(), &format!("/b/{name}")]);
+        }
+        if let Some(crates) = &self.crates {
+            add(&["--ro-bind", &crates.to_string_lossy(), "/b/crates"]);
+        }
+        if let Some(rust) = &self.rust {
+            add(&["--ro-bind", &rust.to_string_lossy(), "/rust"]);
+        }
+        add(&["--remount-ro", "/usr/local", "--remount-ro", "/", "--chdir", &step.dir, "--"]);
+        argv.extend(step.argv.iter().map(Into::into));
+        // The environment is given to bubblewrap itself, which hands it on: the jobserver's variables join it there.
+        Program::new(argv).only_env(env).timeout(step.timeout).dies_with_us()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn run(script: &str) -> Option<(bool, String)> {
+        let Some(bwrap) = bubblewrap() else {
+            eprintln!("SKIPPED: bubblewrap is not on this machine or may not run");
+            return None;
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let sandbox = Sandbox::new(Some(bwrap), dir.path().to_path_buf(), None, None);
+        sandbox.make_dirs().unwrap();
+        let step = Step {
+            name: "s".into(),
+            argv: ["sh", "-c", script].map(str::to_owned).into(),
+            dir: "/b/src".into(),
+            env: BTreeMap::new(),
+            timeout: Duration::from_secs(60),
+        };
+        let env = BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]);
+        let ended = sandbox.program(&step, &env).run(&Cancel::default()).unwrap();
+        let text = String::from_utf8_lossy(&[ended.stdout, ended.stderr].concat()).into_owned();
+        Some((ended.status.success(), text))
+    }
+
+    #[test]
+    fn only_its_own_directories_can_be_written() {
+        let Some((ok, text)) =
+            run("for d in / /usr /usr/local /etc /opt /boot /b /b/deps; do touch $d/x && echo $d; done; \
+                                    touch /b/stage/x /b/src/x /b/build/x /tmp/x && echo fine")
+        else {
+            return;
+        };
+        assert!(ok && text.starts_with("fine\n"), "only what follows the loop may be written: {text}");
+        assert!(text.contains("/usr/x': Read-only file system") && text.contains("/b/deps/x': Read-only"), "{text}");
+    }
+
+    #[test]
+    fn there_is_no_network_and_nobody_else() {
+        let Some((_, text)) =
+            run("hostname; id -u; ls /proc | grep -c '^[0-9]'; cat /proc/net/dev | grep -vc lo:; ls /root /home")
+        else {
+            return;
+        };
+        assert!(text.starts_with("sultana\n0\n"), "{text}");
+    }
+}

@@ -1,0 +1,202 @@
+//! Reads a directory into a `Tree` at the price of one `lstat` a file: digests are remembered by mtime, ctime, size and inode.
+//!
+//! A file that changed in the same clock tick in which it was read could keep its old identity; such files are not remembered
+//! (git's "racy" rule). A damaged index is only slow: everything is read again.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use prost::Message;
+
+use crate::digest::{Digest, Hash};
+use crate::error::{Context, Error, Result};
+use crate::tree::{Node, Tree, source_mode};
+
+/// File time stamps come from the kernel's coarse clock: two changes closer than this may look like one.
+const TICK_NS: i64 = 20_000_000;
+
+#[derive(Clone, PartialEq, Message)]
+struct Index {
+    #[prost(message, repeated, tag = "1")]
+    entries: Vec<Entry>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Entry {
+    #[prost(string, tag = "1")]
+    path: String,
+    #[prost(sfixed64, tag = "2")]
+    mtime_ns: i64,
+    #[prost(sfixed64, tag = "3")]
+    ctime_ns: i64,
+    #[prost(uint64, tag = "4")]
+    size: u64,
+    #[prost(uint64, tag = "5")]
+    inode: u64,
+    #[prost(bytes = "vec", tag = "6")]
+    hash: Vec<u8>,
+}
+
+/// How modes are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Modes {
+    /// Sources: executable or not; everything else depends on a umask.
+    Source,
+    /// Results: all permission bits count.
+    Exact,
+}
+
+/// Everything below `dir`, digests remembered in `index_file`. `.git` at any depth and everything else that is neither file,
+/// directory nor symbolic link is left out.
+pub fn scan(dir: &Path, index_file: &Path, modes: Modes) -> Result<Tree> {
+    let known = read(index_file);
+    let mut walk = Walk { modes, known, tree: Tree::default(), entries: Vec::new(), changed: false, now_ns: now_ns() };
+    walk.directory(dir, "")?;
+    if walk.changed || walk.entries.len() != walk.known.len() {
+        write(index_file, Index { entries: walk.entries })?;
+    }
+    Ok(walk.tree)
+}
+
+struct Walk {
+    modes: Modes,
+    known: HashMap<String, Entry>,
+    tree: Tree,
+    entries: Vec<Entry>,
+    changed: bool,
+    now_ns: i64,
+}
+
+impl Walk {
+    fn directory(&mut self, dir: &Path, prefix: &str) -> Result<()> {
+        let reading = || format!("cannot read directory `{}`", dir.display());
+        let mut empty = true;
+        for entry in fs::read_dir(dir).context(reading)? {
+            let entry = entry.context(reading)?;
+            let name = entry.file_name();
+            let name = name
+                .to_str()
+                .ok_or_else(|| Error::input(format!("`{}` has a name that is not UTF-8", entry.path().display())))?;
+            if name == ".git" {
+                continue;
+            }
+            empty = false;
+            let path = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") };
+            let metadata = entry.metadata().context(|| format!("cannot look at `{}`", entry.path().display()))?;
+            let kind = metadata.file_type();
+            if kind.is_dir() {
+                self.directory(&entry.path(), &path)?;
+                if self.modes == Modes::Exact && metadata.mode() & 0o7777 != 0o755 {
+                    self.tree.0.insert(path, Node::Directory { mode: metadata.mode() & 0o7777 });
+                }
+            } else if kind.is_symlink() {
+                let target =
+                    fs::read_link(entry.path()).context(|| format!("cannot read link `{}`", entry.path().display()))?;
+                let target = target.into_os_string().into_string().map_err(|target| {
+                    Error::input(format!("link `{}` points to {target:?}, which is not UTF-8", entry.path().display()))
+                })?;
+                self.tree.0.insert(path, Node::Symlink { target });
+            } else if kind.is_file() {
+                let digest = self.file(&entry.path(), &path, &metadata)?;
+                let mode = match self.modes {
+                    Modes::Source => source_mode(metadata.mode()),
+                    Modes::Exact => metadata.mode() & 0o7777,
+                };
+                self.tree.0.insert(path, Node::File { digest, mode });
+            }
+        }
+        if empty && !prefix.is_empty() {
+            self.tree.0.entry(prefix.to_owned()).or_insert(Node::Directory { mode: 0o755 });
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, file: &Path, path: &str, metadata: &fs::Metadata) -> Result<Digest> {
+        let mut entry = Entry {
+            path: path.to_owned(),
+            mtime_ns: metadata.mtime().wrapping_mul(1_000_000_000).wrapping_add(metadata.mtime_nsec()),
+            ctime_ns: metadata.ctime().wrapping_mul(1_000_000_000).wrapping_add(metadata.ctime_nsec()),
+            size: metadata.size(),
+            inode: metadata.ino(),
+            hash: Vec::new(),
+        };
+        if let Some(known) = self.known.get(path) {
+            entry.hash.clone_from(&known.hash);
+            if entry == *known
+                && let Ok(hash) = <[u8; 32]>::try_from(known.hash.as_slice())
+            {
+                self.entries.push(entry);
+                return Ok(Digest { hash: Hash(hash), size: metadata.size() });
+            }
+        }
+        let reading = || format!("cannot read `{}`", file.display());
+        let digest = Digest::of_reader(&mut File::open(file).context(reading)?).context(reading)?;
+        self.changed = true;
+        if entry.ctime_ns < self.now_ns - TICK_NS && digest.size == entry.size {
+            entry.hash = digest.hash.0.to_vec();
+            self.entries.push(entry);
+        }
+        Ok(digest)
+    }
+}
+
+fn now_ns() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)
+}
+
+fn read(index_file: &Path) -> HashMap<String, Entry> {
+    let index = fs::read(index_file).ok().and_then(|bytes| Index::decode(bytes.as_slice()).ok()).unwrap_or_default();
+    index.entries.into_iter().map(|entry| (entry.path.clone(), entry)).collect()
+}
+
+fn write(index_file: &Path, index: Index) -> Result<()> {
+    crate::atomic::write(index_file, &index.encode_to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_file_is_seen_and_an_unchanged_one_is_remembered() {
+        let dir = tempfile::tempdir().unwrap();
+        let (tree, index) = (dir.path().join("tree"), dir.path().join("index"));
+        fs::create_dir_all(tree.join("sub/empty")).unwrap();
+        fs::create_dir_all(tree.join(".git")).unwrap();
+        fs::write(tree.join("sub/a"), "one").unwrap();
+        std::os::unix::fs::symlink("sub/a", tree.join("link")).unwrap();
+        let first = scan(&tree, &index, Modes::Source).unwrap();
+        assert_eq!(first.0.keys().collect::<Vec<_>>(), ["link", "sub/a", "sub/empty"]);
+        // an identity that lies shows that the second scan does not read the file
+        fs::File::options().write(true).open(tree.join("sub/a")).unwrap().set_modified(UNIX_EPOCH).unwrap();
+        std::thread::sleep(std::time::Duration::from_nanos(3 * TICK_NS as u64));
+        assert_eq!(scan(&tree, &index, Modes::Source).unwrap(), first);
+        let mut lie = Index::decode(fs::read(&index).unwrap().as_slice()).unwrap();
+        lie.entries[0].hash = vec![9; 32];
+        write(&index, lie).unwrap();
+        let Node::File { digest, .. } = scan(&tree, &index, Modes::Source).unwrap().0["sub/a"].clone() else {
+            panic!()
+        };
+        assert_eq!(digest.hash, Hash([9; 32]));
+        fs::write(tree.join("sub/a"), "two").unwrap();
+        let Node::File { digest, .. } = scan(&tree, &index, Modes::Source).unwrap().0["sub/a"].clone() else {
+            panic!()
+        };
+        assert_eq!(digest, Digest::of(b"two"));
+    }
+
+    #[test]
+    fn a_damaged_index_is_only_slow() {
+        let dir = tempfile::tempdir().unwrap();
+        let (tree, index) = (dir.path().join("tree"), dir.path().join("index"));
+        fs::create_dir(&tree).unwrap();
+        fs::write(tree.join("a"), "one").unwrap();
+        let first = scan(&tree, &index, Modes::Exact).unwrap();
+        fs::write(&index, [0xff; 100]).unwrap();
+        assert_eq!(scan(&tree, &index, Modes::Exact).unwrap(), first);
+    }
+}

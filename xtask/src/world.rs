@@ -1,0 +1,280 @@
+//! Everything a command knows at once: definitions, plan, sources on disk, the machine and the store. Turns a component into the
+//! `Inputs` of its action; builds nothing and writes nothing but caches.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::action::{Environment, Inputs};
+use crate::definition::{Component, Definitions, Driver, Lock, Name, Origin, Pin};
+use crate::digest::Digest;
+use crate::error::{Context, Error, Result};
+use crate::layout::Layout;
+use crate::machine::Machine;
+use crate::merge::merge;
+use crate::origin;
+use crate::plan::{Plan, Provider, Wanted};
+use crate::recipe::{self, Paths, Values};
+use crate::sandbox::Sandbox;
+use crate::stat_index::{Modes, scan};
+use crate::store::{Output, Store};
+use crate::tree::Tree;
+
+/// SOURCE_DATE_EPOCH of sources without a date of their own, local directories: 1980-01-02, the first day that every archive
+/// format can say in every time zone.
+const LOCAL_EPOCH: u64 = 315_619_200;
+
+/// A source as it is on disk.
+#[derive(Debug)]
+pub struct SourceTree {
+    /// Where.
+    pub dir: PathBuf,
+    /// Everything in it.
+    pub tree: Tree,
+    /// Digest of the whole.
+    pub root: Digest,
+    /// SOURCE_DATE_EPOCH.
+    pub epoch: u64,
+    /// It is what the lock says. A local directory is always what it should be.
+    pub at_pin: bool,
+}
+
+/// See the head of the file.
+#[derive(Debug)]
+pub struct World {
+    /// Paths.
+    pub layout: Layout,
+    /// Manifest, components, lock.
+    pub definitions: Definitions,
+    /// What is built, and who provides the rest.
+    pub plan: Plan,
+    /// Content.
+    pub store: Store,
+    /// Packages, tools, sandbox.
+    pub machine: Machine,
+    trees: Mutex<BTreeMap<Name, Arc<SourceTree>>>,
+    filtered: Mutex<BTreeMap<(Name, Vec<String>, Vec<String>), Tree>>,
+}
+
+impl World {
+    /// Plans `wanted` over checked definitions.
+    pub fn new(layout: Layout, definitions: Definitions, wanted: &Wanted, machine: Machine) -> Result<Self> {
+        let plan = Plan::new(&definitions.manifest, &definitions.components, wanted, &machine.platform())?;
+        let store = Store::open(&layout.store)?;
+        Ok(World { layout, definitions, plan, store, machine, trees: Mutex::default(), filtered: Mutex::default() })
+    }
+
+    /// Definition of a component of the plan.
+    pub fn component(&self, name: &Name) -> &Component {
+        &self.definitions.components[name]
+    }
+
+    /// Where a source comes from.
+    pub fn origin(&self, source: &Name) -> Result<&Origin> {
+        self.definitions.manifest.sources.get(source).ok_or_else(|| {
+            let manifest = &self.definitions.manifest_name;
+            Error::input(format!("manifest `{manifest}` has no source `{source}`"))
+        })
+    }
+
+    /// The locked revision of a source; none for a local directory and where there is no lock.
+    pub fn pin(&self, source: &Name) -> Option<&Pin> {
+        self.definitions.lock.as_ref().and_then(|lock: &Lock| lock.sources.get(source))
+    }
+
+    /// Sources that a component is built from.
+    pub fn sources_of(&self, name: &Name) -> BTreeSet<Name> {
+        let component = self.component(name);
+        std::iter::once(&component.source).chain(component.extra.keys()).cloned().collect()
+    }
+
+    /// Sources of everything in the plan.
+    pub fn sources(&self) -> BTreeSet<Name> {
+        self.plan.order.iter().flat_map(|name| self.sources_of(name)).collect()
+    }
+
+    /// Reads a source from disk, once; `None` while it is not there.
+    pub fn source(&self, source: &Name) -> Result<Option<Arc<SourceTree>>> {
+        if let Some(known) = self.trees.lock().unwrap_or_else(PoisonError::into_inner).get(source) {
+            return Ok(Some(known.clone()));
+        }
+        let origin = self.origin(source)?;
+        let dir = origin::directory(&self.layout, source, origin);
+        if !dir.is_dir() {
+            return Ok(None);
+        }
+        let index = self.layout.state().join("index").join(source);
+        let mut tree = scan(&dir, &index, Modes::Source)?;
+        let pin = self.pin(source);
+        if matches!(origin, Origin::Path(_)) {
+            // What cargo, our own tool and editors leave in a directory that people work in is not source.
+            tree.0.retain(|path, _| !path.split('/').any(|part| part == "target" || part == ".xtask"));
+        }
+        let root = tree.root();
+        let at_pin = matches!(origin, Origin::Path(_)) || pin.is_some_and(|pin| pin.tree == root.hash);
+        let epoch = pin.map_or(LOCAL_EPOCH, |pin| pin.epoch);
+        let found = Arc::new(SourceTree { dir, tree, root, epoch, at_pin });
+        self.trees.lock().unwrap_or_else(PoisonError::into_inner).insert(source.clone(), found.clone());
+        Ok(Some(found))
+    }
+
+    /// Reads all sources of the plan at once, on all cores.
+    pub fn read_sources(&self) -> Result<()> {
+        let sources: Vec<Name> = self.sources().into_iter().collect();
+        let next = std::sync::atomic::AtomicUsize::new(0);
+        let worker = || -> Result<()> {
+            while let Some(source) = sources.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
+                self.source(source)?;
+            }
+            Ok(())
+        };
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = (1..self.machine.cores().min(sources.len().max(1))).map(|_| scope.spawn(worker)).collect();
+            let mut result = worker();
+            for handle in workers {
+                let ended = handle.join().unwrap_or_else(|_| Err(Error::machine("a thread that read sources died")));
+                result = result.and(ended);
+            }
+            result
+        })
+    }
+
+    /// Forgets what was read of a source, because it changed.
+    pub fn forget(&self, source: &Name) {
+        self.trees.lock().unwrap_or_else(PoisonError::into_inner).remove(source);
+        self.filtered.lock().unwrap_or_else(PoisonError::into_inner).retain(|(other, ..), _| other != source);
+    }
+
+    fn needed_source(&self, source: &Name) -> Result<Arc<SourceTree>> {
+        self.source(source)?.ok_or_else(|| {
+            Error::machine(format!("source `{source}` is not here")).help(format!("cargo xtask fetch {source}"))
+        })
+    }
+
+    fn files(&self, source: &Name, inputs: &[String], exclude: &[String]) -> Result<Tree> {
+        let key = (source.clone(), inputs.to_vec(), exclude.to_vec());
+        if let Some(tree) = self.filtered.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Ok(tree.clone());
+        }
+        let whole = self.needed_source(source)?;
+        let tree = if inputs == ["**"] && exclude.is_empty() {
+            whole.tree.clone()
+        } else {
+            let matches = |globs: &[String], path: &str| globs.iter().any(|glob| fast_glob::glob_match(glob, path));
+            let wanted = |path: &&String| matches(inputs, path) && !matches(exclude, path);
+            let entries = whole.tree.0.iter().filter(|(path, _)| wanted(path));
+            Tree(entries.map(|(path, node)| (path.clone(), node.clone())).collect())
+        };
+        self.filtered.lock().unwrap_or_else(PoisonError::into_inner).insert(key, tree.clone());
+        Ok(tree)
+    }
+
+    /// The sandbox of a component, and where it stands.
+    pub fn sandbox(&self, name: &Name) -> Result<Sandbox> {
+        let component = self.component(name);
+        let (mut crates, mut rust) = (None, None);
+        if matches!(component.build, Driver::Cargo(_)) {
+            rust = Some(self.machine.rust_toolchain()?);
+            crates = Some(crate::cargo_driver::crates_dir(&self.layout, &self.needed_source(&component.source)?.tree)?);
+        }
+        Ok(Sandbox::new(self.machine.bubblewrap(), self.layout.build(name), crates, rust))
+    }
+
+    /// What decides the result of building `name`, given the outputs of its needs.
+    pub fn inputs(&self, name: &Name, outputs: &dyn Fn(&Name) -> Option<Output>) -> Result<Inputs> {
+        let component = self.component(name);
+        let source = self.needed_source(&component.source)?;
+        let mut extra = BTreeMap::new();
+        for (other, files) in &component.extra {
+            extra.insert(other.to_string(), self.files(other, &files.inputs, &[])?);
+        }
+        let mut needs = Vec::new();
+        for need in &self.plan.needs[name] {
+            let output = outputs(need).ok_or_else(|| {
+                Error::machine(format!("`{name}` needs `{need}`, which is not built yet"))
+                    .help(format!("cargo xtask build {need}"))
+            })?;
+            needs.push((need, output));
+        }
+        let merged = merge(needs.iter().map(|(name, output)| (*name, &output.tree)), &self.definitions.manifest.shared)
+            .map_err(|error| Error::input(format!("cannot put the needs of `{name}` together")).because(error))?;
+        let mut patches = Vec::new();
+        for path in &component.patches {
+            let file = self.layout.root.join(path);
+            let bytes = fs::read(&file).context(|| format!("cannot read patch `{}` of `{name}`", file.display()))?;
+            let base = Path::new(path).file_name().map(|base| base.to_string_lossy().into_owned()).unwrap_or_default();
+            patches.push((format!("{:04}-{base}", patches.len() + 1), bytes));
+        }
+        let paths = match (self.machine.bubblewrap(), &component.build) {
+            (Some(_), _) => Paths::sandboxed(),
+            (None, Driver::Cargo(_)) => Paths::real(&self.layout.build(name), &self.machine.rust_toolchain()?),
+            (None, _) => Paths::real(&self.layout.build(name), Path::new("/usr")),
+        };
+        let told = self.told(component, &paths)?;
+        let nothing = BTreeMap::new();
+        let values = Values {
+            paths: &paths,
+            epoch: source.epoch,
+            arch: self.machine.arch(),
+            told: &told,
+            outputs: &nothing,
+            path: None,
+            jobs: "$JOBS",
+        };
+        let mut steps = recipe::steps(component, &values)?;
+        if matches!(component.build, Driver::Cargo(_)) {
+            crate::cargo_driver::use_vendored_crates(&mut steps, &paths);
+        }
+        Ok(Inputs {
+            src: self.files(&component.source, &component.inputs, &component.exclude)?,
+            extra,
+            deps: merged.tree,
+            patches,
+            environment: self.environment(component)?,
+            steps,
+            variables: recipe::environment(component, &values)?,
+            arch: self.machine.arch().to_owned(),
+        })
+    }
+
+    /// Where the files of a component's sources are.
+    pub fn source_dirs(&self, name: &Name) -> Result<(Arc<SourceTree>, BTreeMap<String, PathBuf>)> {
+        let component = self.component(name);
+        let extra = component.extra.keys().map(|other| Ok((other.to_string(), self.needed_source(other)?.dir.clone())));
+        Ok((self.needed_source(&component.source)?, extra.collect::<Result<_>>()?))
+    }
+
+    fn environment(&self, component: &Component) -> Result<Environment> {
+        Ok(Environment {
+            sealed: self.machine.bubblewrap().is_some(),
+            tools: self.machine.tools(&recipe::tools(component), matches!(component.build, Driver::Cargo(_)))?,
+            packages: self.machine.packages(&component.packages)?,
+        })
+    }
+
+    /// What every component that `component` names tells it.
+    fn told(&self, component: &Component, paths: &Paths) -> Result<BTreeMap<Name, Vec<String>>> {
+        let nothing = BTreeMap::new();
+        let mut told = BTreeMap::new();
+        for other in component.needs.iter().chain(&component.runtime_needs) {
+            let Some(definition) = self.definitions.components.get(other) else { continue };
+            let (items, path) = match self.plan.providers.get(other) {
+                Some(Provider::Internal) => (&definition.told.internal, None),
+                Some(Provider::System(path)) => (&definition.told.system, Some(path.as_str())),
+                Some(Provider::Skipped(_) | Provider::Absent) | None => (&definition.told.absent, None),
+            };
+            let values = Values {
+                paths,
+                epoch: 0,
+                arch: self.machine.arch(),
+                told: &nothing,
+                outputs: &definition.outputs,
+                path,
+                jobs: "1",
+            };
+            told.insert(other.clone(), values.argv(items)?);
+        }
+        Ok(told)
+    }
+}
