@@ -21,6 +21,12 @@ pub(super) struct File {
 }
 
 impl File {
+    /// Nothing if it is not there or cannot be read: it was loaded before, so somebody is working on it right now.
+    pub(super) fn read(root: &std::path::Path, path: String) -> Option<File> {
+        let text = std::fs::read_to_string(root.join(&path)).ok()?;
+        Some(File { path, text: text.into() })
+    }
+
     /// Both counted from 0, the column in characters.
     fn line_and_column(&self, at: usize) -> (usize, usize) {
         let before = self.text.get(..at).unwrap_or(&self.text);
@@ -185,6 +191,11 @@ impl Diagnostics {
     pub(super) fn new(mut problems: Vec<Problem>) -> Self {
         problems.sort_by(|a, b| a.sort_key().cmp(&b.sort_key()));
         Diagnostics { problems }
+    }
+
+    /// `Ok` when nothing is wrong.
+    pub(super) fn into_result(self) -> Result<(), Diagnostics> {
+        if self.problems.is_empty() { Ok(()) } else { Err(self) }
     }
 
     /// One by one, for machine-readable output.

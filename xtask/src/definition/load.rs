@@ -1,5 +1,5 @@
 //! Reads a manifest, its lock and all components, and refuses them with everything that is wrong, not the first of it. A lock that
-//! is only incomplete is not wrong: `lock_errors` says what it lacks to those who need it whole.
+//! is only incomplete is not wrong: `check_lock` says what it lacks to those who need it whole.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -42,7 +42,8 @@ impl Definitions {
             }
         }
         let manifest_read = read_manifest(&layout.root, manifest, &mut problems);
-        let lock_read = Opened::<Lock>::open(&layout.root, format!("manifests/{manifest}.lock")).note(&mut problems);
+        let lock_read = Opened::<Lock>::open(&layout.root, format!("manifests/{manifest}.lock"));
+        let lock_read = lock_read.with_help(&lock_help(manifest)).note(&mut problems);
 
         let loaded = manifest_read.as_ref().map(|(loaded, _)| loaded);
         let world = World { names: &names, components: &components, manifest_name: manifest, manifest: loaded };
@@ -60,7 +61,7 @@ impl Definitions {
             file.note(world.check_manifest(manifest), &mut problems);
         }
         if let Some((lock, file)) = &lock_read {
-            file.note(check_version(lock), &mut problems);
+            file.note(check_version(manifest, lock), &mut problems);
         }
         let (Some((loaded, _)), true) = (manifest_read, problems.is_empty()) else {
             return Err(Diagnostics::new(problems));
@@ -116,7 +117,12 @@ fn closure<'a>(
     found
 }
 
-fn check_version(lock: &Lock) -> Vec<Finding> {
+/// Nobody mends a lock by hand.
+fn lock_help(manifest: &Name) -> String {
+    format!("a lock is written by a command only: rm manifests/{manifest}.lock && cargo xtask update --manifest {manifest}")
+}
+
+fn check_version(manifest: &Name, lock: &Lock) -> Vec<Finding> {
     if lock.version == super::lock::VERSION {
         return Vec::new();
     }
@@ -160,6 +166,14 @@ impl<T: DeserializeOwned> Opened<T> {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Opened::Absent,
             Err(error) => Opened::Unreadable(Problem::without_file(format!("cannot read {path}: {error}"), None)),
         }
+    }
+
+    /// Says `help` of everything that is wrong in its shape.
+    fn with_help(mut self, help: &str) -> Self {
+        if let Opened::Text(_, read) = &mut self {
+            read.findings.iter_mut().for_each(|finding| finding.help = Some(help.to_owned()));
+        }
+        self
     }
 
     /// Adds what is wrong in its shape; gives the value, mended where it had to be.

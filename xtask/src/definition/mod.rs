@@ -14,9 +14,12 @@ mod load;
 mod lock;
 mod manifest;
 mod name;
+mod pins;
 mod place;
 pub mod placeholder;
 mod references;
+#[cfg(feature = "extras")]
+mod schema;
 mod serde_words;
 mod shape;
 mod suggest;
@@ -28,4 +31,6 @@ pub use lock::{Commit, File, Lock, Pin, Submodule};
 pub use manifest::{Apt, Archive, DebianPatches, Git, Local, Manifest, Origin};
 pub use name::Name;
 pub use placeholder::Placeholder;
+#[cfg(feature = "extras")]
+pub use schema::{component_schema, manifest_schema};
 pub use suggest::did_you_mean;

@@ -88,7 +88,7 @@ pub(super) fn finding(place: &Place, refusal: &Refusal<'_>, message: &str, text:
         Refusal::Missing(key) => {
             let inside = if name.is_empty() { String::new() } else { format!(" in `{name}`") };
             let label = if name.is_empty() { "not in this file" } else { "not in this table" };
-            Finding::new(place.clone(), format!("key `{key}` is missing{inside}"), label).help(example(place, key))
+            Finding::new(place.clone(), format!("key `{key}` is missing{inside}"), label).help(example(key))
         }
         Refusal::WrongType { found, wanted } => {
             let message = format!("`{name}` is {found}, but {wanted} is wanted");
@@ -132,7 +132,7 @@ fn among(near: &str, word: &str, known: &[&str], all: &str) -> String {
 }
 
 /// What could be written for a missing key.
-fn example(place: &Place, key: &str) -> String {
+fn example(key: &str) -> String {
     let value = match key {
         "summary" => "\"what it is, in one line\"",
         "licence" => "\"GPL-2.0-only\"",
@@ -147,11 +147,6 @@ fn example(place: &Place, key: &str) -> String {
         "urls" => "[\"https://…\"]",
         "bins" => "{ NAME = \"/usr/bin/NAME\" }",
         "config" => "\"{src}/FILE\"",
-        "tree" | "epoch" | "commit" | "version" | "files" | "size" | "sha256" | "path"
-            if place.to_string().starts_with("sources") || place.path().is_empty() =>
-        {
-            return "a lock is written by a command only: cargo xtask update".to_owned();
-        }
         _ => "\"…\"",
     };
     format!("write `{key} = {value}`")

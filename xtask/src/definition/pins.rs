@@ -1,0 +1,161 @@
+//! Whether a lock pins every source of its manifest, and each in the shape that its origin needs. A lock that does not is refused
+//! by whatever fetches or builds; `update` fills it.
+
+use super::diagnostic::{Diagnostics, File, Finding, Problem};
+use super::place::Place;
+use super::{Definitions, Lock, Manifest, Name, Origin, Pin};
+use crate::layout::Layout;
+
+impl Definitions {
+    /// `Err` with everything that the lock lacks; a manifest without a lock lacks every pin.
+    pub fn check_lock(&self, layout: &Layout) -> Result<(), Diagnostics> {
+        let nothing = Lock::default();
+        let faults = faults(&self.manifest_name, &self.manifest, self.lock.as_ref().unwrap_or(&nothing));
+        let files = [File::read(&layout.root, manifest_path(&self.manifest_name)), File::read(&layout.root, lock_path(&self.manifest_name))];
+        let problem = |fault: Fault| match files.iter().flatten().find(|file| file.path == fault.path) {
+            Some(file) => fault.finding.in_file(file),
+            None => Problem::without_file(fault.finding.message, fault.finding.help),
+        };
+        Diagnostics::new(faults.into_iter().map(problem).collect()).into_result()
+    }
+}
+
+fn manifest_path(manifest: &Name) -> String {
+    format!("manifests/{manifest}.toml")
+}
+
+fn lock_path(manifest: &Name) -> String {
+    format!("manifests/{manifest}.lock")
+}
+
+/// What is wrong with a pin, and the file in which that is shown.
+struct Fault {
+    path: String,
+    finding: Finding,
+}
+
+fn faults(name: &Name, manifest: &Manifest, lock: &Lock) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for (source, origin) in &manifest.sources {
+        let update = format!("cargo xtask update --manifest {name} {source}");
+        match (origin, lock.sources.get(source)) {
+            (Origin::Path(_), None) => {}
+            (Origin::Path(_), Some(_)) => {
+                let message = format!("source `{source}` is a local directory, but the lock pins it");
+                let finding = Finding::new(Place::of("sources").key(source.as_str()).name(), message, "stale");
+                faults.push(Fault { path: lock_path(name), finding: finding.help(update) });
+            }
+            (_, None) => {
+                let message = format!("source `{source}` has no pin in {}", lock_path(name));
+                let finding = Finding::new(Place::of("sources").key(source.as_str()), message, "not locked");
+                faults.push(Fault { path: manifest_path(name), finding: finding.help(update) });
+            }
+            (origin, Some(pin)) => {
+                for (key, message, label) in misfits(origin, pin) {
+                    let place = Place::of("sources").key(source.as_str());
+                    let place = if key.is_empty() { place.name() } else { place.key(key) };
+                    let finding = Finding::new(place, format!("pin of source `{source}` {message}"), label);
+                    faults.push(Fault { path: lock_path(name), finding: finding.help(update.clone()) });
+                }
+            }
+        }
+    }
+    for source in lock.sources.keys().filter(|source| !manifest.sources.contains_key(*source)) {
+        let message = format!("the lock pins `{source}`, which is no source of manifest `{name}`");
+        let finding = Finding::new(Place::of("sources").key(source.as_str()).name(), message, "stale");
+        let help = format!("cargo xtask update --manifest {name}");
+        faults.push(Fault { path: lock_path(name), finding: finding.help(help) });
+    }
+    faults
+}
+
+/// What a pin lacks or has too much for its origin: the key, what of it, what to say beside it.
+fn misfits(origin: &Origin, pin: &Pin) -> Vec<(&'static str, String, &'static str)> {
+    let mut misfits = Vec::new();
+    let mut misfit = |is_wrong: bool, key, message: &str, label| {
+        if is_wrong {
+            misfits.push((key, message.to_owned(), label));
+        }
+    };
+    let is_git = matches!(origin, Origin::Git(_));
+    let is_apt = matches!(origin, Origin::Apt(_));
+    misfit(is_git && pin.commit.is_none(), "", "has no commit", "a git origin is pinned by its commit");
+    misfit(!is_git && pin.commit.is_some(), "commit", "has a commit", "its origin is not git");
+    misfit(is_apt && pin.version.is_none(), "", "has no version", "a Debian source package is pinned by its version and files");
+    misfit(!is_apt && pin.version.is_some(), "version", "has a version", "its origin is not apt");
+    misfit(!is_git && pin.files.is_empty(), "", "has no files", "it is pinned by size and sha256 of its files");
+    misfit(is_git && !pin.files.is_empty(), "files", "has files", "its origin is git");
+    match origin {
+        Origin::Git(git) => {
+            let moved = git.commit.as_deref().zip(pin.commit.as_ref()).is_some_and(|(wanted, pin)| wanted != pin.as_str());
+            misfit(moved, "commit", "is another commit than the manifest's", "the manifest was changed after it was locked");
+            let unwanted = !git.submodules && !pin.submodules.is_empty();
+            misfit(unwanted, "submodules", "has submodules", "the manifest does not ask for them");
+        }
+        Origin::Apt(apt) => {
+            let moved = apt.version.as_ref().zip(pin.version.as_ref()).is_some_and(|(wanted, pin)| wanted != pin);
+            misfit(moved, "version", "is another version than the manifest's", "the manifest was changed after it was locked");
+        }
+        Origin::Archive(archive) => {
+            misfit(pin.files.len() > 1, "files", "has more than one file", "an archive is one file");
+            let is_named = |name: &str| archive.urls.iter().any(|url| url.contains(name));
+            let moved = pin.files.first().is_some_and(|file| !is_named(&file.path));
+            misfit(moved, "files", "is of another file than the manifest's", "the manifest was changed after it was locked");
+        }
+        Origin::Path(_) => {}
+    }
+    misfits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(manifest: &str, lock: &str) -> Vec<String> {
+        let manifest: Manifest = toml::from_str(&format!("summary = 'x'\ncomponents = ['x']\n[sources]\n{manifest}")).unwrap();
+        let lock: Lock = toml::from_str(&format!("version = 1\n{lock}")).unwrap();
+        let name = "m".parse().unwrap();
+        faults(&name, &manifest, &lock).into_iter().map(|fault| format!("{}: {}", fault.path, fault.finding.message)).collect()
+    }
+
+    const HEX: &str = "0123456789abcdef0123456789abcdef01234567";
+    const HASH: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+    #[test]
+    fn every_source_but_local_ones_has_a_pin() {
+        let manifest = "a.git = { urls = ['u'], branch = 'b' }\nb.path.dir = 'x'\nc.apt.package = 'c'\n";
+        assert_eq!(
+            check(manifest, ""),
+            ["manifests/m.toml: source `a` has no pin in manifests/m.lock", "manifests/m.toml: source `c` has no pin in manifests/m.lock"]
+        );
+        let lock = format!("b = {{ tree = '{HASH}', epoch = 1 }}\nd = {{ tree = '{HASH}', epoch = 1 }}");
+        assert_eq!(
+            check("b.path.dir = 'x'", &format!("[sources]\n{lock}")),
+            [
+                "manifests/m.lock: source `b` is a local directory, but the lock pins it",
+                "manifests/m.lock: the lock pins `d`, which is no source of manifest `m`",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_pin_has_the_shape_of_its_origin() {
+        let lock = |pin: &str| format!("[sources.a]\ntree = '{HASH}'\nepoch = 1\n{pin}");
+        let commit = format!("commit = '{HEX}'");
+        let file = |path: &str| format!("files = [{{ path = '{path}', size = 1, sha256 = '{HASH}' }}]");
+        let git = "a.git = { urls = ['u'], branch = 'b' }";
+        assert!(check(git, &lock(&commit)).is_empty());
+        assert_eq!(check(git, &lock("")), ["manifests/m.lock: pin of source `a` has no commit"]);
+        let other = "a.git = { urls = ['u'], commit = '1123456789abcdef0123456789abcdef01234567' }";
+        assert_eq!(check(other, &lock(&commit)), ["manifests/m.lock: pin of source `a` is another commit than the manifest's"]);
+
+        let archive = "a.archive.urls = ['https://x/a-1.tar.gz']";
+        assert!(check(archive, &lock(&file("a-1.tar.gz"))).is_empty());
+        assert_eq!(check(archive, &lock(&file("a-0.tar.gz"))), ["manifests/m.lock: pin of source `a` is of another file than the manifest's"]);
+        assert_eq!(check(archive, &lock(&commit)).len(), 2);
+
+        let apt = "a.apt = { package = 'a', version = '1-1' }";
+        assert!(check(apt, &lock(&format!("version = '1-1'\n{}", file("pool/a.dsc")))).is_empty());
+        assert_eq!(check(apt, &lock("version = '1-2'")).len(), 2);
+    }
+}
