@@ -38,7 +38,7 @@ pub(super) fn check_manifest(manifest: &Manifest) -> Vec<Finding> {
                 "starts with `/`, without `..`",
             );
             findings.push(
-                finding.help("write the path that the program or firmware has on the machine that runs it: `/usr/…`"),
+                finding.help("write the path that the program or firmware has on the machine that runs it: `/usr/...`"),
             );
         }
     }
@@ -97,7 +97,7 @@ fn check_git(place: &dyn Fn() -> Place, git: &Git, findings: &mut Vec<Finding>) 
     for (key, value) in given {
         let fault = match key {
             "commit" => Commit::try_from(value.to_owned()).err().map(|_| "40 lower-case hex digits are wanted"),
-            "ref" if !value.starts_with("refs/") => Some("a full name is wanted: `refs/…`"),
+            "ref" if !value.starts_with("refs/") => Some("a full name is wanted: `refs/...`"),
             _ if value.is_empty() => Some("it is empty"),
             _ if value.starts_with('-')
                 || value.contains([' ', ':', '~', '^', '?', '*', '[', '\\'])

@@ -119,7 +119,9 @@ fn closure<'a>(
 
 /// Nobody mends a lock by hand.
 fn lock_help(manifest: &Name) -> String {
-    format!("a lock is written by a command only: rm manifests/{manifest}.lock && cargo xtask update --manifest {manifest}")
+    format!(
+        "a lock is written by a command only: rm manifests/{manifest}.lock && cargo xtask update --manifest {manifest}"
+    )
 }
 
 fn check_version(manifest: &Name, lock: &Lock) -> Vec<Finding> {
@@ -127,9 +129,8 @@ fn check_version(manifest: &Name, lock: &Lock) -> Vec<Finding> {
         return Vec::new();
     }
     let message = format!("this lock has version {}, but {} is known", lock.version, super::lock::VERSION);
-    vec![
-        Finding::new(Place::of("version"), message, "written by another release of Sultana").help("cargo xtask update"),
-    ]
+    let finding = Finding::new(Place::of("version"), message, "written by another release of Sultana");
+    vec![finding.help(lock_help(manifest))]
 }
 
 /// A file that could be read, and the places where a stand-in stands for what it says.

@@ -155,7 +155,14 @@ mod tests {
             submodules: vec![Submodule { path: "lib/x".to_owned(), url: "https://x".to_owned(), commit }],
         };
         let file = File { path: "pool/a.tar.xz".to_owned(), size: 1, sha256: hash };
-        let apt = Pin { commit: None, version: Some("1-1".to_owned()), tree: hash, epoch: 8, files: vec![file], submodules: Vec::new() };
+        let apt = Pin {
+            commit: None,
+            version: Some("1-1".to_owned()),
+            tree: hash,
+            epoch: 8,
+            files: vec![file],
+            submodules: Vec::new(),
+        };
         let sources = BTreeMap::from([("a".parse().unwrap(), git), ("b.c".parse().unwrap(), apt)]);
         let lock = Lock { version: VERSION, sources };
         lock.write(&path).unwrap();

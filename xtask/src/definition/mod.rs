@@ -9,8 +9,11 @@ mod check_manifest;
 mod check_text;
 mod component;
 mod diagnostic;
+mod document;
 mod form;
 mod load;
+#[cfg(test)]
+mod load_tests;
 mod lock;
 mod manifest;
 mod name;

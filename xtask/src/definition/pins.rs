@@ -11,7 +11,10 @@ impl Definitions {
     pub fn check_lock(&self, layout: &Layout) -> Result<(), Diagnostics> {
         let nothing = Lock::default();
         let faults = faults(&self.manifest_name, &self.manifest, self.lock.as_ref().unwrap_or(&nothing));
-        let files = [File::read(&layout.root, manifest_path(&self.manifest_name)), File::read(&layout.root, lock_path(&self.manifest_name))];
+        let files = [
+            File::read(&layout.root, manifest_path(&self.manifest_name)),
+            File::read(&layout.root, lock_path(&self.manifest_name)),
+        ];
         let problem = |fault: Fault| match files.iter().flatten().find(|file| file.path == fault.path) {
             Some(file) => fault.finding.in_file(file),
             None => Problem::without_file(fault.finding.message, fault.finding.help),
@@ -81,26 +84,47 @@ fn misfits(origin: &Origin, pin: &Pin) -> Vec<(&'static str, String, &'static st
     let is_apt = matches!(origin, Origin::Apt(_));
     misfit(is_git && pin.commit.is_none(), "", "has no commit", "a git origin is pinned by its commit");
     misfit(!is_git && pin.commit.is_some(), "commit", "has a commit", "its origin is not git");
-    misfit(is_apt && pin.version.is_none(), "", "has no version", "a Debian source package is pinned by its version and files");
+    misfit(
+        is_apt && pin.version.is_none(),
+        "",
+        "has no version",
+        "a Debian source package is pinned by its version and files",
+    );
     misfit(!is_apt && pin.version.is_some(), "version", "has a version", "its origin is not apt");
     misfit(!is_git && pin.files.is_empty(), "", "has no files", "it is pinned by size and sha256 of its files");
     misfit(is_git && !pin.files.is_empty(), "files", "has files", "its origin is git");
     match origin {
         Origin::Git(git) => {
-            let moved = git.commit.as_deref().zip(pin.commit.as_ref()).is_some_and(|(wanted, pin)| wanted != pin.as_str());
-            misfit(moved, "commit", "is another commit than the manifest's", "the manifest was changed after it was locked");
+            let moved =
+                git.commit.as_deref().zip(pin.commit.as_ref()).is_some_and(|(wanted, pin)| wanted != pin.as_str());
+            misfit(
+                moved,
+                "commit",
+                "is another commit than the manifest's",
+                "the manifest was changed after it was locked",
+            );
             let unwanted = !git.submodules && !pin.submodules.is_empty();
             misfit(unwanted, "submodules", "has submodules", "the manifest does not ask for them");
         }
         Origin::Apt(apt) => {
             let moved = apt.version.as_ref().zip(pin.version.as_ref()).is_some_and(|(wanted, pin)| wanted != pin);
-            misfit(moved, "version", "is another version than the manifest's", "the manifest was changed after it was locked");
+            misfit(
+                moved,
+                "version",
+                "is another version than the manifest's",
+                "the manifest was changed after it was locked",
+            );
         }
         Origin::Archive(archive) => {
             misfit(pin.files.len() > 1, "files", "has more than one file", "an archive is one file");
             let is_named = |name: &str| archive.urls.iter().any(|url| url.contains(name));
             let moved = pin.files.first().is_some_and(|file| !is_named(&file.path));
-            misfit(moved, "files", "is of another file than the manifest's", "the manifest was changed after it was locked");
+            misfit(
+                moved,
+                "files",
+                "is of another file than the manifest's",
+                "the manifest was changed after it was locked",
+            );
         }
         Origin::Path(_) => {}
     }
@@ -112,10 +136,14 @@ mod tests {
     use super::*;
 
     fn check(manifest: &str, lock: &str) -> Vec<String> {
-        let manifest: Manifest = toml::from_str(&format!("summary = 'x'\ncomponents = ['x']\n[sources]\n{manifest}")).unwrap();
+        let manifest: Manifest =
+            toml::from_str(&format!("summary = 'x'\ncomponents = ['x']\n[sources]\n{manifest}")).unwrap();
         let lock: Lock = toml::from_str(&format!("version = 1\n{lock}")).unwrap();
         let name = "m".parse().unwrap();
-        faults(&name, &manifest, &lock).into_iter().map(|fault| format!("{}: {}", fault.path, fault.finding.message)).collect()
+        faults(&name, &manifest, &lock)
+            .into_iter()
+            .map(|fault| format!("{}: {}", fault.path, fault.finding.message))
+            .collect()
     }
 
     const HEX: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -126,7 +154,10 @@ mod tests {
         let manifest = "a.git = { urls = ['u'], branch = 'b' }\nb.path.dir = 'x'\nc.apt.package = 'c'\n";
         assert_eq!(
             check(manifest, ""),
-            ["manifests/m.toml: source `a` has no pin in manifests/m.lock", "manifests/m.toml: source `c` has no pin in manifests/m.lock"]
+            [
+                "manifests/m.toml: source `a` has no pin in manifests/m.lock",
+                "manifests/m.toml: source `c` has no pin in manifests/m.lock"
+            ]
         );
         let lock = format!("b = {{ tree = '{HASH}', epoch = 1 }}\nd = {{ tree = '{HASH}', epoch = 1 }}");
         assert_eq!(
@@ -147,11 +178,17 @@ mod tests {
         assert!(check(git, &lock(&commit)).is_empty());
         assert_eq!(check(git, &lock("")), ["manifests/m.lock: pin of source `a` has no commit"]);
         let other = "a.git = { urls = ['u'], commit = '1123456789abcdef0123456789abcdef01234567' }";
-        assert_eq!(check(other, &lock(&commit)), ["manifests/m.lock: pin of source `a` is another commit than the manifest's"]);
+        assert_eq!(
+            check(other, &lock(&commit)),
+            ["manifests/m.lock: pin of source `a` is another commit than the manifest's"]
+        );
 
         let archive = "a.archive.urls = ['https://x/a-1.tar.gz']";
         assert!(check(archive, &lock(&file("a-1.tar.gz"))).is_empty());
-        assert_eq!(check(archive, &lock(&file("a-0.tar.gz"))), ["manifests/m.lock: pin of source `a` is of another file than the manifest's"]);
+        assert_eq!(
+            check(archive, &lock(&file("a-0.tar.gz"))),
+            ["manifests/m.lock: pin of source `a` is of another file than the manifest's"]
+        );
         assert_eq!(check(archive, &lock(&commit)).len(), 2);
 
         let apt = "a.apt = { package = 'a', version = '1-1' }";

@@ -29,7 +29,8 @@ mod tests {
         assert!(schema["required"].as_array().unwrap().contains(&"summary".into()));
         let schema: serde_json::Value = serde_json::from_str(&manifest_schema()).unwrap();
         assert_eq!(schema["additionalProperties"], false);
-        let patches = schema["$defs"]["Apt"]["properties"]["debian-patches"].to_string() + &schema["$defs"]["DebianPatches"].to_string();
+        let patches = schema["$defs"]["Apt"]["properties"]["debian-patches"].to_string()
+            + &schema["$defs"]["DebianPatches"].to_string();
         assert!(patches.contains("array"), "{patches}");
     }
 }

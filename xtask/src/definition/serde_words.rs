@@ -112,7 +112,7 @@ pub(super) fn finding(place: &Place, refusal: &Refusal<'_>, message: &str, text:
                  `[build.cargo]`, `[build.steps]`"
                     .to_owned()
             } else {
-                "write one of `git = { … }`, `archive = { … }`, `apt = { … }`, `path = { … }`".to_owned()
+                "write one of `git = { ... }`, `archive = { ... }`, `apt = { ... }`, `path = { ... }`".to_owned()
             })
         }
         Refusal::Other => {
@@ -136,18 +136,18 @@ fn example(key: &str) -> String {
     let value = match key {
         "summary" => "\"what it is, in one line\"",
         "licence" => "\"GPL-2.0-only\"",
-        "homepage" | "url" => "\"https://…\"",
+        "homepage" | "url" => "\"https://...\"",
         "source" => "\"NAME of a source of the manifest\"",
-        "build" => return "write `[build.autotools]`, `[build.make]`, … as components/README.md explains".to_owned(),
+        "build" => return "write `[build.autotools]`, `[build.make]`, ... as components/README.md explains".to_owned(),
         "inputs" => "[\"**\"]",
         "run" => "[\"make\", \"install\", \"DESTDIR={stage}\"]",
         "reason" => "\"why it is not built there\"",
-        "components" => "[\"NAME\", …]",
+        "components" => "[\"NAME\", ...]",
         "sources" => return "write `[sources.NAME]` as manifests/README.md explains".to_owned(),
-        "urls" => "[\"https://…\"]",
+        "urls" => "[\"https://...\"]",
         "bins" => "{ NAME = \"/usr/bin/NAME\" }",
         "config" => "\"{src}/FILE\"",
-        _ => "\"…\"",
+        _ => "\"...\"",
     };
     format!("write `{key} = {value}`")
 }
