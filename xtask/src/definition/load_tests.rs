@@ -3,6 +3,10 @@
 use std::fs;
 use std::path::Path;
 
+use proptest::prelude::*;
+
+use super::check_component::check_component;
+use super::diagnostic::File;
 use super::*;
 use crate::layout::Layout;
 
@@ -232,5 +236,39 @@ fn the_readmes_explain_every_key() {
         for key in keys {
             assert!(readme.contains(&key), "components/README.md does not explain `{key}` of {table}");
         }
+    }
+}
+
+/// Reads `text` as a component and shows everything that is wrong.
+fn survive(text: &str) -> String {
+    let read = shape::read::<Component>(text);
+    assert!(read.value.is_some() || !read.findings.is_empty(), "refused without a reason");
+    let mut findings = read.findings;
+    if let Some(component) = &read.value {
+        findings.extend(check_component(Path::new("/nowhere"), &"a".parse().unwrap(), component));
+    }
+    let file = File { path: "components/a.toml".to_owned(), text: text.into() };
+    let problems: Vec<_> = findings.into_iter().map(|finding| finding.in_file(&file)).collect();
+    for problem in &problems {
+        let (_, line, column) = problem.position().unwrap();
+        assert!(line <= text.lines().count() + 1 && column >= 1, "{line}:{column} of {}", problem.message());
+    }
+    Diagnostics::new(problems).render(false, false)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_damage_to_a_component_is_too_much(
+        damage in proptest::collection::vec((0_usize..6000, 0_usize..12, "[\\PC\\n]{0,6}|\\[\\[?[a-z.]{1,5}\\]\\]?|[a-z]{1,4} ?= ?[0-9\"'\\[{]|\\{[a-z]{1,3}:?"), 1..6)
+    ) {
+        let mut text = example(include_str!("../../../components/README.md")).to_owned();
+        for (at, length, insert) in damage {
+            let floor = |at: usize| (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap();
+            let (start, end) = (floor(at), floor(at + length));
+            text.replace_range(start..end, &insert);
+        }
+        survive(&text);
     }
 }

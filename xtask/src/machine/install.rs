@@ -28,7 +28,8 @@ pub(super) fn install(family: Option<Family>, packages: &[String], cancel: &Canc
             program.run(cancel)?.success(|| format!("cannot install {}", packages.join(" "))).map(drop)
         }
     };
-    result.map_err(|error| error.help(command_line(family, packages)))
+    // What was refused for a reason is not to be pasted.
+    result.map_err(|error| if error.helps().is_empty() { error.help(command_line(family, packages)) } else { error })
 }
 
 /// What each family's package manager is called with.
