@@ -5,9 +5,9 @@ use std::path::Path;
 
 use super::check_text::check_texts;
 use super::diagnostic::Finding;
-use super::form::{env_fault, glob_fault, installed_fault, licence_fault, relative_fault, tool_fault};
+use super::form::{env_fault, glob_fault, installed_fault, licence_fault, package_fault, relative_fault, tool_fault};
 use super::place::Place;
-use super::{Component, Driver, Name};
+use super::{Component, Driver, Name, Packages};
 
 /// Everything that is wrong in `component`, called `name`, of the repository at `root`.
 pub(super) fn check_component(root: &Path, name: &Name, component: &Component) -> Vec<Finding> {
@@ -53,6 +53,22 @@ fn check_words(component: &Component, findings: &mut Vec<Finding>) {
         }
     }
     check_env(&|| Place::of("env"), &component.env, findings);
+    for (key, packages) in [("packages", &component.packages), ("runtime-packages", &component.runtime_packages)] {
+        check_packages(key, packages, findings);
+    }
+}
+
+fn check_packages(key: &str, packages: &Packages, findings: &mut Vec<Finding>) {
+    let Packages { debian, fedora, opensuse, alpine, arch } = packages;
+    let families = [("debian", debian), ("fedora", fedora), ("opensuse", opensuse), ("alpine", alpine), ("arch", arch)];
+    for (family, names) in families {
+        for (index, name) in names.iter().enumerate() {
+            if let Some(fault) = package_fault(name) {
+                let place = Place::of(key).key(family).index(index);
+                findings.push(Finding::new(place, format!("`{name}` is no package name"), fault));
+            }
+        }
+    }
 }
 
 fn check_globs(place: &dyn Fn() -> Place, globs: &[String], findings: &mut Vec<Finding>) {

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use super::check_component::check_component;
 use super::check_manifest::check_manifest;
 use super::diagnostic::{At, Diagnostics, File, Finding, Problem};
+use super::pins::{check_lock, lock_help};
 use super::place::Place;
 use super::references::World;
 use super::suggest::did_you_mean;
@@ -61,7 +62,7 @@ impl Definitions {
             file.note(world.check_manifest(manifest), &mut problems);
         }
         if let Some((lock, file)) = &lock_read {
-            file.note(check_version(manifest, lock), &mut problems);
+            file.note(check_lock(manifest, lock), &mut problems);
         }
         let (Some((loaded, _)), true) = (manifest_read, problems.is_empty()) else {
             return Err(Diagnostics::new(problems));
@@ -115,22 +116,6 @@ fn closure<'a>(
         }
     }
     found
-}
-
-/// Nobody mends a lock by hand.
-fn lock_help(manifest: &Name) -> String {
-    format!(
-        "a lock is written by a command only: rm manifests/{manifest}.lock && cargo xtask update --manifest {manifest}"
-    )
-}
-
-fn check_version(manifest: &Name, lock: &Lock) -> Vec<Finding> {
-    if lock.version == super::lock::VERSION {
-        return Vec::new();
-    }
-    let message = format!("this lock has version {}, but {} is known", lock.version, super::lock::VERSION);
-    let finding = Finding::new(Place::of("version"), message, "written by another release of Sultana");
-    vec![finding.help(lock_help(manifest))]
 }
 
 /// A file that could be read, and the places where a stand-in stands for what it says.

@@ -2,6 +2,8 @@
 //! by whatever fetches or builds; `update` fills it.
 
 use super::diagnostic::{Diagnostics, File, Finding, Problem};
+use super::form::relative_fault;
+use super::lock::VERSION;
 use super::place::Place;
 use super::{Definitions, Lock, Manifest, Name, Origin, Pin};
 use crate::layout::Layout;
@@ -21,6 +23,35 @@ impl Definitions {
         };
         Diagnostics::new(faults.into_iter().map(problem).collect()).into_result()
     }
+}
+
+/// What is wrong in a lock by itself, whatever its manifest says.
+pub(super) fn check_lock(manifest: &Name, lock: &Lock) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if lock.version != VERSION {
+        let message = format!("this lock has version {}, but {VERSION} is known", lock.version);
+        findings.push(Finding::new(Place::of("version"), message, "written by another release of Sultana"));
+    }
+    for (source, pin) in &lock.sources {
+        let files = pin.files.iter().map(|file| ("files", &file.path));
+        let submodules = pin.submodules.iter().map(|submodule| ("submodules", &submodule.path));
+        let mut indexes = (0..pin.files.len()).chain(0..pin.submodules.len());
+        for ((key, path), index) in files.chain(submodules).zip(&mut indexes) {
+            // These become places on disk.
+            if let Some(fault) = relative_fault(path) {
+                let place = Place::of("sources").key(source.as_str()).key(key).index(index).key("path");
+                findings.push(Finding::new(place, format!("`{path}` leads out of source `{source}`"), fault));
+            }
+        }
+    }
+    findings.into_iter().map(|finding| finding.help(lock_help(manifest))).collect()
+}
+
+/// Nobody mends a lock by hand.
+pub(super) fn lock_help(manifest: &Name) -> String {
+    format!(
+        "a lock is written by a command only: rm manifests/{manifest}.lock && cargo xtask update --manifest {manifest}"
+    )
 }
 
 fn manifest_path(manifest: &Name) -> String {
@@ -167,6 +198,19 @@ mod tests {
                 "manifests/m.lock: the lock pins `d`, which is no source of manifest `m`",
             ]
         );
+    }
+
+    #[test]
+    fn paths_of_a_lock_stay_inside() {
+        let file = |path: &str| format!("{{ path = '{path}', size = 1, sha256 = '{HASH}' }}");
+        let text = format!(
+            "version = 2\n[sources.a]\ntree = '{HASH}'\nepoch = 1\nfiles = [{}, {}]",
+            file("pool/a"),
+            file("../a")
+        );
+        let findings = check_lock(&"m".parse().unwrap(), &toml::from_str(&text).unwrap());
+        let messages: Vec<_> = findings.iter().map(|finding| finding.message.as_str()).collect();
+        assert_eq!(messages, ["this lock has version 2, but 1 is known", "`../a` leads out of source `a`"]);
     }
 
     #[test]
