@@ -63,7 +63,7 @@ impl Record {
 pub fn install(layout: &Layout, store: &Store, merged: &Merged) -> Result<Installed> {
     let dist = layout.dist();
     fs::create_dir_all(&dist).context(|| format!("cannot make `{}`", dist.display()))?;
-    let there = scan(&dist, &layout.state().join("dist.index"), Modes::Exact)?;
+    let there = scan(&dist, &layout.state().join("dist.index"), Modes::Exact, &[])?;
     let mut record = Record::read(layout);
     let root = merged.tree.root();
     let mut installed = Installed::default();
@@ -251,7 +251,7 @@ mod tests {
         // and then a third thing is installed
         let third = merged(&world.store, &[("third", "4")]);
         install(&world.layout, &world.store, &third).unwrap();
-        let there = scan(&world.layout.dist(), &world.layout.state().join("t"), Modes::Exact).unwrap();
+        let there = scan(&world.layout.dist(), &world.layout.state().join("t"), Modes::Exact, &[]).unwrap();
         assert_eq!(there, third.tree);
     }
 

@@ -3,6 +3,8 @@
 
 pub mod action;
 pub mod atomic;
+pub mod cargo_driver;
+pub mod cmd;
 pub mod definition;
 pub mod digest;
 pub mod dist;
@@ -10,6 +12,7 @@ pub mod error;
 pub mod layout;
 pub mod machine;
 pub mod merge;
+pub mod origin;
 pub mod plan;
 pub mod process;
 pub mod reapi;
@@ -20,3 +23,5 @@ pub mod stat_index;
 pub mod state;
 pub mod store;
 pub mod tree;
+pub mod why;
+pub mod world;

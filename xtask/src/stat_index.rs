@@ -50,10 +50,10 @@ pub enum Modes {
 }
 
 /// Everything below `dir`, digests remembered in `index_file`. `.git` at any depth and everything else that is neither file,
-/// directory nor symbolic link is left out.
-pub fn scan(dir: &Path, index_file: &Path, modes: Modes) -> Result<Tree> {
+/// directory nor symbolic link is left out, and so are the names in `skip`, at the top only.
+pub fn scan(dir: &Path, index_file: &Path, modes: Modes, skip: &[&str]) -> Result<Tree> {
     let known = read(index_file);
-    let mut walk = Walk { modes, known, tree: Tree::default(), entries: Vec::new(), changed: false, now_ns: now_ns() };
+    let mut walk = Walk { modes, known, tree: Tree::default(), entries: Vec::new(), changed: false, now_ns: now_ns(), skip };
     walk.directory(dir, "")?;
     if walk.changed || walk.entries.len() != walk.known.len() {
         write(index_file, Index { entries: walk.entries })?;
@@ -61,7 +61,8 @@ pub fn scan(dir: &Path, index_file: &Path, modes: Modes) -> Result<Tree> {
     Ok(walk.tree)
 }
 
-struct Walk {
+struct Walk<'a> {
+    skip: &'a [&'a str],
     modes: Modes,
     known: HashMap<String, Entry>,
     tree: Tree,
@@ -70,7 +71,7 @@ struct Walk {
     now_ns: i64,
 }
 
-impl Walk {
+impl Walk<'_> {
     fn directory(&mut self, dir: &Path, prefix: &str) -> Result<()> {
         let reading = || format!("cannot read directory `{}`", dir.display());
         let mut empty = true;
@@ -80,7 +81,7 @@ impl Walk {
             let name = name
                 .to_str()
                 .ok_or_else(|| Error::input(format!("`{}` has a name that is not UTF-8", entry.path().display())))?;
-            if name == ".git" {
+            if name == ".git" || (prefix.is_empty() && self.skip.contains(&name)) {
                 continue;
             }
             empty = false;
@@ -169,21 +170,21 @@ mod tests {
         fs::create_dir_all(tree.join(".git")).unwrap();
         fs::write(tree.join("sub/a"), "one").unwrap();
         std::os::unix::fs::symlink("sub/a", tree.join("link")).unwrap();
-        let first = scan(&tree, &index, Modes::Source).unwrap();
+        let first = scan(&tree, &index, Modes::Source, &[]).unwrap();
         assert_eq!(first.0.keys().collect::<Vec<_>>(), ["link", "sub/a", "sub/empty"]);
         // an identity that lies shows that the second scan does not read the file
         fs::File::options().write(true).open(tree.join("sub/a")).unwrap().set_modified(UNIX_EPOCH).unwrap();
         std::thread::sleep(std::time::Duration::from_nanos(3 * TICK_NS as u64));
-        assert_eq!(scan(&tree, &index, Modes::Source).unwrap(), first);
+        assert_eq!(scan(&tree, &index, Modes::Source, &[]).unwrap(), first);
         let mut lie = Index::decode(fs::read(&index).unwrap().as_slice()).unwrap();
         lie.entries[0].hash = vec![9; 32];
         write(&index, lie).unwrap();
-        let Node::File { digest, .. } = scan(&tree, &index, Modes::Source).unwrap().0["sub/a"].clone() else {
+        let Node::File { digest, .. } = scan(&tree, &index, Modes::Source, &[]).unwrap().0["sub/a"].clone() else {
             panic!()
         };
         assert_eq!(digest.hash, Hash([9; 32]));
         fs::write(tree.join("sub/a"), "two").unwrap();
-        let Node::File { digest, .. } = scan(&tree, &index, Modes::Source).unwrap().0["sub/a"].clone() else {
+        let Node::File { digest, .. } = scan(&tree, &index, Modes::Source, &[]).unwrap().0["sub/a"].clone() else {
             panic!()
         };
         assert_eq!(digest, Digest::of(b"two"));
@@ -195,8 +196,8 @@ mod tests {
         let (tree, index) = (dir.path().join("tree"), dir.path().join("index"));
         fs::create_dir(&tree).unwrap();
         fs::write(tree.join("a"), "one").unwrap();
-        let first = scan(&tree, &index, Modes::Exact).unwrap();
+        let first = scan(&tree, &index, Modes::Exact, &[]).unwrap();
         fs::write(&index, [0xff; 100]).unwrap();
-        assert_eq!(scan(&tree, &index, Modes::Exact).unwrap(), first);
+        assert_eq!(scan(&tree, &index, Modes::Exact, &[]).unwrap(), first);
     }
 }

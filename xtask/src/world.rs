@@ -105,12 +105,10 @@ impl World {
             return Ok(None);
         }
         let index = self.layout.state().join("index").join(source);
-        let mut tree = scan(&dir, &index, Modes::Source)?;
+        // What cargo and our own tool leave in a directory that people work in is not source.
+        let skip: &[&str] = if matches!(origin, Origin::Path(_)) { &["target", ".xtask", "dist"] } else { &[] };
+        let tree = scan(&dir, &index, Modes::Source, skip)?;
         let pin = self.pin(source);
-        if matches!(origin, Origin::Path(_)) {
-            // What cargo, our own tool and editors leave in a directory that people work in is not source.
-            tree.0.retain(|path, _| !path.split('/').any(|part| part == "target" || part == ".xtask"));
-        }
         let root = tree.root();
         let at_pin = matches!(origin, Origin::Path(_)) || pin.is_some_and(|pin| pin.tree == root.hash);
         let epoch = pin.map_or(LOCAL_EPOCH, |pin| pin.epoch);

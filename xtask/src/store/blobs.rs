@@ -28,7 +28,7 @@ pub enum Found<T> {
 impl Store {
     /// Opens (and makes, if need be) the store in `root`.
     pub fn open(root: &Path) -> Result<Self> {
-        for dir in ["cas", "ac", "tmp", "roots"] {
+        for dir in ["cas", "ac", "incoming", "roots"] {
             let dir = root.join(dir);
             fs::create_dir_all(&dir).context(|| format!("cannot make the store directory `{}`", dir.display()))?;
         }
@@ -51,7 +51,7 @@ impl Store {
     }
 
     pub(super) fn temporary(&self) -> Result<tempfile::NamedTempFile> {
-        let dir = self.root.join("tmp");
+        let dir = self.root.join("incoming");
         tempfile::Builder::new()
             .prefix(&format!("{}-", std::process::id()))
             .tempfile_in(&dir)
@@ -129,7 +129,7 @@ impl Store {
 
     /// Files of runs that died before they could clean up.
     pub fn sweep(&self) -> Result<()> {
-        let dir = self.root.join("tmp");
+        let dir = self.root.join("incoming");
         for entry in fs::read_dir(&dir).context(|| format!("cannot read `{}`", dir.display()))?.flatten() {
             let name = entry.file_name();
             let owner = name.to_str().and_then(|name| name.split('-').next()).and_then(|pid| pid.parse::<u32>().ok());
@@ -167,8 +167,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
         let mine = store.temporary().unwrap();
-        fs::write(dir.path().join("tmp/4194999-dead"), "half").unwrap();
+        fs::write(dir.path().join("incoming/4194999-dead"), "half").unwrap();
         store.sweep().unwrap();
-        assert!(mine.path().exists() && !dir.path().join("tmp/4194999-dead").exists());
+        assert!(mine.path().exists() && !dir.path().join("incoming/4194999-dead").exists());
     }
 }

@@ -1,0 +1,123 @@
+//! `fetch`: sources onto this machine, and nothing else.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::Session;
+use super::build::{fetch_source, vendor_crates};
+use crate::definition::{Definitions, Driver, Name};
+use crate::error::{Error, Result};
+use crate::machine::Machine;
+use crate::origin::CheckedOut;
+use crate::plan::Wanted;
+use crate::run::{Event, Mode, Report, timed};
+use crate::world::World;
+
+/// Sources fetched at once.
+const AT_ONCE: usize = 8;
+
+/// Fetch the sources of a manifest at their pins
+///
+///     cargo xtask fetch                    every source that the manifest's components need
+///     cargo xtask fetch xen seabios        these
+///     cargo xtask fetch --all              those of optional components too
+///     cargo xtask fetch xen --from FILE    a file that the mirror has no more, brought by hand
+///     cargo xtask fetch xen --discard      throw local commits and edits away
+///
+/// After this, `cargo xtask build --offline` needs no network.
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// Sources [default: all that the manifest's components need]
+    sources: Vec<String>,
+    /// Sources of optional components too
+    #[arg(long)]
+    all: bool,
+    /// Take a file of the one named source from here; its SHA-256 must be the locked one
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
+    /// Throw away local commits and edits in the named sources
+    #[arg(long, requires = "sources")]
+    discard: bool,
+}
+
+pub fn run(session: &Session, args: &Args) -> Result<()> {
+    let definitions = session.definitions()?;
+    session.whole_lock(&definitions)?;
+    let names = Session::names(&args.sources)?;
+    for name in &names {
+        known(&definitions, name)?;
+    }
+    if let Some(file) = &args.from {
+        let [source] = names.as_slice() else {
+            return Err(Error::input("--from brings a file of one source").help("cargo xtask fetch NAME --from FILE"));
+        };
+        let pin = definitions.lock.as_ref().and_then(|lock| lock.sources.get(source));
+        let pin = pin.ok_or_else(|| Error::input(format!("source `{source}` has no files in the lock")))?;
+        crate::origin::place_file(&session.layout, source, pin, file)?;
+    }
+    let wanted = Wanted { names: Vec::new(), all: args.all || !names.is_empty() };
+    let machine = Machine::of(&session.layout, false)?;
+    let world = World::new(session.layout.clone(), definitions, &wanted, machine)?;
+    let sources: BTreeSet<Name> = if names.is_empty() { world.sources() } else { names.into_iter().collect() };
+    fetch_all(session, &world, &sources, args.discard)
+}
+
+fn known(definitions: &Definitions, name: &Name) -> Result<()> {
+    if definitions.manifest.sources.contains_key(name) {
+        return Ok(());
+    }
+    let known = definitions.manifest.sources.keys().map(Name::as_str).collect::<Vec<_>>().join(", ");
+    Err(Error::input(format!("manifest `{}` has no source `{name}`; it has {known}", definitions.manifest_name)))
+}
+
+fn fetch_all(session: &Session, world: &World, sources: &BTreeSet<Name>, discard: bool) -> Result<()> {
+    crate::origin::sweep(&session.layout)?;
+    let report = Report::new(if session.json { Mode::Json } else { Mode::Auto }, None);
+    let queue: Vec<&Name> = sources.iter().collect();
+    let (next, failures) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let worker = || {
+        while let Some(source) = queue.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if session.cancel.is_stopped() {
+                return;
+            }
+            if let Err(error) = fetch_one(session, world, source, discard, &report) {
+                failures.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(error);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..AT_ONCE.min(queue.len()) {
+            scope.spawn(worker);
+        }
+        worker();
+    });
+    session.cancel.check()?;
+    let mut failures = failures.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    match failures.pop() {
+        None => Ok(()),
+        Some(first) => {
+            let others: Vec<String> = failures.iter().map(Error::report).collect();
+            Err(if others.is_empty() { first } else { first.details(others.join("\n\n")) })
+        }
+    }
+}
+
+fn fetch_one(session: &Session, world: &World, source: &Name, discard: bool, report: &Report) -> Result<()> {
+    report.send(Event::FetchStarted { source: source.to_string() });
+    let (result, seconds) = timed(|| fetch_source(session, world, source, discard, &|line| report.note(line)));
+    match result? {
+        CheckedOut::Already | CheckedOut::Fetched | CheckedOut::Moved | CheckedOut::Local => {}
+        CheckedOut::Kept => report.note(format!("`{source}` has local changes and was left as it is")),
+    }
+    for name in &world.plan.order {
+        let component = world.component(name);
+        if component.source == *source && matches!(component.build, Driver::Cargo(_)) {
+            vendor_crates(session, world, name)?;
+        }
+    }
+    report.send(Event::FetchEnded { source: source.to_string(), seconds });
+    Ok(())
+}

@@ -1,0 +1,75 @@
+//! `list`: manifests, components, sources.
+
+use super::Session;
+use crate::definition::{Definitions, manifest_names};
+use crate::error::Result;
+
+/// List the components and sources of a manifest
+///
+///     cargo xtask list                     components of the default manifest
+///     cargo xtask list --manifests         the manifests there are
+///     cargo xtask list --json              with everything that is known of each
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// The manifests instead
+    #[arg(long)]
+    manifests: bool,
+}
+
+pub fn run(session: &Session, args: &Args) -> Result<()> {
+    if args.manifests {
+        return manifests(session);
+    }
+    let definitions = session.definitions()?;
+    let manifest = &definitions.manifest;
+    let how = |name| {
+        if manifest.components.contains(name) {
+            "built".to_owned()
+        } else if let Some(path) = manifest.system.get(name) {
+            format!("system {path}{}", if manifest.optional.contains(name) { ", or built with --all" } else { "" })
+        } else if manifest.optional.contains(name) {
+            "built with --all".to_owned()
+        } else {
+            "built when needed".to_owned()
+        }
+    };
+    if session.json {
+        let components: Vec<_> = definitions
+            .components
+            .iter()
+            .map(|(name, component)| {
+                serde_json::json!({
+                    "component": name, "summary": component.summary, "licence": component.licence,
+                    "homepage": component.homepage, "source": component.source, "needs": component.needs,
+                    "runtime-needs": component.runtime_needs, "provided": how(name),
+                })
+            })
+            .collect();
+        return super::print_json(&serde_json::json!({ "manifest": session.manifest, "components": components }));
+    }
+    println!("{}: {}\n", session.manifest, manifest.summary);
+    for (name, component) in &definitions.components {
+        println!("  {name:<12} {}\n{:15}{} from {}, {}", component.summary, "", how(name), component.source, component.licence);
+    }
+    Ok(())
+}
+
+fn manifests(session: &Session) -> Result<()> {
+    let mut rows = Vec::new();
+    for name in manifest_names(&session.layout) {
+        let definitions = Definitions::load(&session.layout, &name)?;
+        rows.push((name, definitions.manifest.summary, definitions.lock.is_some()));
+    }
+    if session.json {
+        let rows: Vec<_> = rows
+            .iter()
+            .map(|(name, summary, locked)| serde_json::json!({ "manifest": name, "summary": summary, "locked": locked }))
+            .collect();
+        return super::print_json(&rows);
+    }
+    for (name, summary, locked) in rows {
+        println!("  {name:<12} {summary}{}", if locked { "" } else { " (a plan, not locked)" });
+    }
+    Ok(())
+}

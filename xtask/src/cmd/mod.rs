@@ -1,0 +1,177 @@
+//! The commands: one file a verb, its arguments with its `run`. Parses and prints; the work is done elsewhere.
+
+mod build;
+mod clean;
+mod distclean;
+mod doctor;
+mod extras;
+mod fetch;
+mod gc;
+mod graph;
+mod list;
+mod log;
+mod schema;
+mod status;
+mod test;
+mod update;
+mod why;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::definition::{Definitions, Lock, Name};
+use crate::error::{Error, Result};
+use crate::layout::Layout;
+use crate::process::Cancel;
+
+/// Build, release and gate Xen's external components
+///
+/// One command from a clone to an installed tree:
+///
+///     cargo xtask build --yes        fetch, build and install everything of the manifest into dist/
+///     cargo xtask status             what is pinned, checked out, changed, built
+///     cargo xtask why xen-tools      what would make it rebuild now, by name
+///
+/// Exit status: 0 done; 1 a step failed; 2 a definition or argument is wrong; 3 this machine cannot (tool, disk, network).
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, max_term_width = 100, verbatim_doc_comment)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Args)]
+struct Global {
+    /// Manifest to work on: the name of a file in manifests/
+    #[arg(long, short, global = true, env = "XTASK_MANIFEST", default_value = "debian-12", value_name = "NAME")]
+    manifest: String,
+    /// Root of the checkout, if not the current directory or one above it
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
+    root: Option<PathBuf>,
+    /// Store shared by all checkouts [default: sultana/ in the user's cache directory]
+    #[arg(long, global = true, env = "XTASK_STORE", value_name = "DIR", help_heading = "Global options")]
+    store: Option<PathBuf>,
+    /// Never open a socket; `GIT=false` in the environment says the same
+    #[arg(long, global = true, help_heading = "Global options")]
+    offline: bool,
+    /// Print JSON for machines
+    #[arg(long, global = true, help_heading = "Global options")]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Build(build::Args),
+    Fetch(fetch::Args),
+    Update(update::Args),
+    List(list::Args),
+    Status(status::Args),
+    Graph(graph::Args),
+    Why(why::Args),
+    Log(log::Args),
+    Clean(clean::Args),
+    Distclean(distclean::Args),
+    Gc(gc::Args),
+    Schema(schema::Args),
+    Test(test::Args),
+    Doctor(doctor::Args),
+}
+
+/// What every command gets.
+#[derive(Debug)]
+pub struct Session {
+    /// Paths.
+    pub layout: Layout,
+    /// Name of the manifest.
+    pub manifest: Name,
+    /// Never opens a socket.
+    pub offline: bool,
+    /// Prints JSON.
+    pub json: bool,
+    /// Set by Ctrl-C.
+    pub cancel: Cancel,
+}
+
+impl Session {
+    fn new(global: &Global) -> Result<Self> {
+        let layout = Layout::find(global.root.clone(), global.store.clone())?;
+        let manifest = global.manifest.parse().map_err(|why: String| Error::input("cannot use --manifest").because(why))?;
+        // Packagers have always said it this way; Xen's own INSTALL does.
+        let poisoned = |name: &str| std::env::var(name).is_ok_and(|value| value == "false" || value.ends_with("/false"));
+        let offline = global.offline || poisoned("GIT") || poisoned("WGET");
+        Ok(Session { layout, manifest, offline, json: global.json, cancel: Cancel::default() })
+    }
+
+    /// Manifest, components and lock, checked.
+    pub fn definitions(&self) -> Result<Definitions> {
+        Ok(Definitions::load(&self.layout, &self.manifest)?)
+    }
+
+    /// Where the manifest's lock is.
+    pub fn lock_file(&self) -> PathBuf {
+        self.layout.root.join("manifests").join(format!("{}.lock", self.manifest))
+    }
+
+    /// The lock, complete, or an error that says what it lacks.
+    pub fn whole_lock(&self, definitions: &Definitions) -> Result<Lock> {
+        let manifest = &self.manifest;
+        let Some(lock) = &definitions.lock else {
+            return Err(Error::input(format!("manifest `{manifest}` has no lock: it is a plan, nothing is pinned"))
+                .help(format!("cargo xtask update --manifest {manifest}   # where its origins can be reached")));
+        };
+        crate::definition::refuse_incomplete(manifest, &definitions.manifest, lock)?;
+        Ok(lock.clone())
+    }
+
+    /// Names given on a command line.
+    pub fn names(names: &[String]) -> Result<Vec<Name>> {
+        let parse = |name: &String| name.parse().map_err(|why: String| Error::input("cannot use this name").because(why));
+        names.iter().map(parse).collect()
+    }
+}
+
+/// Runs the command line and gives the exit status.
+pub fn run(cli: Cli) -> i32 {
+    // Results must not depend on the user's umask.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    let result = Session::new(&cli.global).and_then(|session| {
+        session.cancel.on_signals()?;
+        match cli.command {
+            Command::Build(args) => build::run(&session, &args),
+            Command::Fetch(args) => fetch::run(&session, &args),
+            Command::Update(args) => update::run(&session, &args),
+            Command::List(args) => list::run(&session, &args),
+            Command::Status(args) => status::run(&session, &args),
+            Command::Graph(args) => graph::run(&session, &args),
+            Command::Why(args) => why::run(&session, &args),
+            Command::Log(args) => log::run(&session, &args),
+            Command::Clean(args) => clean::run(&session, &args),
+            Command::Distclean(args) => distclean::run(&session, &args),
+            Command::Gc(args) => gc::run(&session, &args),
+            Command::Schema(args) => schema::run(&session, &args),
+            Command::Test(args) => test::run(&session, &args),
+            Command::Doctor(args) => doctor::run(&session, &args),
+        }
+    });
+    match result {
+        Ok(()) => 0,
+        Err(error) => {
+            if cli.global.json {
+                let object = serde_json::json!({ "error": error.to_string(), "cause": crate::error::causes(&error), "help": error.helps() });
+                println!("{object}");
+            }
+            eprintln!("{}", error.report());
+            error.kind().exit_code()
+        }
+    }
+}
+
+/// Prints a value as JSON.
+fn print_json(value: &impl serde::Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| Error::machine("cannot encode JSON").because(error))?;
+    println!("{text}");
+    Ok(())
+}

@@ -1,0 +1,145 @@
+//! `status`: pinned, checked out, changed, built, provided by the system. Reads only, starts no process.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::Session;
+use crate::definition::{Name, Origin};
+use crate::error::Result;
+use crate::machine::Machine;
+use crate::origin::{self, State as SourceState};
+use crate::plan::{Provider, Wanted};
+use crate::state::State;
+use crate::store::{Found, Output};
+use crate::world::World;
+
+/// Show what is pinned, checked out, changed and built
+///
+///     cargo xtask status                   everything of the manifest
+///     cargo xtask status xen               one source or component
+///     cargo xtask status --json            for machines
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// Sources or components [default: all]
+    names: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct SourceRow {
+    source: Name,
+    origin: &'static str,
+    pinned: Option<String>,
+    state: String,
+    changes: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct ComponentRow {
+    component: Name,
+    state: String,
+    seconds: Option<f64>,
+}
+
+pub fn run(session: &Session, args: &Args) -> Result<()> {
+    let definitions = session.definitions()?;
+    let names = Session::names(&args.names)?;
+    let machine = Machine::of(&session.layout, false)?;
+    let world = World::new(session.layout.clone(), definitions, &Wanted::default(), machine)?;
+    world.read_sources()?;
+    let shown = |name: &Name| names.is_empty() || names.contains(name);
+    let needed = world.sources();
+    let mut sources = Vec::new();
+    for (source, origin) in world.definitions.manifest.sources.iter().filter(|(name, _)| shown(name)) {
+        if needed.contains(source) || names.contains(source) {
+            sources.push(source_row(session, &world, source, origin)?);
+        }
+    }
+    let components: Vec<ComponentRow> = component_rows(session, &world)?.into_iter().filter(|row| shown(&row.component)).collect();
+    if session.json {
+        return super::print_json(&serde_json::json!({
+            "manifest": session.manifest, "locked": world.definitions.lock.is_some(), "sources": sources, "components": components,
+        }));
+    }
+    let locked = if world.definitions.lock.is_some() { "" } else { "  (a plan: not locked)" };
+    println!("{}: {}{locked}", session.manifest, world.definitions.manifest.summary);
+    println!("\nsources");
+    for row in &sources {
+        println!("  {:<12} {:<8} {:<44} {}", row.source, row.origin, row.pinned.as_deref().unwrap_or("-"), row.state);
+        for change in row.changes.iter().take(5) {
+            println!("  {:<12} {change}", "");
+        }
+        if row.changes.len() > 5 {
+            println!("  {:<12} and {} more", "", row.changes.len() - 5);
+        }
+    }
+    println!("\ncomponents");
+    for row in &components {
+        let seconds = row.seconds.map(|seconds| format!(", {} to build", crate::run::duration(seconds))).unwrap_or_default();
+        println!("  {:<12} {}{seconds}", row.component, row.state);
+    }
+    Ok(())
+}
+
+fn source_row(session: &Session, world: &World, source: &Name, origin: &Origin) -> Result<SourceRow> {
+    let pin = world.pin(source);
+    let pinned = pin.map(|pin| match (&pin.version, &pin.commit) {
+        (Some(version), _) => version.clone(),
+        (None, Some(commit)) => commit.to_string(),
+        (None, None) => format!("tree {}", &pin.tree.to_string()[..12]),
+    });
+    let at_pin = world.source(source)?.is_some_and(|tree| tree.at_pin);
+    let (state, changes) = match origin {
+        Origin::Path(local) => (format!("local directory {}", local.dir), Vec::new()),
+        _ if at_pin => ("at its pin".to_owned(), Vec::new()),
+        _ => match origin::state(&session.layout, source, origin, pin)? {
+            SourceState::Missing => ("not fetched".to_owned(), Vec::new()),
+            SourceState::AtPin => ("at its pin".to_owned(), Vec::new()),
+            other => (other.to_string(), other.changes()),
+        },
+    };
+    Ok(SourceRow { source: source.clone(), origin: origin.kind(), pinned, state, changes })
+}
+
+fn component_rows(session: &Session, world: &World) -> Result<Vec<ComponentRow>> {
+    let state = State::read(&session.layout);
+    let mut outputs: BTreeMap<Name, Output> = BTreeMap::new();
+    let mut rows = Vec::new();
+    for name in &world.plan.order {
+        let built = state.built.get(name);
+        let inputs = world.inputs(name, &|need| outputs.get(need).cloned());
+        let text = match inputs {
+            Err(error) => format!("to build: {error}"),
+            Ok(inputs) => {
+                let action = inputs.action()?.digest;
+                match world.store.output(action)? {
+                    Found::Here(output) => {
+                        outputs.insert(name.clone(), output);
+                        let here = built.is_some_and(|built| built.action == action);
+                        if here { "built".to_owned() } else { "in the store".to_owned() }
+                    }
+                    Found::Missing if built.is_some() => format!("to build again (cargo xtask why {name})"),
+                    Found::Missing => "to build".to_owned(),
+                }
+            }
+        };
+        let unsealed = if world.machine.bubblewrap().is_none() { ", unsealed: no sandbox" } else { "" };
+        let seconds = built.map(|built| built.seconds).filter(|seconds| *seconds > 0.0);
+        rows.push(ComponentRow { component: name.clone(), state: format!("{text}{unsealed}"), seconds });
+    }
+    for (name, provider) in &world.plan.providers {
+        let text = match provider {
+            Provider::Internal => continue,
+            Provider::System(path) if Path::new(path).exists() => format!("system, {path}"),
+            Provider::System(path) => format!("system, {path} (not on this machine: cargo xtask doctor)"),
+            Provider::Skipped(reason) => format!("not built here: {reason}"),
+            Provider::Absent => "not provided".to_owned(),
+        };
+        rows.push(ComponentRow { component: name.clone(), state: text, seconds: None });
+    }
+    Ok(rows)
+}
