@@ -145,7 +145,7 @@ fn check_needs(name: &Name, component: &Component, findings: &mut Vec<Finding>) 
     }
 }
 
-/// What the driver's own steps are called; each step has a log of its own. `recipe.rs` makes them, and a test compares.
+/// What the driver's own steps are called; logs and times go by the name. `recipe.rs` makes them, and a test compares.
 fn is_driver_step(driver: &Driver, name: &str) -> bool {
     let names: &[&str] = match driver {
         Driver::Autotools(_) => &["autogen", "configure", "make", "install"],
@@ -193,7 +193,7 @@ fn check_steps(component: &Component, findings: &mut Vec<Finding>) {
         if is_driver_step(&component.build, step.name.as_str()) {
             let finding =
                 Finding::new(place("name"), format!("the build system already has a step `{}`", step.name), "taken");
-            findings.push(finding.help("give it another name: its log is called so"));
+            findings.push(finding.help("give it another name: logs and times go by it"));
         }
         if step.run.first().is_none_or(String::is_empty) {
             findings.push(Finding::new(
@@ -214,7 +214,7 @@ fn check_steps(component: &Component, findings: &mut Vec<Finding>) {
 mod tests {
     use super::*;
 
-    /// Every step that a recipe makes by itself is known here, so that no log is written twice.
+    /// Every step that a recipe makes by itself is known here, so that no two are called the same.
     #[test]
     fn steps_of_the_drivers_are_known() {
         let drivers = [

@@ -1,5 +1,5 @@
-//! What is wrong with definitions: all of it at once, each with file, line, column, a caret and what helps. Renders; finds nothing
-//! itself.
+//! What is wrong with definitions: all of it at once, each with file, line, column, a caret and what helps. Renders;
+//! finds nothing itself.
 
 use std::fmt;
 use std::io::IsTerminal;
@@ -111,7 +111,8 @@ impl Finding {
         self
     }
 
-    /// The finding with its bytes. A place that is not in the file (it is what is missing) is shown by the nearest one above.
+    /// The finding with its bytes. A place that is not in the file (it is what is missing) is shown by the nearest one
+    /// above.
     pub(super) fn in_file(self, file: &File) -> Problem {
         let (table, _) = toml::de::DeTable::parse_recoverable(&file.text);
         let locate = |place: &Place| {

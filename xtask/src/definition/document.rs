@@ -1,5 +1,5 @@
-//! A TOML document whose values have numbers, so that a refused one can be found and changed. serde's errors tell a span only, and a
-//! span may belong to several values or to none; here the span of every key and value is its number.
+//! A TOML document whose values have numbers, so that a refused one can be found and changed. serde's errors tell a
+//! span only, and a span may belong to several values or to none; here the span of every key and value is its number.
 
 use serde::de::DeserializeOwned;
 use toml::Spanned;
@@ -86,8 +86,8 @@ impl<'i> Document<'i> {
         number.0 != 0 && change_in_table(self.root.get_mut(), number.0, &mut Some(change))
     }
 
-    /// The item of the list with this number that `message` quotes: what a type says about a string of a list comes without the
-    /// item's span.
+    /// The item of the list with this number that `message` quotes: what a type says about a string of a list comes
+    /// without the item's span.
     fn item_refused(&self, number: usize, message: &str) -> Option<usize> {
         fn find<'a, 'i>(value: &'a Spanned<DeValue<'i>>, number: usize) -> Option<&'a DeArray<'i>> {
             match value.as_ref() {

@@ -1,5 +1,5 @@
-//! How single words of a definition must be written: globs, paths, names of variables, tools and packages, URLs, licences. Each
-//! function says what is wrong, or nothing.
+//! How single words of a definition must be written: globs, paths, names of variables, tools and packages, URLs,
+//! licences. Each function says what is wrong, or nothing.
 
 /// A glob of files of a source, relative to its top.
 pub(super) fn glob_fault(glob: &str) -> Option<&'static str> {
@@ -68,7 +68,8 @@ pub(super) fn tool_fault(name: &str) -> Option<&'static str> {
     (name.is_empty() || !name.chars().all(is_plain)).then_some("the name of a program, without a directory")
 }
 
-/// The name of a distribution's package. Package managers take more than names there: options, and `NAME-` to remove one.
+/// The name of a distribution's package. Package managers take more than names there: options, and `NAME-` to remove
+/// one.
 pub(super) fn package_fault(name: &str) -> Option<&'static str> {
     if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) {
         return Some("a package name starts with a letter or digit");

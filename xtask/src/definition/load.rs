@@ -1,5 +1,5 @@
-//! Reads a manifest, its lock and all components, and refuses them with everything that is wrong, not the first of it. A lock that
-//! is only incomplete is not wrong: `check_lock` says what it lacks to those who need it whole.
+//! Reads a manifest, its lock and all components, and refuses them with everything that is wrong, not the first of it.
+//! A lock that is only incomplete is not wrong: `check_lock` says what it lacks to those who need it whole.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

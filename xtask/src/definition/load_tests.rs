@@ -1,4 +1,5 @@
-//! What a user sees of broken definitions, word for word. `SNAPSHOTS=overwrite cargo test` writes the golden texts anew.
+//! What a user sees of broken definitions, word for word. `SNAPSHOTS=overwrite cargo test` writes the golden texts
+//! anew.
 
 use std::fs;
 use std::path::Path;

@@ -1,8 +1,8 @@
-//! Definitions: what people write (`components/`, `manifests/`) and what commands write (`manifests/NAME.lock`), parsed into
-//! types that cannot be wrong. Nothing here touches a network, a store or a process.
+//! Definitions: what people write (`components/`, `manifests/`) and what commands write (`manifests/NAME.lock`), parsed
+//! into types that cannot be wrong. Nothing here touches a network, a store or a process.
 //!
-//! `load.rs` reads the files, `shape.rs` finds every mistake in the form of one, the `check_*.rs` what is wrong in well-formed
-//! ones, `diagnostic.rs` shows all of it with line and caret.
+//! `load.rs` reads the files, `shape.rs` finds every mistake in the form of one, the `check_*.rs` what is wrong in
+//! well-formed ones, `diagnostic.rs` shows all of it with line and caret.
 
 mod check_component;
 mod check_manifest;

@@ -1,5 +1,5 @@
-//! Whether a lock pins every source of its manifest, and each in the shape that its origin needs. A lock that does not is refused
-//! by whatever fetches or builds; `update` fills it.
+//! Whether a lock pins every source of its manifest, and each in the shape that its origin needs. A lock that does not
+//! is refused by whatever fetches or builds; `update` fills it.
 
 use super::diagnostic::{Diagnostics, File, Finding, Problem};
 use super::form::relative_fault;

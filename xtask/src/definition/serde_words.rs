@@ -1,4 +1,5 @@
-//! serde's refusals in the words of people who write definitions. The only file that knows how serde and toml phrase them.
+//! serde's refusals in the words of people who write definitions. The only file that knows how serde and toml phrase
+//! them.
 
 use super::diagnostic::Finding;
 use super::place::Place;

@@ -1,5 +1,6 @@
-//! Every mistake in the shape of one file, where serde stops at the first. The types of `component.rs`, `manifest.rs` and `lock.rs`
-//! stay the only description of what a file may hold: a value that they refuse is noted, mended, and the file is read again.
+//! Every mistake in the shape of one file, where serde stops at the first. The types of `component.rs`, `manifest.rs`
+//! and `lock.rs` stay the only description of what a file may hold: a value that they refuse is noted, mended, and the
+//! file is read again.
 
 use std::ops::Range;
 
@@ -68,8 +69,8 @@ fn read_carefully<T: DeserializeOwned>(text: &str) -> Read<T> {
     read
 }
 
-/// Changes `document` so that the refused value is refused no more. Gives the place that means nothing from now on, and whether
-/// there was a way.
+/// Changes `document` so that the refused value is refused no more. Gives the place that means nothing from now on, and
+/// whether there was a way.
 fn mend(document: &mut Document<'_>, number: Number, place: &Place, refusal: &Refusal<'_>) -> (Place, bool) {
     let above = place.clone().parent();
     match refusal {

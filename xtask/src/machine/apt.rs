@@ -1,5 +1,5 @@
-//! Installing Debian packages without harm: first simulated, refused if anything would be removed or downgraded, and apart from every
-//! other apt that may run at the same time.
+//! Installing Debian packages without harm: first simulated, refused if anything would be removed or downgraded, and
+//! apart from every other apt that may run at the same time.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -127,7 +127,8 @@ fn simulate(packages: &[String], cancel: &Cancel) -> Result<Simulation> {
 }
 
 fn really_install(packages: &[String], cancel: &Cancel) -> Result<()> {
-    // Hooks of container images remove *.deb from the common directory, also those of another apt that is about to unpack them.
+    // Hooks of container images remove *.deb from the common directory, also those of another apt that is about to
+    // unpack them.
     let archives = tempfile::Builder::new().prefix("sultana-apt-").tempdir();
     let archives = archives.context(|| "cannot make a directory for downloaded packages".to_owned())?;
     let making = || format!("cannot make `{}`", archives.path().display());

@@ -1,5 +1,5 @@
-//! Whether bubblewrap works here. Some kernels and containers refuse it, so it has to be tried; that it works is remembered for this
-//! kernel and its settings, that it does not is tried anew each time.
+//! Whether bubblewrap works here. Some kernels and containers refuse it, so it has to be tried; that it works is
+//! remembered for this kernel and its settings, that it does not is tried anew each time.
 
 use std::path::PathBuf;
 

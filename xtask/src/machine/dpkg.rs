@@ -1,5 +1,5 @@
-//! Installed packages as dpkg's status file has them, and what a set of them depends on. Exact: the file is what dpkg itself goes by.
-//! Reads; runs nothing.
+//! Installed packages as dpkg's status file has them, and what a set of them depends on. Exact: the file is what dpkg
+//! itself goes by. Reads; runs nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,7 +28,8 @@ pub(super) struct Installed {
 }
 
 impl Installed {
-    /// Reads the text of a status file. Packages that are not installed (removed with their configuration kept, half done) do not count.
+    /// Reads the text of a status file. Packages that are not installed (removed with their configuration kept, half
+    /// done) do not count.
     pub(super) fn parse(status: &str) -> Result<Self, String> {
         let mut installed = Installed::default();
         for paragraph in BorrowedParser::new(status).parse_all().map_err(|error| error.to_string())? {
@@ -56,11 +57,12 @@ impl Installed {
         Ok(installed)
     }
 
-    /// Name and version of every package in the closure of `names` over Depends and Pre-Depends, sorted; or those of `names` that are
-    /// neither installed nor provided by an installed package.
+    /// Name and version of every package in the closure of `names` over Depends and Pre-Depends, sorted; or those of
+    /// `names` that are neither installed nor provided by an installed package.
     ///
-    /// Of alternatives the first that is installed counts, as it does for dpkg; of a virtual package every installed provider, since
-    /// nothing says which one is used. Recommends do not count: nothing is built that needs them and does not say so.
+    /// Of alternatives the first that is installed counts, as it does for dpkg; of a virtual package every installed
+    /// provider, since nothing says which one is used. Recommends do not count: nothing is built that needs them and
+    /// does not say so.
     pub(super) fn closure(&self, names: &BTreeSet<String>) -> Result<BTreeMap<String, String>, Vec<String>> {
         let mut missing = Vec::new();
         let (mut seen, mut todo) = (vec![false; self.packages.len()], Vec::new());

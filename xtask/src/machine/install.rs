@@ -13,8 +13,9 @@ pub fn command_line(family: Option<Family>, packages: &[String]) -> String {
     }
 }
 
-/// Installs `packages`. `say` gets what is done, line by line. Nothing that is installed is removed or downgraded: on Debian that is
-/// simulated and refused, the other package managers refuse it by themselves unless they are told otherwise.
+/// Installs `packages`. `say` gets what is done, line by line. Nothing that is installed is removed or downgraded: on
+/// Debian that is simulated and refused, the other package managers refuse it by themselves unless they are told
+/// otherwise.
 pub(super) fn install(family: Option<Family>, packages: &[String], cancel: &Cancel, say: &dyn Fn(&str)) -> Result<()> {
     let result = match family {
         None => Err(Error::machine("cannot install packages: this distribution is not known")),

@@ -1,7 +1,7 @@
 //! What the tool knows of the machine: distribution, packages, tools, toolchain, sandbox, space. `Machine` is the door.
 //!
-//! Invariant: once everything is remembered, nothing here starts a process; `.xtask/state/machine.json` holds the answers with the
-//! stamps of the files that they were made from.
+//! Invariant: once everything is remembered, nothing here starts a process; `.xtask/state/machine.json` holds the
+//! answers with the stamps of the files that they were made from.
 
 mod apt;
 mod bubblewrap;
@@ -48,7 +48,8 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Looks at the machine; what was learned before is taken from the checkout's state. `no_sandbox`: bubblewrap is not wanted.
+    /// Looks at the machine; what was learned before is taken from the checkout's state. `no_sandbox`: bubblewrap is
+    /// not wanted.
     pub fn of(layout: &Layout, no_sandbox: bool) -> Result<Self> {
         let root = Path::new("/");
         let platform = distro::platform(root);
@@ -121,7 +122,8 @@ impl Machine {
         Ok(found)
     }
 
-    /// Name and version of everything installed that a build with these packages depends on; `packages.rs` says how exact that is.
+    /// Name and version of everything installed that a build with these packages depends on; `packages.rs` says how
+    /// exact that is.
     pub fn packages(&self, declared: &definition::Packages) -> Result<BTreeMap<String, String>> {
         let names = self.family.map_or(&[][..], |family| family.names(declared));
         self.packages.closure(names, self.usual(), &self.remembered)?.map_err(|missing| {
@@ -130,7 +132,8 @@ impl Machine {
         })
     }
 
-    /// Packages that are not installed: those declared, and what every build needs, where that is not here in another way.
+    /// Packages that are not installed: those declared, and what every build needs, where that is not here in another
+    /// way.
     pub fn missing_packages<'a>(
         &self,
         declared: impl Iterator<Item = &'a definition::Packages>,

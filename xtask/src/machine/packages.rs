@@ -1,8 +1,9 @@
 //! Which packages are installed, and which of them a build depends on.
 //!
-//! How exact that is: on Debian and Ubuntu it is the closure of the declared packages, read from dpkg's own file. On the other families
-//! it is every installed package, from the family's own tool: that is never too little, so no build is ever taken for up to date that is
-//! not, but any update of the system makes everything be built anew. On a distribution that is not known it is only the release's name.
+//! How exact that is: on Debian and Ubuntu it is the closure of the declared packages, read from dpkg's own file. On
+//! the other families it is every installed package, from the family's own tool: that is never too little, so no build
+//! is ever taken for up to date that is not, but any update of the system makes everything be built anew. On a
+//! distribution that is not known it is only the release's name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -31,8 +32,8 @@ impl Packages {
         Packages { root: root.to_path_buf(), family, dpkg: Mutex::default() }
     }
 
-    /// What building with `declared` packages depends on. `usual` packages (the compiler's) count where they are installed and are not
-    /// missed where they are not: a machine may have its compiler from elsewhere.
+    /// What building with `declared` packages depends on. `usual` packages (the compiler's) count where they are
+    /// installed and are not missed where they are not: a machine may have its compiler from elsewhere.
     pub(super) fn closure(&self, declared: &[String], usual: &[&str], remembered: &Remembered) -> Result<Closure> {
         let declared: BTreeSet<String> = declared.iter().cloned().collect();
         let question = match self.family {

@@ -1,5 +1,5 @@
-//! Answers about the machine that hold as long as certain files stay as they are, kept between runs. Losing them costs time, never
-//! correctness.
+//! Answers about the machine that hold as long as certain files stay as they are, kept between runs. Losing them costs
+//! time, never correctness.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Context, Result};
 
-/// What a file was when it was asked about. A package manager and an editor replace a file, so one of these always changes.
+/// What a file was when it was asked about. A package manager and an editor replace a file, so one of these always
+/// changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Stamp(Option<[i64; 6]>);
 

@@ -1,5 +1,5 @@
-//! The Rust toolchain behind `rustc`, which is usually rustup's proxy: where it stands and what it is. rustc itself is asked once, and
-//! again only when something changed that rustup goes by.
+//! The Rust toolchain behind `rustc`, which is usually rustup's proxy: where it stands and what it is. rustc itself is
+//! asked once, and again only when something changed that rustup goes by.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,8 +16,8 @@ use crate::process::{Cancel, Program};
 pub struct Toolchain {
     /// It holds `bin/cargo` and `bin/rustc`.
     pub sysroot: PathBuf,
-    /// `rustc` and `cargo`: SHA-256 of the programs, and the name of the compiler proper, which holds a hash of it. No path: the same
-    /// toolchain in another home is the same.
+    /// `rustc` and `cargo`: SHA-256 of the programs, and the name of the compiler proper, which holds a hash of it. No
+    /// path: the same toolchain in another home is the same.
     pub fingerprint: BTreeMap<String, String>,
 }
 

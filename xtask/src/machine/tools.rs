@@ -1,5 +1,5 @@
-//! What makes one program of the machine the same as another: the file behind its name. Where a program is only a door (a compiler
-//! driver, a script), what is behind it is in the packages of the build.
+//! What makes one program of the machine the same as another: the file behind its name. Where a program is only a door
+//! (a compiler driver, a script), what is behind it is in the packages of the build.
 
 use std::fs::File;
 use std::path::Path;
