@@ -125,6 +125,7 @@ impl Session {
             return Err(Error::input(format!("manifest `{manifest}` has no lock: it is a plan, nothing is pinned"))
                 .help(format!("cargo xtask update --manifest {manifest}   # where its origins can be reached")));
         };
+        definitions.check_lock(&self.layout)?;
         Ok(lock.clone())
     }
 

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use super::check_text::check_texts;
 use super::diagnostic::Finding;
-use super::form::{env_fault, glob_fault, installed_fault, licence_fault, relative_fault, tool_fault};
+use super::form::{env_fault, glob_fault, installed_fault, licence_fault, package_fault, relative_fault, tool_fault};
 use super::place::Place;
-use super::{Component, Driver, Name};
+use super::{Component, Driver, Name, Packages};
 
 /// Everything that is wrong in `component`, called `name`, of the repository at `root`.
 pub(super) fn check_component(root: &Path, name: &Name, component: &Component) -> Vec<Finding> {
@@ -53,6 +53,22 @@ fn check_words(component: &Component, findings: &mut Vec<Finding>) {
         }
     }
     check_env(&|| Place::of("env"), &component.env, findings);
+    for (key, packages) in [("packages", &component.packages), ("runtime-packages", &component.runtime_packages)] {
+        check_packages(key, packages, findings);
+    }
+}
+
+fn check_packages(key: &str, packages: &Packages, findings: &mut Vec<Finding>) {
+    let Packages { debian, fedora, opensuse, alpine, arch } = packages;
+    let families = [("debian", debian), ("fedora", fedora), ("opensuse", opensuse), ("alpine", alpine), ("arch", arch)];
+    for (family, names) in families {
+        for (index, name) in names.iter().enumerate() {
+            if let Some(fault) = package_fault(name) {
+                let place = Place::of(key).key(family).index(index);
+                findings.push(Finding::new(place, format!("`{name}` is no package name"), fault));
+            }
+        }
+    }
 }
 
 fn check_globs(place: &dyn Fn() -> Place, globs: &[String], findings: &mut Vec<Finding>) {
@@ -79,7 +95,7 @@ fn check_paths(root: &Path, component: &Component, findings: &mut Vec<Finding>) 
     let mut installed = |path: &str, place: &dyn Fn() -> Place| {
         if let Some(fault) = installed_fault(path) {
             let finding = Finding::new(place(), format!("`{path}` is no installed path"), fault);
-            findings.push(finding.help("write it as it is on the installed system: `/usr/…`"));
+            findings.push(finding.help("write it as it is on the installed system: `/usr/...`"));
         }
     };
     for (index, path) in component.must_exist.iter().enumerate() {
@@ -129,6 +145,24 @@ fn check_needs(name: &Name, component: &Component, findings: &mut Vec<Finding>) 
     }
 }
 
+/// What the driver's own steps are called; logs and times go by the name. `recipe.rs` makes them, and a test compares.
+fn is_driver_step(driver: &Driver, name: &str) -> bool {
+    let names: &[&str] = match driver {
+        Driver::Autotools(_) => &["autogen", "configure", "make", "install"],
+        Driver::Make(_) => &["make", "install"],
+        Driver::Kconfig(kconfig) if kconfig.install.is_none() => &["config", "defconfig", "make"],
+        Driver::Kconfig(_) => &["config", "defconfig", "make", "install"],
+        Driver::Meson(_) => &["setup", "compile", "install"],
+        Driver::Cmake(_) => &["configure", "make", "install"],
+        Driver::Cargo(cargo) => {
+            let installs = name.strip_prefix("install-").is_some_and(|bin| cargo.bins.contains_key(bin));
+            return name == "build" || installs;
+        }
+        Driver::Steps(_) => &[],
+    };
+    names.contains(&name)
+}
+
 fn check_steps(component: &Component, findings: &mut Vec<Finding>) {
     if matches!(component.build, Driver::Steps(_)) && component.step.is_empty() {
         let finding = Finding::new(
@@ -137,7 +171,7 @@ fn check_steps(component: &Component, findings: &mut Vec<Finding>) {
             "no steps follow",
         );
         findings.push(
-            finding.help("add `[[step]]` with `name = \"…\"` and `run = [\"…\"]`, or choose another build system"),
+            finding.help("add `[[step]]` with `name = \"...\"` and `run = [\"...\"]`, or choose another build system"),
         );
     }
     if let Driver::Autotools(autotools) = &component.build
@@ -156,6 +190,11 @@ fn check_steps(component: &Component, findings: &mut Vec<Finding>) {
             let finding = Finding::new(place("name"), format!("two steps are called `{}`", step.name), "again here");
             findings.push(finding.also(Place::of("step").index(first).key("name"), "first here"));
         }
+        if is_driver_step(&component.build, step.name.as_str()) {
+            let finding =
+                Finding::new(place("name"), format!("the build system already has a step `{}`", step.name), "taken");
+            findings.push(finding.help("give it another name: logs and times go by it"));
+        }
         if step.run.first().is_none_or(String::is_empty) {
             findings.push(Finding::new(
                 place("run"),
@@ -168,5 +207,44 @@ fn check_steps(component: &Component, findings: &mut Vec<Finding>) {
             findings.push(finding.help("leave it out for 120 minutes"));
         }
         check_env(&|| place("env"), &step.env, findings);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every step that a recipe makes by itself is known here, so that no two are called the same.
+    #[test]
+    fn steps_of_the_drivers_are_known() {
+        let drivers = [
+            "autotools = { autogen = ['x'] }",
+            "make = {}",
+            "kconfig = { config = 'x' }",
+            "kconfig = { config = 'x', install = [] }",
+            "meson = {}",
+            "cmake = {}",
+            "cargo = { bins = { a = '/usr/bin/a' } }",
+        ];
+        for driver in drivers {
+            let text = format!("summary = 'x'\nlicence = 'MIT'\nhomepage = 'x'\nsource = 'x'\n[build]\n{driver}");
+            let component: Component = toml::from_str(&text).unwrap();
+            let (paths, empty) = (crate::recipe::Paths::sandboxed(), BTreeMap::new());
+            let told = BTreeMap::new();
+            let values = crate::recipe::Values {
+                paths: &paths,
+                epoch: 0,
+                arch: "x",
+                told: &told,
+                outputs: &empty,
+                path: None,
+                jobs: "1",
+            };
+            let steps = crate::recipe::steps(&component, &values).unwrap();
+            assert!(!steps.is_empty());
+            for step in steps {
+                assert!(is_driver_step(&component.build, &step.name), "{} of {driver}", step.name);
+            }
+        }
     }
 }

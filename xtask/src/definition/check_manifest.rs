@@ -1,7 +1,7 @@
 //! What must hold inside one manifest, once its shape is right. Looks at no other file.
 
 use super::diagnostic::Finding;
-use super::form::installed_fault;
+use super::form::{installed_fault, package_fault, url_fault};
 use super::lock::Commit;
 use super::place::Place;
 use super::{Git, Manifest, Origin};
@@ -38,7 +38,7 @@ pub(super) fn check_manifest(manifest: &Manifest) -> Vec<Finding> {
                 "starts with `/`, without `..`",
             );
             findings.push(
-                finding.help("write the path that the program or firmware has on the machine that runs it: `/usr/…`"),
+                finding.help("write the path that the program or firmware has on the machine that runs it: `/usr/...`"),
             );
         }
     }
@@ -63,14 +63,29 @@ fn check_origin(place: &dyn Fn() -> Place, origin: &Origin, findings: &mut Vec<F
     match origin {
         Origin::Git(git) => {
             empty("urls", git.urls.is_empty(), "at least one URL is wanted");
+            check_urls(place, &git.urls, findings);
             check_git(place, git, findings);
         }
-        Origin::Archive(archive) => empty("urls", archive.urls.is_empty(), "at least one URL is wanted"),
+        Origin::Archive(archive) => {
+            empty("urls", archive.urls.is_empty(), "at least one URL is wanted");
+            check_urls(place, &archive.urls, findings);
+        }
         Origin::Apt(apt) => {
-            empty("package", apt.package.is_empty(), "the name of a Debian source package is wanted");
             empty("version", apt.version.as_ref().is_some_and(String::is_empty), "leave it out for the newest one");
+            if let Some(fault) = package_fault(&apt.package) {
+                let message = format!("`{}` is no Debian source package", apt.package);
+                findings.push(Finding::new(place().key("package"), message, fault));
+            }
         }
         Origin::Path(local) => empty("dir", local.dir.is_empty(), "a directory is wanted"),
+    }
+}
+
+fn check_urls(place: &dyn Fn() -> Place, urls: &[String], findings: &mut Vec<Finding>) {
+    for (index, url) in urls.iter().enumerate() {
+        if let Some(fault) = url_fault(url) {
+            findings.push(Finding::new(place().key("urls").index(index), format!("bad URL `{url}`"), fault));
+        }
     }
 }
 
@@ -97,7 +112,7 @@ fn check_git(place: &dyn Fn() -> Place, git: &Git, findings: &mut Vec<Finding>) 
     for (key, value) in given {
         let fault = match key {
             "commit" => Commit::try_from(value.to_owned()).err().map(|_| "40 lower-case hex digits are wanted"),
-            "ref" if !value.starts_with("refs/") => Some("a full name is wanted: `refs/…`"),
+            "ref" if !value.starts_with("refs/") => Some("a full name is wanted: `refs/...`"),
             _ if value.is_empty() => Some("it is empty"),
             _ if value.starts_with('-')
                 || value.contains([' ', ':', '~', '^', '?', '*', '[', '\\'])

@@ -1,5 +1,5 @@
-//! Placeholders where they stand: known, allowed there, and naming something that is there. What they are replaced by is
-//! `recipe.rs`'s.
+//! Placeholders where they stand: known, allowed there, and naming something that is there. What they are replaced by
+//! is `recipe.rs`'s.
 
 use super::diagnostic::Finding;
 use super::place::Place;
@@ -122,7 +122,7 @@ fn misuse(component: &Component, kind: Text, hole: &Placeholder, is_whole: bool)
                 "not in `[outputs]`",
                 match did_you_mean(name, known) {
                     Some(near) => format!("did you mean `{{output:{near}}}`?"),
-                    None => format!("name its path: `[outputs]`, `{name} = \"/usr/…\"`"),
+                    None => format!("name its path: `[outputs]`, `{name} = \"/usr/...\"`"),
                 },
             )
         }
@@ -133,7 +133,7 @@ fn misuse(component: &Component, kind: Text, hole: &Placeholder, is_whole: bool)
                 "not declared",
                 match did_you_mean(source.as_str(), known) {
                     Some(near) => format!("did you mean `{{extra:{near}}}`?"),
-                    None => format!("declare the files: `[extra.{source}]`, `inputs = [\"…\"]`"),
+                    None => format!("declare the files: `[extra.{source}]`, `inputs = [\"...\"]`"),
                 },
             )
         }
@@ -145,7 +145,7 @@ fn misuse(component: &Component, kind: Text, hole: &Placeholder, is_whole: bool)
         Placeholder::Told(_) if kind != Text::Item => misuse(
             format!("`{hole}` stands for items of an argv"),
             "not an argv",
-            "use it in a `run`, `configure`, `make`, … list".to_owned(),
+            "use it in a `run`, `configure`, `make`, ... list".to_owned(),
         ),
         Placeholder::Told(other) if !component.needs.contains(other) && !component.runtime_needs.contains(other) => {
             let known = component.needs.iter().chain(&component.runtime_needs).map(super::Name::as_str);

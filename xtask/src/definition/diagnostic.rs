@@ -1,5 +1,5 @@
-//! What is wrong with definitions: all of it at once, each with file, line, column, a caret and what helps. Renders; finds nothing
-//! itself.
+//! What is wrong with definitions: all of it at once, each with file, line, column, a caret and what helps. Renders;
+//! finds nothing itself.
 
 use std::fmt;
 use std::io::IsTerminal;
@@ -21,6 +21,12 @@ pub(super) struct File {
 }
 
 impl File {
+    /// Nothing if it is not there or cannot be read: it was loaded before, so somebody is working on it right now.
+    pub(super) fn read(root: &std::path::Path, path: String) -> Option<File> {
+        let text = std::fs::read_to_string(root.join(&path)).ok()?;
+        Some(File { path, text: text.into() })
+    }
+
     /// Both counted from 0, the column in characters.
     fn line_and_column(&self, at: usize) -> (usize, usize) {
         let before = self.text.get(..at).unwrap_or(&self.text);
@@ -105,7 +111,8 @@ impl Finding {
         self
     }
 
-    /// The finding with its bytes. A place that is not in the file (it is what is missing) is shown by the nearest one above.
+    /// The finding with its bytes. A place that is not in the file (it is what is missing) is shown by the nearest one
+    /// above.
     pub(super) fn in_file(self, file: &File) -> Problem {
         let (table, _) = toml::de::DeTable::parse_recoverable(&file.text);
         let locate = |place: &Place| {

@@ -1,5 +1,5 @@
-//! How single words of a definition must be written: globs, installed paths, environment names, licences. Each function says
-//! what is wrong, or nothing.
+//! How single words of a definition must be written: globs, paths, names of variables, tools and packages, URLs,
+//! licences. Each function says what is wrong, or nothing.
 
 /// A glob of files of a source, relative to its top.
 pub(super) fn glob_fault(glob: &str) -> Option<&'static str> {
@@ -68,6 +68,30 @@ pub(super) fn tool_fault(name: &str) -> Option<&'static str> {
     (name.is_empty() || !name.chars().all(is_plain)).then_some("the name of a program, without a directory")
 }
 
+/// The name of a distribution's package. Package managers take more than names there: options, and `NAME-` to remove
+/// one.
+pub(super) fn package_fault(name: &str) -> Option<&'static str> {
+    if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+        return Some("a package name starts with a letter or digit");
+    }
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.+:@".contains(c);
+    let is_name = name.chars().all(is_plain) && !name.ends_with(['-', ':', '.']);
+    (!is_name).then_some("a package name is letters, digits, `-`, `_`, `.`, `+`, `:`, `@`")
+}
+
+/// An address that a source is fetched from: a URL, `host:path` or a directory.
+pub(super) fn url_fault(url: &str) -> Option<&'static str> {
+    if url.is_empty() {
+        return Some("it is empty");
+    }
+    if url.starts_with('-') || url.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Some("a URL has no blanks and does not start with `-`");
+    }
+    let is_word = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    let helper = url.split_once("::").filter(|(helper, _)| is_word(helper));
+    helper.map(|_| "helpers of git (`helper::address`) run programs and are not taken")
+}
+
 /// An SPDX licence expression: its form, not whether there is such a licence.
 pub(super) fn licence_fault(expression: &str) -> Option<&'static str> {
     let spaced = expression.replace('(', " ( ").replace(')', " ) ");
@@ -131,6 +155,22 @@ mod tests {
         assert!(env_fault("XEN_WHOAMI").is_none() && env_fault("_a1").is_none());
         assert!(env_fault("").is_some() && env_fault("1A").is_some() && env_fault("A-B").is_some());
         assert!(tool_fault("g++").is_none() && tool_fault("/bin/cc").is_some() && tool_fault("").is_some());
+    }
+
+    #[test]
+    fn packages_and_urls() {
+        for good in ["g++", "libstdc++-12-dev", "libc6:i386", "7zip", "gtk+3.0"] {
+            assert_eq!(package_fault(good), None, "{good}");
+        }
+        for bad in ["", "mawk-", "-o", "a b", "a=1", "a/stable", "--root", "a;b"] {
+            assert!(package_fault(bad).is_some(), "{bad}");
+        }
+        for good in ["https://x/y.git", "git@host:path", "../sibling", "file:///x", "http://[::1]:80/x"] {
+            assert_eq!(url_fault(good), None, "{good}");
+        }
+        for bad in ["", "-x", "https://x y", "ext::sh -c x", "ext::sh"] {
+            assert!(url_fault(bad).is_some(), "{bad}");
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Reads a manifest, its lock and all components, and refuses them with everything that is wrong, not the first of it. A lock that
-//! is only incomplete is not wrong: `lock_errors` says what it lacks to those who need it whole.
+//! Reads a manifest, its lock and all components, and refuses them with everything that is wrong, not the first of it.
+//! A lock that is only incomplete is not wrong: `check_lock` says what it lacks to those who need it whole.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use super::check_component::check_component;
 use super::check_manifest::check_manifest;
 use super::diagnostic::{At, Diagnostics, File, Finding, Problem};
+use super::pins::{check_lock, lock_help};
 use super::place::Place;
 use super::references::World;
 use super::suggest::did_you_mean;
@@ -31,50 +32,45 @@ pub struct Definitions {
 impl Definitions {
     /// Reads `manifests/MANIFEST.toml`, its lock and every file in `components/`.
     pub fn load(layout: &Layout, manifest: &Name) -> Result<Definitions, Diagnostics> {
-        let mut loader = Loader { root: &layout.root, problems: Vec::new() };
-        let names = loader.component_names();
-        let files: Vec<_> = names.iter().filter_map(|name| loader.read_component(name)).collect();
-        let manifest_file = loader.read_manifest(manifest);
-        let lock_file = loader.read_lock(manifest);
-        let components: BTreeMap<Name, Component> =
-            files.iter().filter_map(|(name, loaded)| Some((name.clone(), loaded.value.clone()?))).collect();
-        let loaded_manifest = manifest_file.as_ref().and_then(|loaded| loaded.value.as_ref());
-        let world =
-            World { names: &names, components: &components, manifest_name: manifest, manifest: loaded_manifest };
+        let mut problems = Vec::new();
+        let names = component_names(&layout.root, &mut problems);
+        let (mut components, mut component_files) = (BTreeMap::new(), Vec::new());
+        for name in &names {
+            let opened = Opened::open(&layout.root, format!("components/{name}.toml"));
+            if let Some((component, file)) = opened.note(&mut problems) {
+                components.insert(name.clone(), component);
+                component_files.push((name, file));
+            }
+        }
+        let manifest_read = read_manifest(&layout.root, manifest, &mut problems);
+        let lock_read = Opened::<Lock>::open(&layout.root, format!("manifests/{manifest}.lock"));
+        let lock_read = lock_read.with_help(&lock_help(manifest)).note(&mut problems);
 
-        let built = loaded_manifest.map(|manifest| built(manifest, &components)).unwrap_or_default();
+        let loaded = manifest_read.as_ref().map(|(loaded, _)| loaded);
+        let world = World { names: &names, components: &components, manifest_name: manifest, manifest: loaded };
+        let built = loaded.map(|manifest| built(manifest, &components)).unwrap_or_default();
         let mut cycles = world.cycles();
-        for (name, loaded) in &files {
-            let Some(component) = &loaded.value else { continue };
+        for (name, file) in &component_files {
+            let component = &components[*name];
             let mut findings = check_component(&layout.root, name, component);
-            world.check_component(component, built.contains(name), &mut findings);
-            findings.extend(cycles.extract_if(.., |(first, _)| first == name).map(|(_, finding)| finding));
-            loader.add(loaded, findings);
+            world.check_component(component, built.contains(*name), &mut findings);
+            findings.extend(cycles.extract_if(.., |(first, _)| first == *name).map(|(_, finding)| finding));
+            file.note(findings, &mut problems);
         }
-        if let Some(loaded) = &manifest_file
-            && let Some(manifest) = &loaded.value
-        {
-            let mut findings = check_manifest(manifest);
-            findings.extend(world.check_manifest(manifest));
-            loader.add(loaded, findings);
+        if let Some((manifest, file)) = &manifest_read {
+            file.note(check_manifest(manifest), &mut problems);
+            file.note(world.check_manifest(manifest), &mut problems);
         }
-        if let Some(loaded) = &lock_file
-            && let Some(lock) = &loaded.value
-        {
-            loader.add(loaded, check_version(lock));
+        if let Some((lock, file)) = &lock_read {
+            file.note(check_lock(manifest, lock), &mut problems);
         }
-        let needed = loaded_manifest.map(|manifest| needed(manifest, &components)).unwrap_or_default();
-        Diagnostics::new(loader.problems).into_result()?;
-        let Some(loaded_manifest) = manifest_file.and_then(|loaded| loaded.value) else {
-            let message = format!("manifest `{manifest}` was not read");
-            return Err(Diagnostics::new(vec![Problem::without_file(message, None)]));
+        let (Some((loaded, _)), true) = (manifest_read, problems.is_empty()) else {
+            return Err(Diagnostics::new(problems));
         };
-        Ok(Definitions {
-            manifest_name: manifest.clone(),
-            manifest: loaded_manifest,
-            components: components.into_iter().filter(|(name, _)| needed.contains(name)).collect(),
-            lock: lock_file.and_then(|loaded| loaded.value),
-        })
+        let needed = needed(&loaded, &components);
+        components.retain(|name, _| needed.contains(name));
+        let lock = lock_read.map(|(lock, _)| lock);
+        Ok(Definitions { manifest_name: manifest.clone(), manifest: loaded, components, lock })
     }
 }
 
@@ -122,103 +118,98 @@ fn closure<'a>(
     found
 }
 
-fn check_version(lock: &Lock) -> Vec<Finding> {
-    if lock.version == super::lock::VERSION {
-        return Vec::new();
-    }
-    let message = format!("this lock has version {}, but {} is known", lock.version, super::lock::VERSION);
-    vec![
-        Finding::new(Place::of("version"), message, "written by another release of Sultana").help("cargo xtask update"),
-    ]
-}
-
-/// One file that was read.
-struct Loaded<T> {
+/// A file that could be read, and the places where a stand-in stands for what it says.
+struct Checked {
     file: File,
-    value: Option<T>,
     mended: Vec<Place>,
 }
 
-struct Loader<'a> {
-    root: &'a Path,
-    problems: Vec<Problem>,
+impl Checked {
+    /// Adds what was found in the file, but for what was found in a stand-in.
+    fn note(&self, findings: Vec<Finding>, problems: &mut Vec<Problem>) {
+        let is_real = |finding: &Finding| match &finding.at {
+            At::Place(place) => !self.mended.iter().any(|mended| place.is_within(mended)),
+            At::Bytes(_) => true,
+        };
+        problems.extend(findings.into_iter().filter(is_real).map(|finding| finding.in_file(&self.file)));
+    }
 }
 
-impl Loader<'_> {
-    /// The names of all components, sorted.
-    fn component_names(&mut self) -> BTreeSet<Name> {
-        let stems = match toml_stems(&self.root.join("components")) {
-            Ok(stems) => stems,
-            Err(error) => {
-                self.problems.push(Problem::without_file(format!("cannot list components/: {error}"), None));
-                return BTreeSet::new();
+/// What came of reading one file.
+enum Opened<T> {
+    Absent,
+    Unreadable(Problem),
+    Text(File, shape::Read<T>),
+}
+
+impl<T: DeserializeOwned> Opened<T> {
+    fn open(root: &Path, path: String) -> Self {
+        match std::fs::read_to_string(root.join(&path)) {
+            Ok(text) => {
+                let read = shape::read(&text);
+                Opened::Text(File { path, text: text.into() }, read)
             }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Opened::Absent,
+            Err(error) => Opened::Unreadable(Problem::without_file(format!("cannot read {path}: {error}"), None)),
+        }
+    }
+
+    /// Says `help` of everything that is wrong in its shape.
+    fn with_help(mut self, help: &str) -> Self {
+        if let Opened::Text(_, read) = &mut self {
+            read.findings.iter_mut().for_each(|finding| finding.help = Some(help.to_owned()));
+        }
+        self
+    }
+
+    /// Adds what is wrong in its shape; gives the value, mended where it had to be.
+    fn note(self, problems: &mut Vec<Problem>) -> Option<(T, Checked)> {
+        match self {
+            Opened::Absent => None,
+            Opened::Unreadable(problem) => {
+                problems.push(problem);
+                None
+            }
+            Opened::Text(file, read) => {
+                problems.extend(read.findings.into_iter().map(|finding| finding.in_file(&file)));
+                Some((read.value?, Checked { file, mended: read.mended }))
+            }
+        }
+    }
+}
+
+/// The names of all components, sorted.
+fn component_names(root: &Path, problems: &mut Vec<Problem>) -> BTreeSet<Name> {
+    let stems = toml_stems(&root.join("components")).unwrap_or_else(|error| {
+        problems.push(Problem::without_file(format!("cannot list components/: {error}"), None));
+        BTreeSet::new()
+    });
+    let mut names = BTreeSet::new();
+    for stem in stems {
+        match Name::try_from(stem.clone()) {
+            Ok(name) => {
+                names.insert(name);
+            }
+            Err(why) => {
+                let message = format!("file components/{stem}.toml does not name a component: {why}");
+                problems.push(Problem::without_file(message, Some("rename the file".to_owned())));
+            }
+        }
+    }
+    names
+}
+
+fn read_manifest(root: &Path, name: &Name, problems: &mut Vec<Problem>) -> Option<(Manifest, Checked)> {
+    let opened = Opened::open(root, format!("manifests/{name}.toml"));
+    if matches!(opened, Opened::Absent) {
+        let known = toml_stems(&root.join("manifests")).unwrap_or_default();
+        let help = match did_you_mean(name.as_str(), known.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("manifests here: {}", known.into_iter().collect::<Vec<_>>().join(", ")),
         };
-        let mut names = BTreeSet::new();
-        for stem in stems {
-            match Name::try_from(stem.clone()) {
-                Ok(name) => {
-                    names.insert(name);
-                }
-                Err(why) => {
-                    let message = format!("file components/{stem}.toml does not name a component: {why}");
-                    self.problems.push(Problem::without_file(message, Some("rename the file".to_owned())));
-                }
-            }
-        }
-        names
+        problems.push(Problem::without_file(format!("there is no manifest `{name}`"), Some(help)));
     }
-
-    fn read_component(&mut self, name: &Name) -> Option<(Name, Loaded<Component>)> {
-        Some((name.clone(), self.read(format!("components/{name}.toml"))?))
-    }
-
-    fn read_manifest(&mut self, name: &Name) -> Option<Loaded<Manifest>> {
-        let path = format!("manifests/{name}.toml");
-        if !self.root.join(&path).exists() {
-            let known = toml_stems(&self.root.join("manifests")).unwrap_or_default();
-            let help = match did_you_mean(name.as_str(), known.iter().map(String::as_str)) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("manifests here: {}", known.into_iter().collect::<Vec<_>>().join(", ")),
-            };
-            self.problems.push(Problem::without_file(format!("there is no manifest `{name}`"), Some(help)));
-            return None;
-        }
-        self.read(path)
-    }
-
-    fn read_lock(&mut self, name: &Name) -> Option<Loaded<Lock>> {
-        self.read(format!("manifests/{name}.lock"))
-    }
-
-    /// Reads a file and notes what is wrong in its shape. A file that is not there is no mistake here.
-    fn read<T: DeserializeOwned>(&mut self, path: String) -> Option<Loaded<T>> {
-        let text = match std::fs::read_to_string(self.root.join(&path)) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
-            Err(error) => {
-                self.problems.push(Problem::without_file(format!("cannot read {path}: {error}"), None));
-                return None;
-            }
-        };
-        let read = shape::read::<T>(&text);
-        let file = File { path, text: text.into() };
-        self.problems.extend(read.findings.into_iter().map(|finding| finding.in_file(&file)));
-        Some(Loaded { file, value: read.value, mended: read.mended })
-    }
-
-    /// Notes what was found in a file, but for what was found in a stand-in.
-    fn add<T>(&mut self, loaded: &Loaded<T>, findings: Vec<Finding>) {
-        for finding in findings {
-            let is_stand_in = match &finding.at {
-                At::Place(place) => loaded.mended.iter().any(|mended| place.is_within(mended)),
-                At::Bytes(_) => false,
-            };
-            if !is_stand_in {
-                self.problems.push(finding.in_file(&loaded.file));
-            }
-        }
-    }
+    opened.note(problems)
 }
 
 /// The names of the `.toml` files of a directory, without their ending.

@@ -1,11 +1,13 @@
 //! `manifests/NAME.lock`: the exact revision of every source. Written by commands only; complete or refused.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::Name;
 use crate::digest::Hash;
+use crate::error::{Context, Error, Result};
 
 /// The version of the file's form.
 pub const VERSION: u32 = 1;
@@ -27,12 +29,27 @@ impl Default for Lock {
     }
 }
 
+/// What stands at the top of every lock.
+const HEADER: &str = "\
+# Written by `cargo xtask update`, and only by it: the exact revision of every source of the manifest beside this file.
+# After a conflict in a merge take either side, then run `cargo xtask update` for the sources in question.
+";
+
 impl Lock {
-    /// Writes the file, whole or not at all.
-    pub fn write(&self, path: &std::path::Path) -> crate::error::Result<()> {
-        use crate::error::Context;
+    /// The lock at `path`; `None` if there is none. `Definitions::load` says more about one that is damaged.
+    pub fn read(path: &Path) -> Result<Option<Lock>> {
+        let reading = || format!("cannot read lock `{}`", path.display());
+        match std::fs::read_to_string(path) {
+            Ok(text) => toml::from_str(&text).map(Some).map_err(|error| Error::input(reading()).because(error)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).context(reading),
+        }
+    }
+
+    /// Replaces the lock at `path`, whole or not at all. The same pins always give the same bytes.
+    pub fn write(&self, path: &Path) -> Result<()> {
         let text = toml::to_string(self).context(|| format!("cannot write lock `{}`", path.display()))?;
-        crate::atomic::write(path, format!("# Written by `cargo xtask update`; do not edit.\n{text}").as_bytes())
+        crate::atomic::write(path, format!("{HEADER}\n{text}").as_bytes())
     }
 }
 
@@ -97,7 +114,7 @@ impl Commit {
 impl TryFrom<String> for Commit {
     type Error = String;
 
-    fn try_from(text: String) -> Result<Self, String> {
+    fn try_from(text: String) -> std::result::Result<Self, String> {
         if text.len() == 40 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
             Ok(Commit(text))
         } else {
@@ -115,5 +132,41 @@ impl From<Commit> for String {
 impl std::fmt::Display for Commit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_reads_back_and_says_who_wrote_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("m.lock");
+        assert_eq!(Lock::read(&path).unwrap(), None);
+        let hash = crate::digest::Digest::of(b"").hash;
+        let commit = Commit::try_from("0".repeat(40)).unwrap();
+        let git = Pin {
+            commit: Some(commit.clone()),
+            version: None,
+            tree: hash,
+            epoch: 7,
+            files: Vec::new(),
+            submodules: vec![Submodule { path: "lib/x".to_owned(), url: "https://x".to_owned(), commit }],
+        };
+        let file = File { path: "pool/a.tar.xz".to_owned(), size: 1, sha256: hash };
+        let apt = Pin {
+            commit: None,
+            version: Some("1-1".to_owned()),
+            tree: hash,
+            epoch: 8,
+            files: vec![file],
+            submodules: Vec::new(),
+        };
+        let sources = BTreeMap::from([("a".parse().unwrap(), git), ("b.c".parse().unwrap(), apt)]);
+        let lock = Lock { version: VERSION, sources };
+        lock.write(&path).unwrap();
+        assert_eq!(Lock::read(&path).unwrap(), Some(lock));
+        assert!(std::fs::read_to_string(&path).unwrap().starts_with("# Written by `cargo xtask update`"));
     }
 }

@@ -1,22 +1,28 @@
-//! Definitions: what people write (`components/`, `manifests/`) and what commands write (`manifests/NAME.lock`), parsed into
-//! types that cannot be wrong. Nothing here touches a network, a store or a process.
+//! Definitions: what people write (`components/`, `manifests/`) and what commands write (`manifests/NAME.lock`), parsed
+//! into types that cannot be wrong. Nothing here touches a network, a store or a process.
 //!
-//! `load.rs` reads the files, `shape.rs` finds every mistake in the form of one, the `check_*.rs` what is wrong in well-formed
-//! ones, `diagnostic.rs` shows all of it with line and caret.
+//! `load.rs` reads the files, `shape.rs` finds every mistake in the form of one, the `check_*.rs` what is wrong in
+//! well-formed ones, `diagnostic.rs` shows all of it with line and caret.
 
 mod check_component;
 mod check_manifest;
 mod check_text;
 mod component;
 mod diagnostic;
+mod document;
 mod form;
 mod load;
+#[cfg(test)]
+mod load_tests;
 mod lock;
 mod manifest;
 mod name;
+mod pins;
 mod place;
 pub mod placeholder;
 mod references;
+#[cfg(feature = "extras")]
+mod schema;
 mod serde_words;
 mod shape;
 mod suggest;
@@ -28,4 +34,6 @@ pub use lock::{Commit, File, Lock, Pin, Submodule};
 pub use manifest::{Apt, Archive, DebianPatches, Git, Local, Manifest, Origin};
 pub use name::Name;
 pub use placeholder::Placeholder;
+#[cfg(feature = "extras")]
+pub use schema::{component_schema, manifest_schema};
 pub use suggest::did_you_mean;

@@ -1,5 +1,5 @@
-//! Where in a definition something stands: by keys and indexes, so that checks work on plain values and only a file with a
-//! mistake is ever read a second time, for the bytes of its message.
+//! Where in a definition something stands: by keys and indexes, so that checks work on plain values and only a file
+//! with a mistake is ever read a second time, for the bytes of its message.
 
 use std::fmt;
 use std::ops::Range;
@@ -96,7 +96,8 @@ impl Place {
         self.locate(&table, text).map(|range| &text[range]).filter(|source| source.len() < 60 && !source.contains('\n'))
     }
 
-    /// The bytes of `text` that are meant; `table` is what `text` was parsed into. `None` if the place is not in the file.
+    /// The bytes of `text` that are meant; `table` is what `text` was parsed into. `None` if the place is not in the
+    /// file.
     pub fn locate(&self, table: &Spanned<DeTable<'_>>, text: &str) -> Option<Range<usize>> {
         let Some((last, above)) = self.path.split_last() else { return Some(0..first_line(text)) };
         let mut here = Node::Table(table.as_ref());

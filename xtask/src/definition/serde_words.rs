@@ -1,4 +1,5 @@
-//! serde's refusals in the words of people who write definitions. The only file that knows how serde and toml phrase them.
+//! serde's refusals in the words of people who write definitions. The only file that knows how serde and toml phrase
+//! them.
 
 use super::diagnostic::Finding;
 use super::place::Place;
@@ -88,7 +89,7 @@ pub(super) fn finding(place: &Place, refusal: &Refusal<'_>, message: &str, text:
         Refusal::Missing(key) => {
             let inside = if name.is_empty() { String::new() } else { format!(" in `{name}`") };
             let label = if name.is_empty() { "not in this file" } else { "not in this table" };
-            Finding::new(place.clone(), format!("key `{key}` is missing{inside}"), label).help(example(place, key))
+            Finding::new(place.clone(), format!("key `{key}` is missing{inside}"), label).help(example(key))
         }
         Refusal::WrongType { found, wanted } => {
             let message = format!("`{name}` is {found}, but {wanted} is wanted");
@@ -112,7 +113,7 @@ pub(super) fn finding(place: &Place, refusal: &Refusal<'_>, message: &str, text:
                  `[build.cargo]`, `[build.steps]`"
                     .to_owned()
             } else {
-                "write one of `git = { … }`, `archive = { … }`, `apt = { … }`, `path = { … }`".to_owned()
+                "write one of `git = { ... }`, `archive = { ... }`, `apt = { ... }`, `path = { ... }`".to_owned()
             })
         }
         Refusal::Other => {
@@ -132,27 +133,22 @@ fn among(near: &str, word: &str, known: &[&str], all: &str) -> String {
 }
 
 /// What could be written for a missing key.
-fn example(place: &Place, key: &str) -> String {
+fn example(key: &str) -> String {
     let value = match key {
         "summary" => "\"what it is, in one line\"",
         "licence" => "\"GPL-2.0-only\"",
-        "homepage" | "url" => "\"https://…\"",
+        "homepage" | "url" => "\"https://...\"",
         "source" => "\"NAME of a source of the manifest\"",
-        "build" => return "write `[build.autotools]`, `[build.make]`, … as components/README.md explains".to_owned(),
+        "build" => return "write `[build.autotools]`, `[build.make]`, ... as components/README.md explains".to_owned(),
         "inputs" => "[\"**\"]",
         "run" => "[\"make\", \"install\", \"DESTDIR={stage}\"]",
         "reason" => "\"why it is not built there\"",
-        "components" => "[\"NAME\", …]",
+        "components" => "[\"NAME\", ...]",
         "sources" => return "write `[sources.NAME]` as manifests/README.md explains".to_owned(),
-        "urls" => "[\"https://…\"]",
+        "urls" => "[\"https://...\"]",
         "bins" => "{ NAME = \"/usr/bin/NAME\" }",
         "config" => "\"{src}/FILE\"",
-        "tree" | "epoch" | "commit" | "version" | "files" | "size" | "sha256" | "path"
-            if place.to_string().starts_with("sources") || place.path().is_empty() =>
-        {
-            return "a lock is written by a command only: cargo xtask update".to_owned();
-        }
-        _ => "\"…\"",
+        _ => "\"...\"",
     };
     format!("write `{key} = {value}`")
 }

@@ -1,15 +1,17 @@
-//! Every mistake in the shape of one file, where serde stops at the first. The types of `component.rs`, `manifest.rs` and `lock.rs`
-//! stay the only description of what a file may hold: a value that they refuse is noted, mended, and the file is read again.
+//! Every mistake in the shape of one file, where serde stops at the first. The types of `component.rs`, `manifest.rs`
+//! and `lock.rs` stay the only description of what a file may hold: a value that they refuse is noted, mended, and the
+//! file is read again.
 
 use std::ops::Range;
 
 use serde::de::DeserializeOwned;
-use toml::Spanned;
-use toml::de::{DeArray, DeTable, DeValue};
+use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::Finding;
+use super::document::{Document, Number};
 use super::place::{Place, Segment};
 use super::serde_words::{Refusal, finding};
+use super::suggest::did_you_mean;
 
 /// What could be read of a file.
 pub(super) struct Read<T> {
@@ -30,55 +32,35 @@ pub(super) fn read<T: DeserializeOwned>(text: &str) -> Read<T> {
 }
 
 fn read_carefully<T: DeserializeOwned>(text: &str) -> Read<T> {
-    let (document, errors) = DeTable::parse_recoverable(text);
+    let (table, errors) = DeTable::parse_recoverable(text);
     let mut read = Read { value: None, findings: Vec::new(), mended: Vec::new() };
     let mut is_whole = true;
     for error in errors {
-        let duplicate = error.message().starts_with("duplicate key");
-        is_whole &= duplicate;
-        read.findings.push(syntax_finding(text, error.message(), error.span().unwrap_or(0..text.len()), duplicate));
+        let is_duplicate = error.message().starts_with("duplicate key");
+        is_whole &= is_duplicate;
+        let span = widen(text, error.span().unwrap_or(0..text.len()));
+        read.findings.extend(syntax_finding(text, error.message(), span, is_duplicate));
     }
     if !is_whole {
         // What the parser made of broken text would only add mistakes that nobody made.
         return read;
     }
-    let mut nodes = Nodes { places: vec![Place::default()] };
-    let root = nodes.table(document.into_inner(), &Place::default());
-    let mut root = Spanned::new(0..0, root);
+    let mut document = Document::new(table.into_inner());
     // Each turn mends one value, and a value is mended at most twice, so this ends; the bound is for a mistake of ours.
-    for _ in 0..nodes.places.len() * 2 + 100 {
-        let error = match T::deserialize(toml::Deserializer::from(root.clone())) {
+    for _ in 0..document.len() * 2 + 100 {
+        let (number, message) = match document.read() {
             Ok(value) => {
                 read.value = Some(value);
                 return read;
             }
-            Err(error) => error,
+            Err(refused) => refused,
         };
-        let refusal = Refusal::of(error.message());
-        let number = error.span().map_or(0, |span| span.start);
-        let number = item_refused(&root, number, error.message()).unwrap_or(number);
-        let Some(place) = nodes.places.get(number).cloned() else { return read };
-        // The place that is wrong is not always the one that is mended: an unknown build system leaves none at all.
-        let what = match &refusal {
-            Refusal::Missing(key) => place.clone().key(key),
-            Refusal::UnknownVariant { .. } => place.clone().parent(),
-            _ => place.clone(),
-        };
+        let Some(place) = document.place(number).cloned() else { return read };
+        let refusal = Refusal::of(&message);
+        let (what, mended) = mend(&mut document, number, &place, &refusal);
         if !read.mended.iter().any(|mended| what.is_within(mended)) {
-            read.findings.push(finding(&place, &refusal, error.message(), text));
+            read.findings.push(finding(&place, &refusal, &message, text));
         }
-        let value = match &refusal {
-            Refusal::Missing(key) => stand_in_named(key),
-            _ => stand_in(&what, &refusal),
-        };
-        let value = value.map(|value| nodes.value(Spanned::new(0..0, value), what.clone()));
-        let mended = match &refusal {
-            Refusal::Missing(key) => value.is_some_and(|value| insert(&mut root, number, key, value)),
-            Refusal::UnknownVariant { .. } => {
-                nodes.number_of(&what).is_some_and(|above| replace(&mut root, above, value))
-            }
-            _ => replace(&mut root, number, value),
-        };
         read.mended.push(what);
         if !mended {
             return read;
@@ -87,95 +69,69 @@ fn read_carefully<T: DeserializeOwned>(text: &str) -> Read<T> {
     read
 }
 
-/// Syntax errors in our words.
-fn syntax_finding(text: &str, message: &str, span: Range<usize>, duplicate: bool) -> Finding {
-    let span = widen(text, span);
-    if duplicate {
-        let key = text.get(span.clone()).unwrap_or_default().trim();
-        return Finding::new(span, format!("key `{key}` is given twice"), "again here").help("keep one of them");
-    }
-    let found = text.get(span.clone()).unwrap_or_default();
-    if ["<<<<<<<", "=======", ">>>>>>>"].iter().any(|marker| line_of(text, span.start).starts_with(marker)) {
-        return Finding::new(span, "a merge was left unfinished", "marker of a conflict");
-    }
-    let label = if found.trim().is_empty() { "here" } else { "not expected here" };
-    Finding::new(span, format!("not TOML: {message}"), label)
-}
-
-/// An empty range is shown by the character it stands at.
-fn widen(text: &str, span: Range<usize>) -> Range<usize> {
-    let start = span.start.min(text.len());
-    let start = (0..=start).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-    let end = (span.end.max(start)..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
-    start..end
-}
-
-fn line_of(text: &str, at: usize) -> &str {
-    let start = text[..at].rfind('\n').map_or(0, |at| at + 1);
-    text[start..].lines().next().unwrap_or_default()
-}
-
-/// The values of a document by number. serde's errors tell a span only, and a span may belong to several values or to none; so
-/// every key and value gets its own number for a span.
-struct Nodes {
-    /// The document itself has the number 0.
-    places: Vec<Place>,
-}
-
-impl Nodes {
-    fn number(&mut self, place: Place) -> Range<usize> {
-        self.places.push(place);
-        let number = self.places.len() - 1;
-        number..number + 1
-    }
-
-    fn number_of(&self, place: &Place) -> Option<usize> {
-        self.places.iter().position(|known| known == place)
-    }
-
-    fn table<'i>(&mut self, table: DeTable<'i>, place: &Place) -> DeTable<'i> {
-        let mut numbered = DeTable::new();
-        for (key, value) in table {
-            let here = place.clone().key(key.as_ref());
-            let key = Spanned::new(self.number(here.clone().name()), key.into_inner());
-            let value = self.value(value, here);
-            numbered.insert(key, value);
+/// Changes `document` so that the refused value is refused no more. Gives the place that means nothing from now on, and
+/// whether there was a way.
+fn mend(document: &mut Document<'_>, number: Number, place: &Place, refusal: &Refusal<'_>) -> (Place, bool) {
+    let above = place.clone().parent();
+    match refusal {
+        Refusal::Missing(key) => {
+            let inserted = stand_in_named(key).is_some_and(|value| document.insert(number, key, value));
+            (place.clone().key(key), inserted)
         }
-        numbered
-    }
-
-    fn value<'i>(&mut self, value: Spanned<DeValue<'i>>, place: Place) -> Spanned<DeValue<'i>> {
-        let number = self.number(place.clone());
-        let value = match value.into_inner() {
-            DeValue::Table(table) => DeValue::Table(self.table(table, &place)),
-            DeValue::Array(array) => {
-                let mut numbered = DeArray::new();
-                for (index, item) in array.into_iter().enumerate() {
-                    numbered.push(self.value(item, place.clone().index(index)));
-                }
-                DeValue::Array(numbered)
+        Refusal::UnknownKey { key, known } | Refusal::UnknownVariant { key, known } => {
+            let near =
+                did_you_mean(key, known.iter().copied()).filter(|near| document.at(&above.clone().key(near)).is_none());
+            if let Some(near) = near {
+                return (above.key(near), document.rename(number, near));
             }
-            plain => plain,
-        };
-        Spanned::new(number, value)
+            let stand_in = stand_in(&above, refusal);
+            if let (Some(stand_in), Some(number)) = (stand_in, document.at(&above)) {
+                return (above, document.replace(number, Some(stand_in)));
+            }
+            (place.clone(), document.replace(number, None))
+        }
+        Refusal::WrongType { .. } | Refusal::NotOneKey { .. } | Refusal::Other => {
+            (place.clone(), document.replace(number, stand_in(place, refusal)))
+        }
     }
 }
 
-/// The item of the list with this number that `message` quotes: what a type says about a string of a list comes without the item's span.
-fn item_refused(root: &Spanned<DeTable<'_>>, number: usize, message: &str) -> Option<usize> {
-    fn find<'a, 'i>(value: &'a Spanned<DeValue<'i>>, number: usize) -> Option<&'a DeArray<'i>> {
-        match value.as_ref() {
-            DeValue::Array(array) if value.span().start == number => Some(array),
-            DeValue::Array(array) => array.iter().find_map(|item| find(item, number)),
-            DeValue::Table(table) => table.iter().find_map(|(_, value)| find(value, number)),
-            _ => None,
-        }
+/// A syntax error in our words; nothing if it only repeats what another one says.
+fn syntax_finding(text: &str, message: &str, span: Range<usize>, is_duplicate: bool) -> Option<Finding> {
+    let found = text.get(span.clone()).unwrap_or_default().trim();
+    if is_duplicate {
+        return Some(
+            Finding::new(span, format!("key `{found}` is given twice"), "again here").help("keep one of them"),
+        );
     }
-    let array = root.as_ref().iter().find_map(|(_, value)| find(value, number))?;
-    let is_quoted = |text: &str| {
-        message.strip_prefix('`').is_some_and(|rest| rest.strip_prefix(text).is_some_and(|rest| rest.starts_with('`')))
-    };
-    array.iter().find(|item| item.as_ref().as_str().is_some_and(is_quoted)).map(|item| item.span().start)
+    let line_start = text[..span.start].rfind('\n').map_or(0, |at| at + 1);
+    let line = text[line_start..].lines().next().unwrap_or_default();
+    if ["<<<<<<<", "=======", ">>>>>>>"].iter().any(|marker| line.starts_with(marker)) {
+        let finding = Finding::new(line_start..line_start + 7, "a merge was left unfinished", "marker of a conflict");
+        return (span.start == line_start).then_some(finding);
+    }
+    if line.trim_end().ends_with('=') && span.end >= line_start + line.trim_end().len() {
+        return Some(
+            Finding::new(span, "not TOML: a value is missing", "here")
+                .help("a string is written `\"...\"`, a list `[...]`"),
+        );
+    }
+    let label = if found.is_empty() { "here" } else { "not expected here" };
+    Some(Finding::new(span, format!("not TOML: {message}"), label))
+}
+
+/// An empty range, or one that only holds white space, is shown by the character in front of it.
+fn widen(text: &str, span: Range<usize>) -> Range<usize> {
+    let floor = |at: usize| (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    let (start, end) = (floor(span.start), floor(span.end.max(span.start)));
+    if !text[start..end].trim().is_empty() {
+        return start..end;
+    }
+    let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
+    match text[line_start..start].char_indices().next_back() {
+        Some((at, _)) => line_start + at..start,
+        None => start..end,
+    }
 }
 
 /// Values that stand in for a missing key, so that the rest of the file can be read. A test keeps them complete.
@@ -239,63 +195,6 @@ fn stand_in(place: &Place, refusal: &Refusal<'_>) -> Option<DeValue<'static>> {
     }
 }
 
-/// Puts a stand-in for `key` into the table that has this number.
-fn insert<'i>(root: &mut Spanned<DeTable<'i>>, number: usize, key: &str, value: Spanned<DeValue<'i>>) -> bool {
-    fn walk<'a, 'i>(table: &'a mut DeTable<'i>, number: usize) -> Option<&'a mut DeTable<'i>> {
-        table.iter_mut().find_map(|(_, value)| into(value, number))
-    }
-    fn into<'a, 'i>(value: &'a mut Spanned<DeValue<'i>>, number: usize) -> Option<&'a mut DeTable<'i>> {
-        let is_it = value.span().start == number;
-        match value.get_mut() {
-            DeValue::Table(table) => {
-                if is_it {
-                    Some(table)
-                } else {
-                    walk(table, number)
-                }
-            }
-            DeValue::Array(array) => array.iter_mut().find_map(|item| into(item, number)),
-            _ => None,
-        }
-    }
-    let table = if number == 0 { Some(root.get_mut()) } else { walk(root.get_mut(), number) };
-    let Some(table) = table else { return false };
-    table.insert(Spanned::new(0..0, key.to_owned().into()), value);
-    true
-}
-
-/// Puts `value` where the key or value with this number stands, or takes that away.
-fn replace<'i>(root: &mut Spanned<DeTable<'i>>, number: usize, value: Option<Spanned<DeValue<'i>>>) -> bool {
-    fn in_table<'i>(table: &mut DeTable<'i>, number: usize, new: &mut Option<Spanned<DeValue<'i>>>) -> bool {
-        let found = table.iter().find(|(key, value)| key.span().start == number || value.span().start == number);
-        let Some(key) = found.map(|(key, _)| key.clone()) else {
-            return table.iter_mut().any(|(_, inside)| in_value(inside, number, new));
-        };
-        match new.take() {
-            Some(new) => table.insert(key, new),
-            None => table.remove(&key),
-        };
-        true
-    }
-    fn in_value<'i>(inside: &mut Spanned<DeValue<'i>>, number: usize, new: &mut Option<Spanned<DeValue<'i>>>) -> bool {
-        match inside.get_mut() {
-            DeValue::Table(table) => in_table(table, number, new),
-            DeValue::Array(array) => {
-                let Some(index) = array.iter().position(|item| item.span().start == number) else {
-                    return array.iter_mut().any(|item| in_value(item, number, new));
-                };
-                let mut items: Vec<_> = std::mem::replace(array, DeArray::new()).into_iter().collect();
-                items.splice(index..=index, new.take());
-                *array = items.into_iter().collect();
-                true
-            }
-            _ => false,
-        }
-    }
-    let mut value = value;
-    number != 0 && in_table(root.get_mut(), number, &mut value)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -340,6 +239,12 @@ mod tests {
     fn one_mistake_is_one_finding() {
         let one = |text: &str| check::<Component>(&format!("{TOP}{text}"));
         assert_eq!(one("build.make = {}\nneed = ['x']"), ["unknown key `need`"]);
+        let both = ["unknown key `need`", "`need` is a string, but a list is wanted"];
+        assert_eq!(one("build.make = {}\nneed = 'x'"), both);
+        assert_eq!(
+            check::<Component>(&format!("{TOP}build.make = {{}}").replace("licence", "license")),
+            ["unknown key `license`"]
+        );
         assert_eq!(one("build.mak = {}"), ["unknown build system `mak`"]);
         assert_eq!(one("build = 'make'"), ["`build` is not one of its kinds"]);
         assert_eq!(one("[build]"), ["`build` is empty"]);

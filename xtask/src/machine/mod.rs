@@ -1,62 +1,189 @@
-//! What the tool knows of the machine.
+//! What the tool knows of the machine: distribution, packages, tools, toolchain, sandbox, space. `Machine` is the door.
+//!
+//! Invariant: once everything is remembered, nothing here starts a process; `.xtask/state/machine.json` holds the
+//! answers with the stamps of the files that they were made from.
+
+mod apt;
+mod bubblewrap;
+mod distro;
+mod dpkg;
+mod install;
+mod packages;
+mod remembered;
+mod rust;
+mod space;
+mod tools;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
-use crate::definition::Packages;
+use crate::definition;
 use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::plan::Platform;
 use crate::process::Cancel;
 
-/// The machine.
+pub use distro::Family;
+pub use install::command_line;
+pub use rust::Toolchain;
+pub use space::{free_bytes, need};
+
+use packages::Packages;
+use remembered::Remembered;
+
+/// This machine, as far as it decides what comes out of a build and whether one can run.
 #[derive(Debug)]
 pub struct Machine {
     platform: Platform,
+    family: Option<Family>,
     bubblewrap: Option<PathBuf>,
+    /// Where rustup looks for what this checkout wants.
+    checkout: PathBuf,
+    packages: Packages,
+    remembered: Remembered,
+    /// Fingerprints of this run: a hundred components use the same ten tools.
+    tools: Mutex<BTreeMap<String, String>>,
+    rust: Mutex<Option<Toolchain>>,
 }
-pub fn need(_p: &Path, _b: u64, _w: &str) -> Result<()> {
-    Ok(())
-}
+
 impl Machine {
-    pub fn of(_layout: &Layout, no_sandbox: bool) -> Result<Self> {
+    /// Looks at the machine; what was learned before is taken from the checkout's state. `no_sandbox`: bubblewrap is
+    /// not wanted.
+    pub fn of(layout: &Layout, no_sandbox: bool) -> Result<Self> {
+        let root = Path::new("/");
+        let platform = distro::platform(root);
+        let family = Family::of(&platform.distro);
+        let remembered = Remembered::open(layout.state().join("machine.json"));
+        let bubblewrap = if no_sandbox { None } else { bubblewrap::bubblewrap(&remembered)? };
+        let packages = Packages::new(root, family);
         Ok(Machine {
-            platform: Platform { arch: "x86_64".into(), distro: vec!["debian".into()] },
-            bubblewrap: if no_sandbox { None } else { crate::sandbox::bubblewrap() },
+            platform,
+            family,
+            bubblewrap,
+            checkout: layout.root.clone(),
+            packages,
+            remembered,
+            tools: Mutex::default(),
+            rust: Mutex::default(),
         })
     }
+
+    /// As skip rules see it.
     pub fn platform(&self) -> Platform {
         self.platform.clone()
     }
+
+    /// `uname -m`.
     pub fn arch(&self) -> &str {
         &self.platform.arch
     }
-    pub fn cores(&self) -> usize {
-        std::thread::available_parallelism().map_or(1, |n| n.get())
+
+    /// The distribution's family, if it is known.
+    pub fn family(&self) -> Option<Family> {
+        self.family
     }
+
+    /// Processors that we may use.
+    pub fn cores(&self) -> usize {
+        std::thread::available_parallelism().map_or(1, usize::from)
+    }
+
+    /// bubblewrap, if it is here, works, and is wanted.
     pub fn bubblewrap(&self) -> Option<PathBuf> {
         self.bubblewrap.clone()
     }
+
+    /// Where the Rust toolchain stands.
     pub fn rust_toolchain(&self) -> Result<PathBuf> {
-        Err(Error::machine("no rust yet"))
+        Ok(self.rust()?.sysroot)
     }
-    pub fn tools(&self, names: &[&str], _rust: bool) -> Result<BTreeMap<String, String>> {
-        Ok(names.iter().map(|n| (n.to_string(), String::new())).collect())
+
+    fn rust(&self) -> Result<Toolchain> {
+        let mut known = self.rust.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*known {
+            Some(toolchain) => Ok(toolchain.clone()),
+            None => Ok(known.insert(rust::toolchain(&self.checkout, &self.remembered)?).clone()),
+        }
     }
-    pub fn packages(&self, _p: &Packages) -> Result<BTreeMap<String, String>> {
-        Ok(BTreeMap::new())
+
+    /// What each program is, by name: its real path and SHA-256. With `rust` also what the Rust toolchain is.
+    pub fn tools(&self, names: &[&str], rust: bool) -> Result<BTreeMap<String, String>> {
+        let mut found = if rust { self.rust()?.fingerprint } else { BTreeMap::new() };
+        let mut known = self.tools.lock().unwrap_or_else(PoisonError::into_inner);
+        for name in names {
+            let fingerprint = match known.get(*name) {
+                Some(fingerprint) => fingerprint.clone(),
+                None => tools::fingerprint(name, tools::PATH, &self.remembered)?,
+            };
+            known.insert((*name).to_owned(), fingerprint.clone());
+            found.insert((*name).to_owned(), fingerprint);
+        }
+        Ok(found)
     }
+
+    /// Name and version of everything installed that a build with these packages depends on; `packages.rs` says how
+    /// exact that is.
+    pub fn packages(&self, declared: &definition::Packages) -> Result<BTreeMap<String, String>> {
+        let names = self.family.map_or(&[][..], |family| family.names(declared));
+        self.packages.closure(names, self.usual(), &self.remembered)?.map_err(|missing| {
+            Error::machine(format!("missing build dependencies: {}", missing.join(" ")))
+                .help(self.install_command(&missing))
+        })
+    }
+
+    /// Packages that are not installed: those declared, and what every build needs, where that is not here in another
+    /// way.
     pub fn missing_packages<'a>(
         &self,
-        _p: impl Iterator<Item = &'a Packages>,
-        _no_sandbox: bool,
+        declared: impl Iterator<Item = &'a definition::Packages>,
+        no_sandbox: bool,
     ) -> Result<Vec<String>> {
-        Ok(vec![])
+        let mut names: Vec<String> = Vec::new();
+        if let Some(family) = self.family {
+            names.extend(declared.flat_map(|packages| family.names(packages)).cloned());
+            names.sort();
+            names.dedup();
+            names = self.missing(&names)?;
+        }
+        let has = |tool: &str| which::which_in(tool, Some(tools::PATH), "/").is_ok();
+        let [compiler, headers, make] = self.usual() else { return Ok(names) };
+        let base = [
+            (*compiler, has("cc")),
+            (*headers, Path::new("/usr/include/stdio.h").exists()),
+            (*make, has("make")),
+            ("git", has("git")),
+            ("bubblewrap", no_sandbox || has("bwrap")),
+        ];
+        names.extend(base.into_iter().filter(|(_, is_here)| !is_here).map(|(package, _)| package.to_owned()));
+        names.sort();
+        names.dedup();
+        Ok(names)
     }
-    pub fn install_command(&self, _m: &[String]) -> String {
-        String::new()
+
+    /// Those of `names` that are not installed.
+    pub fn missing(&self, names: &[String]) -> Result<Vec<String>> {
+        self.packages.missing(names, &self.remembered)
     }
-    pub fn install(&self, _m: &[String], _c: &Cancel, _say: &dyn Fn(&str)) -> Result<()> {
-        Ok(())
+
+    /// The command that installs these, ready to be pasted.
+    pub fn install_command(&self, packages: &[String]) -> String {
+        command_line(self.family, packages)
+    }
+
+    /// Installs these. `say` gets what is done, line by line.
+    pub fn install(&self, packages: &[String], cancel: &Cancel, say: &dyn Fn(&str)) -> Result<()> {
+        install::install(self.family, packages, cancel, say)
+    }
+
+    /// Packages of the compiler, the C library's headers and make: part of every build, and of no definition.
+    fn usual(&self) -> &'static [&'static str] {
+        match self.family {
+            Some(Family::Debian) => &["gcc", "libc6-dev", "make"],
+            Some(Family::Fedora | Family::OpenSuse) => &["gcc", "glibc-devel", "make"],
+            Some(Family::Alpine) => &["gcc", "musl-dev", "make"],
+            Some(Family::Arch) => &["gcc", "glibc", "make"],
+            None => &[],
+        }
     }
 }

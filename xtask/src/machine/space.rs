@@ -1,0 +1,55 @@
+//! Free space, asked for before work that needs it: a build that fails half-way for want of space wastes all its time.
+
+use std::path::Path;
+
+use crate::error::{Error, Result};
+
+/// Bytes that we may still write where `path` is or will be.
+pub fn free_bytes(path: &Path) -> Result<u64> {
+    let telling = || format!("cannot tell the free space at `{}`", path.display());
+    let there = path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
+    let there = if there.as_os_str().is_empty() { Path::new(".") } else { there };
+    let space = rustix::fs::statvfs(there).map_err(|errno| Error::machine(telling()).because(errno))?;
+    Ok(space.f_bavail.saturating_mul(space.f_frsize))
+}
+
+/// `Err` unless `bytes` are free at `path`; `what` says what for: `building \`xen\``.
+pub fn need(path: &Path, bytes: u64, what: &str) -> Result<()> {
+    let free = free_bytes(path)?;
+    if free >= bytes {
+        return Ok(());
+    }
+    let message =
+        format!("not enough space for {what} in `{}`: {} needed, {} free", path.display(), size(bytes), size(free));
+    Err(Error::machine(message)
+        .help("cargo xtask clean   # build directories")
+        .help("cargo xtask gc      # results in the store"))
+}
+
+/// `1.5 GiB`.
+fn size(bytes: u64) -> String {
+    let (mut value, mut unit) = (bytes as f64, "bytes");
+    for larger in ["KiB", "MiB", "GiB", "TiB"] {
+        if value < 1024.0 {
+            break;
+        }
+        (value, unit) = (value / 1024.0, larger);
+    }
+    if unit == "bytes" { format!("{bytes} bytes") } else { format!("{value:.1} {unit}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_said_in_units_of_people() {
+        let path = std::env::temp_dir().join("not-there/yet");
+        assert!(need(&path, 1, "nothing").is_ok());
+        let error = need(&path, 3 << 60, "building `xen`").unwrap_err();
+        assert_eq!(error.kind(), crate::error::Kind::Machine);
+        assert!(error.report().contains("not enough space for building `xen`"), "{}", error.report());
+        assert!(error.report().contains("3145728.0 TiB needed"), "{}", error.report());
+        assert_eq!((size(7), size(1536), size(5 << 30)), ("7 bytes".into(), "1.5 KiB".into(), "5.0 GiB".into()));
+    }
+}
