@@ -203,11 +203,12 @@ impl Program {
         if let Some(dir) = &self.dir {
             expression = expression.dir(dir);
         }
-        if let Some(env) = self.env {
-            expression = expression.full_env(env);
-        }
+        // duct works from the outside in, so what is added stands inside.
         for (name, value) in self.added_env {
             expression = expression.env(name, value);
+        }
+        if let Some(env) = self.env {
+            expression = expression.full_env(env);
         }
         expression = match self.output {
             Output::Capture => expression.stdout_capture().stderr_capture(),
@@ -291,6 +292,13 @@ mod tests {
     #[test]
     fn shell_lines_can_be_pasted() {
         assert_eq!(shell_line(["make", "-C", "a b", "X=it's", ""]), r"make -C 'a b' 'X=it'\''s' ''");
+    }
+
+    #[test]
+    fn added_variables_join_an_environment_of_its_own() {
+        let program = Program::new(["env"]).only_env([("A", "1"), ("B", "2")]).env("B", "3").env("C", "4");
+        let ended = program.run(&Cancel::default()).unwrap();
+        assert_eq!(String::from_utf8(ended.stdout).unwrap(), "A=1\nB=3\nC=4\n");
     }
 
     #[test]

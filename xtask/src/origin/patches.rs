@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 
 use super::Fetching;
@@ -22,7 +23,11 @@ pub(super) fn apply(ctx: &Fetching<'_>, tree: &Path, patch: &Patch<'_>) -> Resul
     // directory is inside one. So git is told not to look for one above the tree, and what it skips is an error.
     let tree = tree.canonicalize().context(cannot)?;
     let above = tree.parent().unwrap_or(&tree);
-    let text = String::from_utf8_lossy(&fs::read(patch.file).context(cannot)?).into_owned();
+    let bytes = fs::read(patch.file).context(cannot)?;
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let mended = with_renames_of_submodules(&bytes);
+    let mut file = tempfile::NamedTempFile::new_in(above).context(cannot)?;
+    file.write_all(&mended).context(cannot)?;
     let strip = format!("-p{}", patch.strip);
     let mut words = vec!["apply", "--verbose", "--whitespace=nowarn", &strip];
     // Without it a hunk with no context would have to match at the very end of the file.
@@ -32,7 +37,7 @@ pub(super) fn apply(ctx: &Fetching<'_>, tree: &Path, patch: &Patch<'_>) -> Resul
     let excluded: Vec<String> = left_out.iter().map(|path| format!("--exclude={path}")).collect();
     words.extend(excluded.iter().map(String::as_str));
     words.push("--");
-    let argv = words.into_iter().map(OsStr::new).chain([patch.file.as_os_str()]);
+    let argv = words.into_iter().map(OsStr::new).chain([file.path().as_os_str()]);
     let ended = program(argv).env("GIT_CEILING_DIRECTORIES", above).dir(&tree).run(ctx.cancel)?;
     let said = String::from_utf8_lossy(&ended.stderr).into_owned();
     if !ended.status.success() {
@@ -57,6 +62,36 @@ fn binaries_without_content(patch: &str, strip: usize) -> Vec<String> {
     let named = patch.lines().filter_map(|line| line.strip_prefix("Binary files ")?.strip_suffix(" differ"));
     let new = named.filter_map(|names| names.split_once(" and ").map(|(_, new)| new));
     new.filter_map(|path| path.splitn(strip + 1, '/').nth(strip)).map(str::to_owned).collect()
+}
+
+/// Says a file's full name in `rename from` and `copy to` lines too: `git diff --submodule=diff` leaves the submodule's own path
+/// out of those lines only (as in qemu's 7.2.13), and `git apply` then refuses the patch as inconsistent. patch(1) takes it.
+fn with_renames_of_submodules(patch: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(patch.len());
+    let mut names = None;
+    for line in patch.split_inclusive(|byte| *byte == b'\n') {
+        let text = std::str::from_utf8(line).unwrap_or_default().trim_end_matches('\n');
+        if let Some(both) = text.strip_prefix("diff --git a/") {
+            names = both.split_once(" b/");
+        } else if text.starts_with("--- ") || text.starts_with("@@ ") {
+            names = None;
+        }
+        let full = names.and_then(|(old, new)| {
+            ["rename from ", "copy from "]
+                .iter()
+                .map(|say| (say, old))
+                .chain(["rename to ", "copy to "].iter().map(|say| (say, new)))
+                .find_map(|(say, full)| {
+                    let short = text.strip_prefix(say)?;
+                    full.strip_suffix(short)?.ends_with('/').then(|| format!("{say}{full}\n"))
+                })
+        });
+        match full {
+            Some(full) => out.extend_from_slice(full.as_bytes()),
+            None => out.extend_from_slice(line),
+        }
+    }
+    out
 }
 
 /// Some hunk has no context but takes lines away, which then are what it is found by. (One that only adds could go anywhere; git
@@ -99,6 +134,14 @@ mod tests {
         let text = "--- a/x\n+++ b/x\nBinary files a/t/DSDT.cxl and b/t/DSDT.cxl differ\nBinary files differ\n";
         assert_eq!(binaries_without_content(text, 1), ["t/DSDT.cxl"]);
         assert_eq!(binaries_without_content(text, 0), ["b/t/DSDT.cxl"]);
+    }
+
+    #[test]
+    fn renames_within_a_submodule_get_its_path() {
+        let text = "diff --git a/sub/m/old b/sub/m/new\nrename from old\nrename to new\n--- a/sub/m/old\n+++ b/sub/m/new\n@@ -1 +1 @@\n-rename from old\n+x\n";
+        let mended = text.replacen("from old", "from sub/m/old", 1).replacen("to new", "to sub/m/new", 1);
+        assert_eq!(String::from_utf8(with_renames_of_submodules(text.as_bytes())).unwrap(), mended);
+        assert_eq!(with_renames_of_submodules(mended.as_bytes()), mended.as_bytes());
     }
 
     #[test]
