@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::error::{Context, Result};
@@ -11,7 +12,9 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let writing = || format!("cannot write `{}`", path.display());
     let dir = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(dir).context(writing)?;
-    let mut file = tempfile::Builder::new().prefix(".tmp-").tempfile_in(dir).context(writing)?;
+    // For others too, as far as the umask lets them: locks are committed, indexes shared.
+    let mode = fs::Permissions::from_mode(0o666);
+    let mut file = tempfile::Builder::new().prefix(".tmp-").permissions(mode).tempfile_in(dir).context(writing)?;
     file.write_all(bytes).context(writing)?;
     file.persist(path).context(writing)?;
     Ok(())
@@ -41,7 +44,6 @@ pub fn remove_tree(path: &Path) -> Result<()> {
 
 /// As far as it goes; what cannot be made writable is reported by the removal after it.
 fn make_writable(path: &Path) {
-    use std::os::unix::fs::PermissionsExt;
     let Ok(metadata) = fs::symlink_metadata(path) else { return };
     if !metadata.is_dir() || fs::set_permissions(path, fs::Permissions::from_mode(0o700)).is_err() {
         return;

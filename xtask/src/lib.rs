@@ -1,6 +1,9 @@
 //! Sultana's orchestrator. `main.rs` only calls into here, so that tests can too. The map of the modules and the path of data
 //! through each command stand in ARCHITECTURE.md.
 
+#[macro_use]
+mod print;
+
 pub mod action;
 pub mod atomic;
 pub mod cargo_driver;

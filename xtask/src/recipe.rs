@@ -129,11 +129,36 @@ impl Values<'_> {
 
 /// All steps of a component, in order.
 pub fn steps(component: &Component, values: &Values<'_>) -> Result<Vec<Step>> {
-    let mut steps = driver_steps(component, values)?;
+    let mut steps = Vec::new();
+    if !component.needs.is_empty() {
+        steps.push(pkg_config_of_needs(values));
+    }
+    steps.extend(driver_steps(component, values)?);
     for defined in &component.step {
         steps.push(own_step(defined, values)?);
     }
     Ok(steps)
+}
+
+/// The `.pc` files of the needs, saying where their libraries stand now. PKG_CONFIG_SYSROOT_DIR would do the same to those of the
+/// system, which stay where they are.
+fn pkg_config_of_needs(values: &Values<'_>) -> Step {
+    let (deps, to) = (values.paths.dir("deps"), pkg_config_dir(values.paths));
+    let script = format!(
+        "mkdir -p {to}\nfor pc in {deps}/usr/lib/pkgconfig/*.pc {deps}/usr/share/pkgconfig/*.pc; do\n\
+         test ! -e $pc || sed 's,=/usr,={deps}/usr,; s,-\\([IL]\\)/usr,-\\1{deps}/usr,g' $pc > {to}/${{pc##*/}}\ndone"
+    );
+    Step {
+        name: "pkg-config".to_owned(),
+        argv: vec!["sh".to_owned(), "-ec".to_owned(), script],
+        dir: values.paths.dir("build"),
+        env: BTreeMap::new(),
+        timeout: Duration::from_secs(60),
+    }
+}
+
+fn pkg_config_dir(paths: &Paths) -> String {
+    format!("{}/pkgconfig", paths.dir("build"))
 }
 
 fn own_step(defined: &Defined, values: &Values<'_>) -> Result<Step> {
@@ -280,8 +305,7 @@ pub fn environment(component: &Component, values: &Values<'_>) -> Result<BTreeMa
     .into();
     if !component.needs.is_empty() {
         let deps = paths.dir("deps");
-        env.insert("PKG_CONFIG_SYSROOT_DIR".into(), deps.clone());
-        env.insert("PKG_CONFIG_PATH".into(), format!("{deps}/usr/lib/pkgconfig:{deps}/usr/share/pkgconfig"));
+        env.insert("PKG_CONFIG_PATH".into(), pkg_config_dir(paths));
         env.insert("CPPFLAGS".into(), format!("-I{deps}/usr/include"));
         env.insert("LDFLAGS".into(), format!("-L{deps}/usr/lib -Wl,-rpath-link,{deps}/usr/lib"));
     }
@@ -349,6 +373,26 @@ mod tests {
              configure@/b/build: /b/src/configure --prefix=/usr --sysconfdir=/etc --localstatedir=/var --libdir=/usr/lib --a --b --x=7\n\
              make@/b/build: make\n\
              install@/b/build: make DESTDIR=/b/stage install\n"
+        );
+    }
+
+    #[test]
+    fn needs_are_found_where_they_stand() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = Paths::real(dir.path(), Path::new("/usr"));
+        let pc = dir.path().join("deps/usr/lib/pkgconfig");
+        std::fs::create_dir_all(&pc).unwrap();
+        std::fs::write(pc.join("x.pc"), "prefix=/usr\nincludedir=${prefix}/include\nLibs: -L/usr/lib -lx\n").unwrap();
+        let nothing = BTreeMap::new();
+        let (told, outputs) = (BTreeMap::new(), &nothing);
+        let values = Values { paths: &paths, epoch: 7, arch: "x86_64", told: &told, outputs, path: None, jobs: "1" };
+        let step = pkg_config_of_needs(&values);
+        let ended = crate::process::Program::new(step.argv).dir(dir.path()).run(&Default::default()).unwrap();
+        ended.success(|| "cannot run the step".to_owned()).unwrap();
+        let deps = paths.dir("deps");
+        assert_eq!(
+            std::fs::read_to_string(dir.path().join("build/pkgconfig/x.pc")).unwrap(),
+            format!("prefix={deps}/usr\nincludedir=${{prefix}}/include\nLibs: -L{deps}/usr/lib -lx\n")
         );
     }
 

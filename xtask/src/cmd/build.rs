@@ -19,7 +19,7 @@ use crate::world::World;
 
 /// Fetch, build and install components into dist/
 ///
-///     cargo xtask build --yes              everything of the manifest; installs missing build dependencies
+///     cargo xtask build --yes              everything; installs what the build lacks
 ///     cargo xtask build seabios            one component and what it needs
 ///     cargo xtask build --all              the optional ones too
 ///     cargo xtask build --dry-run          what would be done, and why

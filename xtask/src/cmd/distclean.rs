@@ -11,7 +11,7 @@ use crate::origin::{self, State as SourceState};
 
 /// Remove everything that this checkout made: build directories, logs, fetched sources, dist/
 ///
-///     cargo xtask distclean                refuses where sources hold local commits or edits
+///     cargo xtask distclean                refuses where sources hold your work
 ///     cargo xtask distclean --discard      takes them too
 ///
 /// The store is other checkouts' too and stays; `cargo xtask gc` makes it smaller.

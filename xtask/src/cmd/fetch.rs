@@ -20,10 +20,10 @@ const AT_ONCE: usize = 8;
 
 /// Fetch the sources of a manifest at their pins
 ///
-///     cargo xtask fetch                    every source that the manifest's components need
+///     cargo xtask fetch                    what the manifest's components need
 ///     cargo xtask fetch xen seabios        these
 ///     cargo xtask fetch --all              those of optional components too
-///     cargo xtask fetch xen --from FILE    a file that the mirror has no more, brought by hand
+///     cargo xtask fetch xen --from FILE    a file that the mirror lost
 ///     cargo xtask fetch xen --discard      throw local commits and edits away
 ///
 /// After this, `cargo xtask build --offline` needs no network.

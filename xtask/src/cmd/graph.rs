@@ -20,7 +20,7 @@ use crate::world::World;
 ///
 ///     cargo xtask graph                    as an indented text
 ///     cargo xtask graph --dot | dot -Tsvg  as a picture
-///     cargo xtask graph --html graph.html  one self-contained page: times, critical path, what came from the store
+///     cargo xtask graph --html graph.html  one page with times and cache hits
 ///     cargo xtask graph --json
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
@@ -186,8 +186,7 @@ fn page(session: &Session, file: PathBuf, rows: &[Row]) -> Result<()> {
     environment.add_template("graph", include_str!("graph.html")).context(rendering)?;
     let total = rows.iter().map(|row| row.start + row.seconds.unwrap_or(0.0)).fold(1.0, f64::max);
     let work: f64 = rows.iter().filter_map(|row| row.seconds).sum();
-    let context =
-        minijinja::context! { manifest => session.manifest.as_str(), rows => rows, total => total, work => work };
+    let context = minijinja::context! { manifest => session.manifest.as_str(), rows => minijinja::value::Serde(rows), total => total, work => work };
     let html = environment.get_template("graph").and_then(|template| template.render(context)).context(rendering)?;
     let file = std::env::current_dir().context(rendering)?.join(file);
     crate::atomic::write(&file, html.as_bytes())?;

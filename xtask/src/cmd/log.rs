@@ -13,7 +13,7 @@ use crate::run::first_error;
 ///
 ///     cargo xtask log xen-tools            all steps, one after the other
 ///     cargo xtask log xen-tools make       one step
-///     cargo xtask log xen-tools --error    the first real error with its neighbours
+///     cargo xtask log xen-tools --error    the first real error, with its neighbours
 ///     cargo xtask log xen-tools --follow   while it builds in another terminal
 ///     cargo xtask log xen-tools --paths    the files' names
 #[derive(Debug, clap::Args)]

@@ -4,6 +4,7 @@ mod build;
 mod clean;
 mod distclean;
 mod doctor;
+#[cfg(not(feature = "extras"))]
 mod extras;
 mod fetch;
 mod gc;
@@ -30,7 +31,7 @@ use crate::process::Cancel;
 ///
 /// One command from a clone to an installed tree:
 ///
-///     cargo xtask build --yes        fetch, build and install everything of the manifest into dist/
+///     cargo xtask build --yes        fetch, build and install into dist/
 ///     cargo xtask status             what is pinned, checked out, changed, built
 ///     cargo xtask why xen-tools      what would make it rebuild now, by name
 ///

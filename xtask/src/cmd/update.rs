@@ -4,7 +4,7 @@ use super::Session;
 use crate::definition::{Lock, Name, Origin, Pin};
 use crate::error::{Error, Result};
 use crate::origin;
-use crate::run::{Mode, Report};
+use crate::run::{Event, Mode, Report, timed};
 
 /// Pin sources at what the manifest tracks now, and write the lock
 ///
@@ -47,7 +47,13 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         let after = match before {
             Some(pin) if !asked => Some(pin.clone()),
             _ if matches!(origin, Origin::Path(_)) => None,
-            _ => origin::resolve(&fetching, name, origin, before)?,
+            _ => {
+                report.send(Event::FetchStarted { source: name.to_string() });
+                let (pin, seconds) = timed(|| origin::resolve(&fetching, name, origin, before));
+                let pin = pin?;
+                report.send(Event::FetchEnded { source: name.to_string(), seconds });
+                pin
+            }
         };
         if let Some(after) = after {
             lines.extend(moved(name, before, &after));

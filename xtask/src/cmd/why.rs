@@ -12,8 +12,8 @@ use crate::world::World;
 
 /// Say why a component would be rebuilt, or what would make it
 ///
-///     cargo xtask why xen-tools            this file, this flag, this package's version, that dependency's output
-///     cargo xtask why xen-tools --inputs   everything that its digest is made of
+///     cargo xtask why xen-tools            which file, flag, package or need changed
+///     cargo xtask why xen-tools --inputs   all that its digest is made of
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {

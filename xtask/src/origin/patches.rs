@@ -44,11 +44,17 @@ pub(super) fn apply(ctx: &Fetching<'_>, tree: &Path, patch: &Patch<'_>) -> Resul
         let reasons: Vec<&str> = said.lines().filter(|line| !line.starts_with("Checking patch")).collect();
         return Err(Error::machine(cannot()).because(reasons.join("\n    ")));
     }
-    for path in &left_out {
-        (ctx.say)(&format!(
-            "patch `{}`: `{path}` stays as it is: the patch names this binary file without its content",
+    match left_out.as_slice() {
+        [] => {}
+        [path] => (ctx.say)(&format!(
+            "patch `{}` names the binary file `{path}` without its content; it stays as it is",
             patch.name
-        ));
+        )),
+        [first, .., last] => (ctx.say)(&format!(
+            "patch `{}` names {} binary files without their content, `{first}` to `{last}`; they stay as they are",
+            patch.name,
+            left_out.len()
+        )),
     }
     let is_expected = |line: &str| left_out.iter().any(|path| line.contains(path.as_str()));
     match said.lines().find(|line| line.starts_with("Skipped patch") && !is_expected(line)) {

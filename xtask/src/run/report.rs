@@ -118,7 +118,7 @@ fn line(event: &Event) -> Option<String> {
             format!("{manifest}: all {up_to_date} components are up to date")
         }
         Event::Planned { manifest, components, up_to_date } => {
-            format!("{manifest}: {components} to look at, {up_to_date} up to date")
+            format!("{manifest}: {components} of {} components to build or restore", components + up_to_date)
         }
         Event::Note { text } => format!("note: {text}"),
         Event::FetchStarted { source } => format!("{source}: fetching"),
