@@ -1,0 +1,71 @@
+//! What the README's first command leaves in `dist/`: not only there, but working. `cargo xtask test` has built it before; here it is
+//! restored from the store.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::tier::{self, Tier};
+
+/// The repository's own `dist/`, after a build with these arguments.
+fn dist(arguments: &[&str]) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut build = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    build.arg("build").args(arguments).current_dir(root);
+    build.args(std::env::var_os("XTASK_TEST_YES").map(|_| "--yes"));
+    let ended = build.output().unwrap();
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    root.join("dist")
+}
+
+/// What a program of `dist/` prints, with the libraries of `dist/`.
+fn says(dist: &Path, program: &str, arguments: &[&str]) -> String {
+    let mut command = Command::new(dist.join(program));
+    let ended = command.args(arguments).env("LD_LIBRARY_PATH", dist.join("usr/lib")).output().unwrap();
+    String::from_utf8_lossy(&[ended.stdout, ended.stderr].concat()).into_owned()
+}
+
+fn contains(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+#[test]
+fn xen_seabios_and_blktap_are_installed_and_work() {
+    if !tier::need(Tier::Standard) {
+        return;
+    }
+    let dist = dist(&[]);
+    let mut xen = Vec::new();
+    flate2::read::GzDecoder::new(File::open(dist.join("boot/xen-4.17.5.gz")).unwrap()).read_to_end(&mut xen).unwrap();
+    assert!(xen.starts_with(b"\x7fELF") && contains(&xen, "Xen 4.17.5"));
+    // Its libraries are found, and it gets as far as asking a hypervisor, which is not running.
+    let xl = says(&dist, "usr/sbin/xl", &["info"]);
+    assert!(xl.contains("cannot open libxc handle") || xl.contains("xen_version"), "{xl}");
+    let seabios = fs::read(dist.join("usr/lib/xen/boot/seabios.bin")).unwrap();
+    assert!(seabios.len().is_multiple_of(64 << 10) && contains(&seabios, "SeaBIOS (version"));
+    let dir = tempfile::tempdir().unwrap();
+    let vhd = dir.path().join("disk.vhd");
+    let vhd = vhd.to_str().unwrap();
+    assert_eq!(says(&dist, "usr/bin/vhd-util", &["create", "-n", vhd, "-s", "10"]), "");
+    assert_eq!(says(&dist, "usr/bin/vhd-util", &["query", "-n", vhd, "-v"]), "10\n");
+}
+
+#[test]
+fn with_all_qemu_runs_on_the_libraries_just_built_and_ovmf_is_there() {
+    if !tier::need(Tier::Full) {
+        return;
+    }
+    let dist = dist(&["--all"]);
+    let qemu = "usr/lib/xen/bin/qemu-system-i386";
+    assert!(says(&dist, qemu, &["-version"]).starts_with("QEMU emulator version 7.2"));
+    assert!(says(&dist, qemu, &["-machine", "help"]).contains("xenfv"));
+    let mut loader = Command::new(dist.join(qemu));
+    let loader = loader.env("LD_LIBRARY_PATH", dist.join("usr/lib")).env("LD_TRACE_LOADED_OBJECTS", "1");
+    let loaded = String::from_utf8(loader.output().unwrap().stdout).unwrap();
+    let ours = dist.join("usr/lib/libxenctrl.so.4.17");
+    assert!(loaded.contains(ours.to_str().unwrap()), "{loaded}");
+    let ovmf = fs::read(dist.join("usr/lib/xen/boot/ovmf.bin")).unwrap();
+    assert!(ovmf.len() >= 1 << 20 && contains(&ovmf, "_FVH"));
+    assert!(dist.join("usr/lib/xen/boot/xen-shim").is_file());
+}
