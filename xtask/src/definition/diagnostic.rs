@@ -6,9 +6,8 @@ use std::io::IsTerminal;
 use std::ops::Range;
 use std::sync::Arc;
 
-use miette::{
-    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents, SourceCode, SourceSpan,
-};
+use annotate_snippets::renderer::DecorStyle;
+use annotate_snippets::{AnnotationKind, Element, Level, Renderer, Snippet};
 
 use super::place::Place;
 use crate::error::Error;
@@ -32,35 +31,6 @@ impl File {
         let before = self.text.get(..at).unwrap_or(&self.text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         (before.matches('\n').count(), before[line_start..].chars().count())
-    }
-}
-
-/// Gives miette whole lines, and no lines around them.
-impl SourceCode for File {
-    fn read_span<'a>(
-        &'a self,
-        span: &SourceSpan,
-        context_before: usize,
-        _context_after: usize,
-    ) -> Result<Box<dyn miette::SpanContents<'a> + 'a>, MietteError> {
-        let range = span.offset()..span.offset() + span.len();
-        let found = self.text.get(range.clone()).ok_or(MietteError::OutOfBounds)?;
-        let (line, column) = self.line_and_column(range.start);
-        let contents = |data: &'a str, start: usize, column| {
-            let span = (start, data.len()).into();
-            MietteSpanContents::new_named(self.path.clone(), data.as_bytes(), span, line, column, data.lines().count())
-        };
-        // Without context miette asks for the position alone.
-        if context_before == 0 {
-            return Ok(Box::new(contents(found, range.start, column)));
-        }
-        let start = self.text[..range.start].rfind('\n').map_or(0, |newline| newline + 1);
-        let last = if found.is_empty() { range.end } else { range.end - 1 };
-        let end = self.text.as_bytes()[last..]
-            .iter()
-            .position(|byte| *byte == b'\n')
-            .map_or(self.text.len(), |length| last + length);
-        Ok(Box::new(contents(&self.text[start..end], start, 0)))
     }
 }
 
@@ -167,6 +137,22 @@ impl Problem {
         Some((&file.path, line + 1, column + 1))
     }
 
+    /// What is drawn below the message.
+    fn elements(&self) -> Vec<Element<'_>> {
+        let kind = |index| if index == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
+        let snippet = self.file.as_ref().map(|file| {
+            let label = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+            let annotation = |(index, (range, text)): (usize, &(Range<usize>, String))| {
+                kind(index).span(range.clone()).label(label(text))
+            };
+            Snippet::source(&*file.text)
+                .path(file.path.as_str())
+                .annotations(self.labels.iter().enumerate().map(annotation))
+        });
+        let help = self.help.as_ref().map(|help| Level::HELP.message(help.as_str()));
+        snippet.map(Element::from).into_iter().chain(help.map(Element::from)).collect()
+    }
+
     fn sort_key(&self) -> (bool, &str, usize) {
         let start = self.labels.first().map_or(0, |(range, _)| range.start);
         (self.file.is_some(), self.file.as_ref().map_or("", |file| &file.path), start)
@@ -206,21 +192,15 @@ impl Diagnostics {
 
     /// As a person sees it. `colour` and `unicode` belong on a terminal only.
     pub fn render(&self, unicode: bool, colour: bool) -> String {
-        let theme = match (unicode, colour) {
-            (true, true) => GraphicalTheme::unicode(),
-            (true, false) => GraphicalTheme::unicode_nocolor(),
-            (false, true) => GraphicalTheme::ascii(),
-            (false, false) => GraphicalTheme::none(),
-        };
-        let handler =
-            GraphicalReportHandler::new_themed(theme).with_context_lines(1).with_wrap_lines(false).with_links(false);
+        let style = if unicode { DecorStyle::Unicode } else { DecorStyle::Ascii };
+        let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+        // A terminal wraps what is too long; nothing is cut off.
+        let renderer = renderer.decor_style(style).term_width(usize::from(u16::MAX));
         let mut text = String::new();
         for problem in &self.problems {
-            // The handler fails only when the text it writes into does, and a String does not.
-            if handler.render_report(&mut text, &Shown(problem)).is_err() {
-                text.push_str(&problem.message);
-            }
-            text.push('\n');
+            let report = Level::ERROR.primary_title(problem.message.as_str()).elements(problem.elements());
+            text.push_str(&renderer.render(&[report]));
+            text.push_str("\n\n");
         }
         text
     }
@@ -249,39 +229,5 @@ impl From<Diagnostics> for Error {
         let colour = is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         Error::input(format!("definitions cannot be used: {}", diagnostics.count()))
             .details(diagnostics.render(is_terminal, colour))
-    }
-}
-
-/// A problem in miette's terms.
-#[derive(Debug)]
-struct Shown<'a>(&'a Problem);
-
-impl fmt::Display for Shown<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.message)
-    }
-}
-
-impl std::error::Error for Shown<'_> {}
-
-impl miette::Diagnostic for Shown<'_> {
-    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.0.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
-    }
-
-    fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.0.file.as_ref().map(|file| file as &dyn SourceCode)
-    }
-
-    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        let label = |(index, (range, label)): (usize, &(Range<usize>, String))| {
-            let (label, span) = (Some(label.clone()).filter(|label| !label.is_empty()), range.clone());
-            if index == 0 {
-                LabeledSpan::new_primary_with_span(label, span)
-            } else {
-                LabeledSpan::new_with_span(label, span)
-            }
-        };
-        Some(Box::new(self.0.labels.iter().enumerate().map(label)))
     }
 }
