@@ -132,16 +132,14 @@ impl Look<'_> {
 
     /// It is installed; whether it may run is another matter. Without it one can build for oneself.
     fn bubblewrap(&self) -> Finding {
-        match self.machine.bubblewrap_refused() {
-            None => Finding::new("bubblewrap", Verdict::Good, "works"),
-            Some(refused) => {
-                let finding = Finding::new("bubblewrap", Verdict::Missing, format!("does not work: {}", refused.why));
-                let finding = match refused.help {
-                    Some(help) => finding.help(help),
-                    None => finding,
-                };
-                finding.help("cargo xtask build --no-sandbox   # does without; results stay on this machine")
-            }
+        let Some(refused) = self.machine.bubblewrap_refused() else {
+            return Finding::new("bubblewrap", Verdict::Good, "works");
+        };
+        let text = format!("does not work: {}; builds run without, and their results stay here", refused.why);
+        let finding = Finding::new("bubblewrap", Verdict::Poor, text);
+        match refused.help {
+            Some(help) => finding.help(help),
+            None => finding,
         }
     }
 

@@ -38,7 +38,8 @@ pub fn bubblewrap() -> Option<PathBuf> {
 pub fn try_bubblewrap() -> Result<PathBuf, String> {
     let bwrap = which::which_in("bwrap", Some("/usr/bin:/bin:/usr/local/bin"), "/");
     let bwrap = bwrap.map_err(|_| "it is not installed".to_owned())?;
-    let probe = ["--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "true"];
+    // A namespace of users too, as builds have it: root gets the others without.
+    let probe = ["--unshare-all", "--unshare-user", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "true"];
     let argv = std::iter::once(bwrap.as_os_str()).chain(probe.map(std::ffi::OsStr::new));
     let ended = Program::new(argv.map(ToOwned::to_owned)).dies_with_us().run(&Cancel::default());
     let ended = ended.map_err(|error| error.to_string())?;

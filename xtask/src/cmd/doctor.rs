@@ -102,7 +102,7 @@ fn text(diagnosis: &Diagnosis, look: &Look) -> String {
         let what = if *can_build {
             "What is missing at run time is installed by"
         } else {
-            "Everything missing is installed by"
+            "The missing packages are installed by"
         };
         text.push_str(&format!("{what}\n\n    {command}\n"));
     }
@@ -140,7 +140,7 @@ mod tests {
             "to build\n  ✓ git         /usr/bin/git\n  ✗ bubblewrap  does not work: no\n                  help: sysctl -w a=1\n\n\
              build packages\n  ✗ xen         missing: bison\n\n\
              at run time, not needed to build\n  ! qemu        there is no /q\n\n\
-             This machine cannot build yet.\nEverything missing is installed by\n\n    apt-get install bison\n"
+             This machine cannot build yet.\nThe missing packages are installed by\n\n    apt-get install bison\n"
         );
         let coloured = text(&diagnosis, &Look { is_utf8: false, is_coloured: true });
         assert!(coloured.contains("\u{1b}[32mok\u{1b}[0m git") && coloured.contains("NO\u{1b}[0m xen"), "{coloured}");
