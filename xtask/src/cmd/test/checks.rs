@@ -38,6 +38,15 @@ pub(super) struct Check {
     pub(super) component: Option<(&'static str, &'static str)>,
 }
 
+impl Check {
+    /// Why it cannot be run with the toolchain that stands there.
+    pub(super) fn lacks(&self, toolchain: &Path) -> Option<String> {
+        let (program, name) = self.component?;
+        let is_here = toolchain.join("bin").join(program).exists();
+        (!is_here).then(|| format!("this Rust toolchain has no {program}: rustup component add {name}"))
+    }
+}
+
 const RUSTFMT: Option<(&str, &str)> = Some(("cargo-fmt", "rustfmt"));
 const CLIPPY: Option<(&str, &str)> = Some(("cargo-clippy", "clippy"));
 
@@ -103,6 +112,20 @@ mod tests {
 
     fn check(tier: Tier, nextest: bool) -> Vec<&'static str> {
         list(Path::new("/r"), tier, nextest, Vec::new()).iter().map(|check| check.name).collect()
+    }
+
+    #[test]
+    fn a_toolchain_without_rustfmt_is_told_how_to_get_it() {
+        let toolchain = tempfile::tempdir().unwrap();
+        let checks = list(Path::new("/r"), Tier::Quick, true, Vec::new());
+        let lacks = |name: &str| {
+            checks.iter().find(|check| check.name == name).unwrap().lacks(toolchain.path()).unwrap_or_default()
+        };
+        assert!(lacks("format").ends_with("rustup component add rustfmt"), "{}", lacks("format"));
+        assert_eq!(lacks("tests"), "");
+        std::fs::create_dir(toolchain.path().join("bin")).unwrap();
+        std::fs::write(toolchain.path().join("bin/cargo-fmt"), "").unwrap();
+        assert_eq!(lacks("format"), "");
     }
 
     #[test]

@@ -106,10 +106,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
 
 /// Runs a check, unless this machine lacks what it is run with.
 fn one(session: &Session, args: &Args, tier: Tier, toolchain: &Path, check: &Check, log: &Path) -> Result<Tally> {
-    if let Some((program, name)) = check.component
-        && !toolchain.join("bin").join(program).exists()
-    {
-        let reason = format!("this Rust toolchain has no {program}: rustup component add {name}");
+    if let Some(reason) = check.lacks(toolchain) {
         eprintln!("{}: SKIPPED: {reason}", check.name);
         return Ok(Tally { skipped: vec![Skip { test: check.name.to_owned(), reason }], ..Tally::default() });
     }
