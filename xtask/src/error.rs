@@ -39,11 +39,12 @@ pub struct Error {
     source: Option<Box<dyn StdError + Send + Sync>>,
     help: Vec<String>,
     details: Option<String>,
+    is_said: bool,
 }
 
 impl Error {
     fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Error { kind, message: message.into(), source: None, help: Vec::new(), details: None }
+        Error { kind, message: message.into(), source: None, help: Vec::new(), details: None, is_said: false }
     }
 
     /// A step failed.
@@ -82,6 +83,17 @@ impl Error {
     pub fn details(mut self, details: impl Into<String>) -> Self {
         self.details = Some(details.into());
         self
+    }
+
+    /// The command has shown everything itself; only the exit status is left.
+    pub fn said(mut self) -> Self {
+        self.is_said = true;
+        self
+    }
+
+    /// Nothing of it is to be printed any more.
+    pub fn is_said(&self) -> bool {
+        self.is_said
     }
 
     /// What kind of failure this is.

@@ -11,6 +11,7 @@ pub mod cmd;
 pub mod definition;
 pub mod digest;
 pub mod dist;
+pub mod doctor;
 pub mod error;
 pub mod layout;
 pub mod machine;

@@ -31,11 +31,23 @@ const WRITABLE: [&str; 5] = ["src", "build", "stage", "tmp", "home"];
 
 /// bubblewrap of this machine, if it works: some kernels and containers refuse it.
 pub fn bubblewrap() -> Option<PathBuf> {
-    let bwrap = which::which_in("bwrap", Some("/usr/bin:/bin:/usr/local/bin"), "/").ok()?;
-    let probe = ["--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "true"];
+    try_bubblewrap().ok()
+}
+
+/// bubblewrap of this machine, or why it does not work.
+pub fn try_bubblewrap() -> Result<PathBuf, String> {
+    let bwrap = which::which_in("bwrap", Some("/usr/bin:/bin:/usr/local/bin"), "/");
+    let bwrap = bwrap.map_err(|_| "it is not installed".to_owned())?;
+    // A namespace of users too, as builds have it: root gets the others without.
+    let probe = ["--unshare-all", "--unshare-user", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "true"];
     let argv = std::iter::once(bwrap.as_os_str()).chain(probe.map(std::ffi::OsStr::new));
-    let ended = Program::new(argv.map(ToOwned::to_owned)).dies_with_us().run(&Cancel::default()).ok()?;
-    ended.status.success().then_some(bwrap)
+    let ended = Program::new(argv.map(ToOwned::to_owned)).dies_with_us().run(&Cancel::default());
+    let ended = ended.map_err(|error| error.to_string())?;
+    if ended.status.success() {
+        return Ok(bwrap);
+    }
+    let said = String::from_utf8_lossy(&ended.stderr).trim().to_owned();
+    Err(if said.is_empty() { ended.status.to_string() } else { said })
 }
 
 impl Sandbox {

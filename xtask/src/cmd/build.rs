@@ -77,6 +77,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     world.store.sweep()?;
     world.read_sources()?;
     provide_packages(session, &mut world, args, &report)?;
+    say_unsealed(&world, &report);
     Run { session, args, world: &world, report: &report, state: State::read(&session.layout) }.go()
 }
 
@@ -172,6 +173,16 @@ fn provide_packages(session: &Session, world: &mut World, args: &Args, report: &
     // What the machine is has changed, and with it every key.
     world.machine = Machine::of(&session.layout, args.no_sandbox)?;
     Ok(())
+}
+
+/// Without bubblewrap a build sees the whole machine.
+fn say_unsealed(world: &World, report: &Report) {
+    if world.machine.bubblewrap().is_none() {
+        let why = world.machine.bubblewrap_refused().map(|refused| format!(": {}", refused.why)).unwrap_or_default();
+        report.note(format!(
+            "no bubblewrap{why}; steps see the whole machine, results are unsealed and stay on it (cargo xtask doctor)"
+        ));
+    }
 }
 
 fn ask(missing: &[String], command: &str) -> Result<bool> {

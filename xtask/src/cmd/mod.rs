@@ -169,6 +169,7 @@ pub fn run(cli: Cli) -> i32 {
     });
     match result {
         Ok(()) => 0,
+        Err(error) if error.is_said() => error.kind().exit_code(),
         Err(error) => {
             if cli.global.json {
                 let object = serde_json::json!({ "error": error.to_string(), "cause": crate::error::causes(&error), "help": error.helps() });

@@ -53,7 +53,11 @@ fn check_words(component: &Component, findings: &mut Vec<Finding>) {
         }
     }
     check_env(&|| Place::of("env"), &component.env, findings);
-    for (key, packages) in [("packages", &component.packages), ("runtime-packages", &component.runtime_packages)] {
+    for (key, packages) in [
+        ("packages", &component.packages),
+        ("runtime-packages", &component.runtime_packages),
+        ("system-packages", &component.system_packages),
+    ] {
         check_packages(key, packages, findings);
     }
 }

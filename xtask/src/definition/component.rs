@@ -70,6 +70,9 @@ pub struct Component {
     /// What a host needs to run it, by distribution.
     #[serde(default)]
     pub runtime_packages: Packages,
+    /// What brings the copy of the system, where a manifest takes it from there, by distribution.
+    #[serde(default)]
+    pub system_packages: Packages,
 }
 
 fn everything() -> Vec<String> {

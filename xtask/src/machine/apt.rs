@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::install::as_root;
+use super::remembered::{Remembered, stamps};
 use crate::error::{Context, Error, Kind, Result};
 use crate::process::{Cancel, Ended, Program};
 
@@ -112,8 +113,48 @@ fn describe(simulation: &Simulation) -> String {
     parts.join(", ")
 }
 
+/// Hosts of the mirrors that apt reads. apt is asked once, and again when its configuration changed.
+pub(super) fn mirrors(remembered: &Remembered, cancel: &Cancel) -> Result<Vec<String>> {
+    let question = "hosts of apt's mirrors";
+    if let Some(known) = remembered.recall(question) {
+        return Ok(known);
+    }
+    let stamps = stamps(configuration(Path::new("/etc/apt")));
+    let argv = ["apt-get", "update", "--print-uris"].map(str::to_owned);
+    let printed = apt(argv, cancel)?.success(|| "cannot ask this machine's apt for its mirrors".to_owned())?;
+    let mut hosts: Vec<String> = String::from_utf8_lossy(&printed).lines().filter_map(host).collect();
+    hosts.sort();
+    hosts.dedup();
+    if hosts.is_empty() {
+        return Err(Error::machine("apt knows no mirror: nothing in `/etc/apt` names one"));
+    }
+    remembered.keep(question, stamps, &hosts)?;
+    Ok(hosts)
+}
+
+/// `deb.debian.org` of a line `'http://deb.debian.org/debian/dists/…' …`; the path of a mirror on this machine.
+fn host(line: &str) -> Option<String> {
+    let (address, _) = line.strip_prefix('\'')?.split_once('\'')?;
+    let Some((_, rest)) = address.split_once("//") else {
+        return Some(address.split("/dists/").next().unwrap_or(address).to_owned());
+    };
+    let host = rest.split('/').next().unwrap_or_default();
+    // Credentials stay out of sight.
+    Some(host.rsplit('@').next().unwrap_or(host).to_owned())
+}
+
+/// The files that say which mirrors apt reads, and the directories that hold them.
+fn configuration(etc: &Path) -> Vec<PathBuf> {
+    let mut paths = vec![etc.join("apt.conf"), etc.join("sources.list")];
+    for dir in ["apt.conf.d", "sources.list.d"].map(|name| etc.join(name)) {
+        paths.extend(fs::read_dir(&dir).into_iter().flatten().flatten().map(|entry| entry.path()));
+        paths.push(dir);
+    }
+    paths
+}
+
 /// Whether apt has the lists of any repository.
-fn has_lists(root: &Path) -> bool {
+pub(super) fn has_lists(root: &Path) -> bool {
     let is_list = |name: &str| name.contains("_Packages");
     let entries = fs::read_dir(root.join("var/lib/apt/lists")).into_iter().flatten().flatten();
     entries.into_iter().any(|entry| is_list(&entry.file_name().to_string_lossy()))
@@ -220,6 +261,15 @@ Conf libabc1 (1.2-3 Debian:12/stable [amd64])
         assert!(!has_lists(root.path()));
         fs::write(lists.join("mirror_debian_dists_x_main_binary-amd64_Packages.lz4"), "").unwrap();
         assert!(has_lists(root.path()));
+    }
+
+    #[test]
+    fn a_mirror_is_shown_by_its_host_and_never_with_a_password() {
+        let check = |address: &str| host(&format!("'{address}' name 0 ")).unwrap_or_default();
+        assert_eq!(check("http://deb.debian.org/debian/dists/bookworm/InRelease"), "deb.debian.org");
+        assert_eq!(check("https://me:secret@mirror:8080/d/dists/bookworm/InRelease"), "mirror:8080");
+        assert_eq!(check("file:/srv/debian/dists/bookworm/InRelease"), "file:/srv/debian");
+        assert_eq!(check("http://mirror/flat/Packages"), "mirror");
     }
 
     /// The real apt of this machine, as far as it goes without changing anything.

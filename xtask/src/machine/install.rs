@@ -1,14 +1,23 @@
 //! Installing packages with the machine's own package manager: the command as a person would type it, and running it.
 
+use std::path::Path;
+
 use super::apt;
 use super::distro::Family;
+use super::remembered::Remembered;
 use crate::error::{Error, Result};
 use crate::process::{Cancel, Program, shell_line};
 
 /// The command that installs `packages`, ready to be pasted.
 pub fn command_line(family: Option<Family>, packages: &[String]) -> String {
     match family {
-        Some(family) => shell_line(as_root(argv(family, false).chain(packages.iter().cloned()))),
+        Some(family) => {
+            let sudo = if is_root() { "" } else { "sudo " };
+            // Without lists apt knows no package.
+            let is_blind = family == Family::Debian && !apt::has_lists(Path::new("/"));
+            let update = if is_blind { format!("{sudo}apt-get update && ") } else { String::new() };
+            format!("{update}{sudo}{}", shell_line(argv(family, false).chain(packages.iter().cloned())))
+        }
         None => format!("install with this system's package manager: {}", packages.join(" ")),
     }
 }
@@ -31,6 +40,21 @@ pub(super) fn install(family: Option<Family>, packages: &[String], cancel: &Canc
     };
     // What was refused for a reason is not to be pasted.
     result.map_err(|error| if error.helps().is_empty() { error.help(command_line(family, packages)) } else { error })
+}
+
+/// Hosts of the package mirrors in use. Where only the package manager itself knows them, that there is one.
+pub(super) fn mirrors(family: Option<Family>, remembered: &Remembered, cancel: &Cancel) -> Result<Vec<String>> {
+    let Some(family) = family else {
+        return Err(Error::machine("this distribution is not known"));
+    };
+    if family == Family::Debian {
+        return apt::mirrors(remembered, cancel);
+    }
+    let manager = argv(family, false).next().unwrap_or_default();
+    match which::which(&manager) {
+        Ok(_) => Ok(vec![manager]),
+        Err(_) => Err(Error::machine(format!("there is no `{manager}`"))),
+    }
 }
 
 /// What each family's package manager is called with.

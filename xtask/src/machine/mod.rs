@@ -4,6 +4,7 @@
 //! answers with the stamps of the files that they were made from.
 
 mod apt;
+mod base;
 mod bubblewrap;
 mod distro;
 mod dpkg;
@@ -24,10 +25,12 @@ use crate::layout::Layout;
 use crate::plan::Platform;
 use crate::process::Cancel;
 
+pub use base::Base;
+pub use bubblewrap::Refused;
 pub use distro::Family;
 pub use install::command_line;
 pub use rust::Toolchain;
-pub use space::{free_bytes, need};
+pub use space::{free_bytes, need, size};
 
 use packages::Packages;
 use remembered::Remembered;
@@ -146,16 +149,9 @@ impl Machine {
             names.dedup();
             names = self.missing(&names)?;
         }
-        let has = |tool: &str| which::which_in(tool, Some(tools::PATH), "/").is_ok();
-        let [compiler, headers, make] = self.usual() else { return Ok(names) };
-        let base = [
-            (*compiler, has("cc")),
-            (*headers, Path::new("/usr/include/stdio.h").exists()),
-            (*make, has("make")),
-            ("git", has("git")),
-            ("bubblewrap", no_sandbox || has("bwrap")),
-        ];
-        names.extend(base.into_iter().filter(|(_, is_here)| !is_here).map(|(package, _)| package.to_owned()));
+        let base = self.base().into_iter().filter(|base| base.found.is_none());
+        let base = base.filter(|base| !no_sandbox || base.what != "bubblewrap");
+        names.extend(base.map(|base| base.package.to_owned()));
         names.sort();
         names.dedup();
         Ok(names)
@@ -176,14 +172,33 @@ impl Machine {
         install::install(self.family, packages, cancel, say)
     }
 
-    /// Packages of the compiler, the C library's headers and make: part of every build, and of no definition.
+    /// What every build needs, and whether it is here.
+    pub fn base(&self) -> [Base; 5] {
+        base::base(self.family)
+    }
+
+    /// Why bubblewrap, which is installed, does not work; `None` if it does.
+    pub fn bubblewrap_refused(&self) -> Option<Refused> {
+        if self.bubblewrap.is_some() { None } else { bubblewrap::refused() }
+    }
+
+    /// A program is where builds look for it.
+    pub fn has_tool(&self, name: &str) -> bool {
+        which::which_in(name, Some(tools::PATH), "/").is_ok()
+    }
+
+    /// Names of this machine's own declared packages.
+    pub fn own<'a>(&self, declared: &'a definition::Packages) -> &'a [String] {
+        self.family.map_or(&[], |family| family.names(declared))
+    }
+
+    /// Hosts of the package mirrors that this machine's package manager reads, or why it cannot be used.
+    pub fn mirrors(&self, cancel: &Cancel) -> Result<Vec<String>> {
+        install::mirrors(self.family, &self.remembered, cancel)
+    }
+
+    /// Packages that are part of every build and of no definition. On an unknown distribution nobody knows of packages.
     fn usual(&self) -> &'static [&'static str] {
-        match self.family {
-            Some(Family::Debian) => &["gcc", "libc6-dev", "make"],
-            Some(Family::Fedora | Family::OpenSuse) => &["gcc", "glibc-devel", "make"],
-            Some(Family::Alpine) => &["gcc", "musl-dev", "make"],
-            Some(Family::Arch) => &["gcc", "glibc", "make"],
-            None => &[],
-        }
+        if self.family.is_some() { base::compiler_packages(self.family) } else { &[] }
     }
 }

@@ -27,7 +27,7 @@ pub fn need(path: &Path, bytes: u64, what: &str) -> Result<()> {
 }
 
 /// `1.5 GiB`.
-fn size(bytes: u64) -> String {
+pub fn size(bytes: u64) -> String {
     let (mut value, mut unit) = (bytes as f64, "bytes");
     for larger in ["KiB", "MiB", "GiB", "TiB"] {
         if value < 1024.0 {

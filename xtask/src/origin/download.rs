@@ -66,6 +66,15 @@ enum Client {
     AptHelper,
 }
 
+/// The program that downloads on this machine, if it has one.
+pub fn download_program() -> Option<&'static str> {
+    Client::of_this_machine().ok().map(|client| match client {
+        Client::Curl => "curl",
+        Client::Wget => "wget",
+        Client::AptHelper => APT_HELPER,
+    })
+}
+
 impl Client {
     fn of_this_machine() -> Result<Self> {
         let has = |name: &str| which::which(name).is_ok();

@@ -35,6 +35,7 @@ use crate::process::Cancel;
 use crate::stat_index::{Modes, scan};
 use crate::tree::Tree;
 
+pub use download::download_program;
 pub use files::place_file;
 pub use local_work::{Change, ChangeKind, State, state};
 pub use scratch::sweep;

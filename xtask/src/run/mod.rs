@@ -11,5 +11,5 @@ mod stray;
 pub use component::{Building, Job};
 pub use event::Event;
 pub use failure::{Excerpt, first_error};
-pub use report::{Mode, Report, duration};
+pub use report::{Mode, Report, duration, last_line};
 pub use schedule::{Build, Done, Fetch, Outcome, Schedule, job_budget, timed};

@@ -91,7 +91,7 @@ impl Report {
         if let Screen::Live(live) = &self.screen {
             let live = lock(live);
             for (name, running) in &live.bars {
-                running.refresh(live.logs.as_deref().and_then(|logs| last_line(&logs.join(name))));
+                running.refresh(live.logs.as_deref().and_then(|logs| last_line(&newest(&logs.join(name))?)));
             }
         }
     }
@@ -207,10 +207,14 @@ impl Running {
     }
 }
 
-/// The last line of the newest log of a component.
-fn last_line(logs: &Path) -> Option<String> {
-    let newest = std::fs::read_dir(logs).ok()?.flatten().map(|entry| entry.path()).max()?;
-    let mut file = File::open(newest).ok()?;
+/// The newest log of a component.
+fn newest(logs: &Path) -> Option<PathBuf> {
+    std::fs::read_dir(logs).ok()?.flatten().map(|entry| entry.path()).max()
+}
+
+/// The last line of a log that says anything.
+pub fn last_line(log: &Path) -> Option<String> {
+    let mut file = File::open(log).ok()?;
     let end = file.seek(SeekFrom::End(0)).ok()?;
     file.seek(SeekFrom::Start(end.saturating_sub(1000))).ok()?;
     let mut bytes = Vec::new();
