@@ -15,6 +15,7 @@ use crate::plan::{Provider, Wanted};
 use crate::run::{Building, Done, Event, Job, Mode, Outcome, Report, Schedule, job_budget, timed};
 use crate::state::{Built, State};
 use crate::store::{Found, Output, register_root};
+use crate::tree::Node;
 use crate::world::World;
 
 /// Fetch, build and install components into dist/
@@ -235,8 +236,14 @@ impl Run<'_> {
     fn missing_sources(&self) -> Result<(BTreeSet<Name>, BTreeSet<Name>)> {
         let mut to_fetch = BTreeSet::new();
         for source in self.world.sources() {
-            if !self.world.source(&source)?.is_some_and(|tree| tree.at_pin) {
-                to_fetch.insert(source);
+            match self.world.source(&source)? {
+                Some(tree) if tree.at_pin => {}
+                Some(_) if self.has_local_work(&source)? => self.report.note(format!(
+                    "`{source}` has local changes; they are built as they are (cargo xtask status {source})"
+                )),
+                _ => {
+                    to_fetch.insert(source);
+                }
             }
         }
         let mut vendor = BTreeSet::new();
@@ -254,6 +261,12 @@ impl Run<'_> {
             }
         }
         Ok((to_fetch, vendor))
+    }
+
+    fn has_local_work(&self, source: &Name) -> Result<bool> {
+        let (origin, pin) = (self.world.origin(source)?, self.world.pin(source));
+        let state = origin::state(&self.session.layout, source, origin, pin)?;
+        Ok(matches!(state, origin::State::Worked { .. }))
     }
 
     /// Components whose output is known without doing anything.
@@ -318,9 +331,8 @@ impl Run<'_> {
             timed(|| fetch_source(self.session, self.world, source, false, &|line| self.report.note(line)));
         let kept = result?;
         if kept == origin::CheckedOut::Kept {
-            self.report.note(format!(
-                "`{source}` has local changes; they are built as they are (cargo xtask status {source})"
-            ));
+            self.report
+                .note(format!("`{source}` is not at its pin; it is built as it is (cargo xtask status {source})"));
         }
         for name in vendor.iter().filter(|name| self.world.component(name).source == *source) {
             vendor_crates(self.session, self.world, name)?;
@@ -405,7 +417,7 @@ impl Run<'_> {
             dist: self.session.layout.dist().display().to_string(),
             written: installed.written,
             removed: installed.removed,
-            files: merged.tree.0.len(),
+            files: merged.tree.0.values().filter(|node| !matches!(node, Node::Directory { .. })).count(),
         });
         for line in self.world.store.take_damaged() {
             self.report.note(line);

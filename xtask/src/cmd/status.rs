@@ -103,7 +103,11 @@ fn source_row(session: &Session, world: &World, source: &Name, origin: &Origin) 
             SourceState::Missing => ("not fetched".to_owned(), Vec::new()),
             SourceState::OffPin { at } => (format!("at {at}, not at its pin (cargo xtask fetch {source})"), Vec::new()),
             SourceState::Worked { changes, commits } => {
-                let text = format!("{} files changed, {} local commits", changes.len(), commits.len());
+                let counted =
+                    |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+                let files = (!changes.is_empty()).then(|| format!("{} changed", counted(changes.len(), "file")));
+                let commits_here = (!commits.is_empty()).then(|| counted(commits.len(), "local commit"));
+                let text = files.into_iter().chain(commits_here).collect::<Vec<_>>().join(", ");
                 (text, commits.into_iter().chain(changes.iter().map(ToString::to_string)).collect())
             }
             SourceState::Foreign => ("something else stands in its place".to_owned(), Vec::new()),

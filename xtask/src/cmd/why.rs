@@ -85,7 +85,8 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
             &serde_json::json!({ "component": name, "rebuild": true, "differences": differences }),
         );
     }
-    println!("{name} would be rebuilt: {} of its inputs differ from its last build", differences.len());
+    let inputs = if differences.len() == 1 { "input differs" } else { "inputs differ" };
+    println!("{name} would be rebuilt: {} {inputs} from its last build", differences.len());
     for difference in &differences {
         println!("  {difference}");
     }
