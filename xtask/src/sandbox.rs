@@ -34,7 +34,7 @@ pub fn bubblewrap() -> Option<PathBuf> {
     let bwrap = which::which_in("bwrap", Some("/usr/bin:/bin:/usr/local/bin"), "/").ok()?;
     let probe = ["--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "true"];
     let argv = std::iter::once(bwrap.as_os_str()).chain(probe.map(std::ffi::OsStr::new));
-    let ended = Program::new(argv.map(ToOwned::to_owned)).dies_with_us().run(&Cancel::default()).ok()?;
+    let ended = Program::new(argv.map(ToOwned::to_owned)).run(&Cancel::default()).ok()?;
     ended.status.success().then_some(bwrap)
 }
 
@@ -112,7 +112,7 @@ impl Sandbox {
         add(&["--remount-ro", "/usr/local", "--remount-ro", "/", "--chdir", &step.dir, "--"]);
         argv.extend(step.argv.iter().map(Into::into));
         // The environment is given to bubblewrap itself, which hands it on: the jobserver's variables join it there.
-        Program::new(argv).only_env(env).timeout(step.timeout).dies_with_us()
+        Program::new(argv).only_env(env).timeout(step.timeout)
     }
 }
 

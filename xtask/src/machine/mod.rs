@@ -27,7 +27,7 @@ use crate::process::Cancel;
 pub use distro::Family;
 pub use install::command_line;
 pub use rust::Toolchain;
-pub use space::{free_bytes, need};
+pub use space::{free_bytes, is_full, need, size};
 
 use packages::Packages;
 use remembered::Remembered;
