@@ -1,6 +1,7 @@
 //! `dist/`: the merged result on disk. Writes what differs, removes what we wrote and is no longer part of it, and leaves alone
 //! what somebody else put there.
 //!
+//! A file is written below `dist/.xtask` first and renamed from there, so nobody ever sees a part of one, not even after a kill.
 //! What we own is written down before the first file changes, as the union of before and after: a kill at any point leaves a
 //! record under which the next run can finish the work.
 
@@ -43,6 +44,14 @@ pub struct Installed {
     pub lost: Vec<Name>,
 }
 
+/// Where files of `dist/` are written before they get their names; there only while we install.
+const STAGED: &str = ".xtask";
+
+/// Everything in `dist/` that may be somebody's.
+pub fn read_dist(layout: &Layout) -> Result<Tree> {
+    scan(&layout.dist(), &layout.state().join("dist.index"), Modes::Exact, &[STAGED])
+}
+
 fn record_file(layout: &Layout) -> PathBuf {
     layout.state().join("dist.json")
 }
@@ -63,7 +72,8 @@ impl Record {
 pub fn install(layout: &Layout, store: &Store, merged: &Merged) -> Result<Installed> {
     let dist = layout.dist();
     fs::create_dir_all(&dist).context(|| format!("cannot make `{}`", dist.display()))?;
-    let there = scan(&dist, &layout.state().join("dist.index"), Modes::Exact, &[])?;
+    crate::atomic::remove_tree(&dist.join(STAGED))?;
+    let there = read_dist(layout)?;
     let mut record = Record::read(layout);
     let root = merged.tree.root();
     let mut installed = Installed::default();
@@ -93,6 +103,8 @@ pub fn install(layout: &Layout, store: &Store, merged: &Merged) -> Result<Instal
     record.owners.extend(merged.owners.clone());
     record.write(layout)?;
 
+    let staged = dist.join(STAGED);
+    fs::create_dir(&staged).context(|| format!("cannot make `{}`", staged.display()))?;
     for path in &to_remove {
         installed.removed += usize::from(remove(&dist, path)?);
     }
@@ -102,6 +114,7 @@ pub fn install(layout: &Layout, store: &Store, merged: &Merged) -> Result<Instal
             Found::Missing => installed.lost.extend(merged.owners.get(path).cloned()),
         }
     }
+    crate::atomic::remove_tree(&staged)?;
     set_directory_modes(&dist, &merged.tree)?;
     installed.lost.dedup();
     if installed.lost.is_empty() {
@@ -136,8 +149,7 @@ fn remove(dist: &Path, path: &str) -> Result<bool> {
 fn write(dist: &Path, path: &str, node: &Node, store: &Store) -> Result<Found<()>> {
     let target = dist.join(path);
     let writing = || format!("cannot write `{}`", target.display());
-    let parent = target.parent().unwrap_or(dist);
-    fs::create_dir_all(parent).context(writing)?;
+    make_parents(dist, path)?;
     if let Ok(metadata) = fs::symlink_metadata(&target)
         && metadata.is_dir() != matches!(node, Node::Directory { .. })
     {
@@ -152,7 +164,7 @@ fn write(dist: &Path, path: &str, node: &Node, store: &Store) -> Result<Found<()
             fs::remove_file(&target).context(writing)?;
         }
     }
-    let staged = parent.join(format!(".xtask-{}", std::process::id()));
+    let staged = dist.join(STAGED).join("new");
     if let Node::Directory { .. } = node {
         fs::create_dir_all(&target).context(writing)?;
         return Ok(Found::Here(()));
@@ -171,6 +183,25 @@ fn write(dist: &Path, path: &str, node: &Node, store: &Store) -> Result<Found<()
     }
     fs::rename(&staged, &target).context(writing)?;
     Ok(Found::Here(()))
+}
+
+/// Makes the directories above `path`. A link in their place, which somebody else put there, could lead out of `dist/`.
+fn make_parents(dist: &Path, path: &str) -> Result<()> {
+    let mut dir = dist.to_path_buf();
+    for name in Path::new(path).parent().into_iter().flatten() {
+        dir.push(name);
+        let making = || format!("cannot make `{}`", dir.display());
+        match fs::symlink_metadata(&dir) {
+            Ok(metadata) if metadata.is_dir() => {}
+            Ok(_) => {
+                return Err(Error::machine(making())
+                    .because("something that is no directory, and not ours, is in the way")
+                    .help("look at it, then remove it"));
+            }
+            Err(_) => fs::create_dir(&dir).context(making)?,
+        }
+    }
+    Ok(())
 }
 
 fn set_directory_modes(dist: &Path, tree: &Tree) -> Result<()> {

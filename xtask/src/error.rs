@@ -79,6 +79,11 @@ impl Error {
         self
     }
 
+    /// Adds what frees space.
+    pub fn help_with_space(self) -> Self {
+        self.help("cargo xtask clean   # build directories").help("cargo xtask gc      # results in the store")
+    }
+
     /// Adds text that stands in front of the message: every single problem, with its line and caret.
     pub fn details(mut self, details: impl Into<String>) -> Self {
         self.details = Some(details.into());
@@ -142,7 +147,12 @@ pub trait Context<T> {
 
 impl<T, E: Into<Box<dyn StdError + Send + Sync>>> Context<T> for std::result::Result<T, E> {
     fn context(self, message: impl FnOnce() -> String) -> Result<T> {
-        self.map_err(|error| Error::machine(message()).because(error))
+        self.map_err(|error| {
+            let error = error.into();
+            let kind = error.downcast_ref().map(std::io::Error::kind);
+            let told = Error::machine(message()).because(error);
+            if kind == Some(std::io::ErrorKind::StorageFull) { told.help_with_space() } else { told }
+        })
     }
 }
 

@@ -27,5 +27,6 @@ pub mod stat_index;
 pub mod state;
 pub mod store;
 pub mod tree;
+pub mod turn;
 pub mod why;
 pub mod world;

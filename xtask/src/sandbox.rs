@@ -41,7 +41,7 @@ pub fn try_bubblewrap() -> Result<PathBuf, String> {
     // A namespace of users too, as builds have it: root gets the others without.
     let probe = ["--unshare-all", "--unshare-user", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "true"];
     let argv = std::iter::once(bwrap.as_os_str()).chain(probe.map(std::ffi::OsStr::new));
-    let ended = Program::new(argv.map(ToOwned::to_owned)).dies_with_us().run(&Cancel::default());
+    let ended = Program::new(argv.map(ToOwned::to_owned)).run(&Cancel::default());
     let ended = ended.map_err(|error| error.to_string())?;
     if ended.status.success() {
         return Ok(bwrap);
@@ -124,7 +124,7 @@ impl Sandbox {
         add(&["--remount-ro", "/usr/local", "--remount-ro", "/", "--chdir", &step.dir, "--"]);
         argv.extend(step.argv.iter().map(Into::into));
         // The environment is given to bubblewrap itself, which hands it on: the jobserver's variables join it there.
-        Program::new(argv).only_env(env).timeout(step.timeout).dies_with_us()
+        Program::new(argv).only_env(env).timeout(step.timeout)
     }
 }
 

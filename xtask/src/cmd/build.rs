@@ -1,11 +1,11 @@
 //! `build`: from a manifest to an installed tree.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::io::{BufRead, IsTerminal, Write};
 
 use super::Session;
 use crate::definition::{Driver, Name};
+use crate::digest::Digest;
 use crate::dist;
 use crate::error::{Context, Error, Kind, Result};
 use crate::machine::Machine;
@@ -16,6 +16,7 @@ use crate::run::{Building, Done, Event, Job, Mode, Outcome, Report, Schedule, jo
 use crate::state::{Built, State};
 use crate::store::{Found, Output, register_root};
 use crate::tree::Node;
+use crate::turn::{self, Hold};
 use crate::world::World;
 
 /// Fetch, build and install components into dist/
@@ -52,6 +53,9 @@ pub struct Args {
     /// Build without bubblewrap: results stay on this machine and can be neither shared nor released
     #[arg(long)]
     no_sandbox: bool,
+    /// Kill a step that runs longer (`90s`, `1h 30m`), even where its definition allows more
+    #[arg(long, value_name = "DURATION")]
+    timeout: Option<humantime::Duration>,
     /// Show the last line of each log while it grows
     #[arg(long, short)]
     tail: bool,
@@ -71,35 +75,22 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         if session.json { Mode::Json } else { Mode::Auto },
         args.tail.then(|| session.layout.work().join("log")),
     );
-    let mut turn = turn(session, &report)?;
-    let _turn = turn.write().context(|| "cannot lock this checkout".to_owned())?;
-    let in_use = in_use(&world)?;
-    let _in_use = in_use.read().context(|| "cannot lock the store".to_owned())?;
+    let say = |line: &str| report.note(line);
+    let _turn = session.turn(&say)?;
+    let gc = world.store.root().join("gc.lock");
+    let _in_use = turn::take(
+        &gc,
+        Hold::Shared,
+        &session.cancel,
+        &say,
+        "another cargo xtask collects garbage in the store; waiting for its end",
+    )?;
     world.store.sweep()?;
+    origin::sweep(&session.layout);
     world.read_sources()?;
     provide_packages(session, &mut world, args, &report)?;
-    say_unsealed(&world, &report);
+    say_unsealed(&world, args.no_sandbox, &report);
     Run { session, args, world: &world, report: &report, state: State::read(&session.layout) }.go()
-}
-
-/// One build at a time in a checkout.
-fn turn(session: &Session, report: &Report) -> Result<fd_lock::RwLock<File>> {
-    let path = session.layout.work().join("lock");
-    std::fs::create_dir_all(session.layout.work())
-        .context(|| format!("cannot make `{}`", session.layout.work().display()))?;
-    let file = File::create(&path).context(|| format!("cannot write `{}`", path.display()))?;
-    let mut lock = fd_lock::RwLock::new(file);
-    if lock.try_write().is_err() {
-        report.note("another cargo xtask works in this checkout; waiting for it to end");
-    }
-    Ok(lock)
-}
-
-/// Keeps gc out while we build.
-fn in_use(world: &World) -> Result<fd_lock::RwLock<File>> {
-    let path = world.store.root().join("gc.lock");
-    let file = File::options().create(true).append(true).open(&path);
-    Ok(fd_lock::RwLock::new(file.context(|| format!("cannot write `{}`", path.display()))?))
 }
 
 fn dry_run(session: &Session, world: &World) -> Result<()> {
@@ -177,13 +168,18 @@ fn provide_packages(session: &Session, world: &mut World, args: &Args, report: &
 }
 
 /// Without bubblewrap a build sees the whole machine.
-fn say_unsealed(world: &World, report: &Report) {
-    if world.machine.bubblewrap().is_none() {
-        let why = world.machine.bubblewrap_refused().map(|refused| format!(": {}", refused.why)).unwrap_or_default();
-        report.note(format!(
-            "no bubblewrap{why}; steps see the whole machine, results are unsealed and stay on it (cargo xtask doctor)"
-        ));
+fn say_unsealed(world: &World, asked: bool, report: &Report) {
+    if world.machine.bubblewrap().is_some() {
+        return;
     }
+    let why = match world.machine.bubblewrap_refused() {
+        _ if asked => "as asked for".to_owned(),
+        Some(refused) => format!("bubblewrap: {}", refused.why),
+        None => "since bubblewrap may not run here".to_owned(),
+    };
+    report.note(format!(
+        "no sandbox, {why}: results stay on this machine and can be neither shared nor released (cargo xtask doctor)"
+    ));
 }
 
 fn ask(missing: &[String], command: &str) -> Result<bool> {
@@ -208,8 +204,25 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn go(mut self) -> Result<()> {
+        let result = self.attempt();
+        // What was found damaged now counts as missing, so a second attempt makes it again.
+        match result {
+            Err(error) if error.kind() == Kind::Machine && self.tell_damage() => {
+                let result = self.attempt();
+                self.tell_damage();
+                result
+            }
+            result => {
+                self.tell_damage();
+                result
+            }
+        }
+    }
+
+    fn attempt(&mut self) -> Result<()> {
         let (to_fetch, vendor) = self.missing_sources()?;
         let done = self.up_to_date(&to_fetch)?;
+        self.tell_damage();
         self.report.send(Event::Planned {
             manifest: self.session.manifest.to_string(),
             components: self.world.plan.order.len() - done.len(),
@@ -218,18 +231,31 @@ impl Run<'_> {
         let jobs = self.args.jobs.unwrap_or_else(|| self.world.machine.cores()).max(1);
         let whole = done.len() == self.world.plan.order.len();
         let (done, failed) = if whole { (done, Vec::new()) } else { self.schedule(done, to_fetch, vendor, jobs)? };
-        for line in self.world.store.take_damaged() {
-            self.report.note(line);
+        let remembered = self.remember(&done);
+        let failures: BTreeSet<&Name> = failed.iter().map(|(name, _)| name).collect();
+        let after = |name: &&Name| self.world.plan.needs[*name].iter().any(|need| failures.contains(need));
+        let unbuilt: Vec<&str> = self.world.plan.order.iter().filter(after).map(Name::as_str).collect();
+        if !unbuilt.is_empty() {
+            self.report.note(format!("not built, because they need what failed: {}", unbuilt.join(", ")));
         }
-        self.remember(&done)?;
         if let Some(error) = worst(failed) {
             return Err(error);
         }
+        remembered?;
         self.install(&done)?;
         if !self.session.json {
             eprintln!("done in {}", crate::run::duration(self.report.elapsed().as_secs_f64()));
         }
         Ok(())
+    }
+
+    /// Says what the store was found to have lost since the last call, if anything.
+    fn tell_damage(&self) -> bool {
+        let lines = self.world.store.take_damaged();
+        for line in &lines {
+            self.report.note(line);
+        }
+        !lines.is_empty()
     }
 
     /// Sources that are not what the lock says, and those whose crates are not here.
@@ -284,7 +310,10 @@ impl Run<'_> {
 
     fn lookup(&self, name: &Name, done: &BTreeMap<Name, Done>) -> Result<Option<Done>> {
         let inputs = self.world.inputs(name, &|need| done.get(need).map(|done| done.output.clone()))?;
-        let action = inputs.action()?.digest;
+        self.found(name, inputs.action()?.digest)
+    }
+
+    fn found(&self, name: &Name, action: Digest) -> Result<Option<Done>> {
         let Found::Here(output) = self.world.store.output(action)? else { return Ok(None) };
         let known = self.state.built.get(name).is_some_and(|built| built.action == action);
         let component = name.to_string();
@@ -319,6 +348,7 @@ impl Run<'_> {
             cancel: &self.session.cancel,
             jobserver: &budget,
             jobs,
+            timeout: self.args.timeout.map(Into::into),
         };
         let fetch = |source: &Name| self.fetch(source, &vendor);
         let build = |name: &Name, needs: &BTreeMap<Name, Done>| self.build(&building, name, needs);
@@ -344,10 +374,8 @@ impl Run<'_> {
     fn build(&self, building: &Building<'_>, name: &Name, needs: &BTreeMap<Name, Done>) -> Result<Done> {
         let inputs = self.world.inputs(name, &|need| needs.get(need).map(|done| done.output.clone()))?;
         let action = inputs.action()?;
-        if let Found::Here(output) = self.world.store.output(action.digest)? {
-            self.world.store.touch(action.digest);
-            self.report.send(Event::Restored { component: name.to_string() });
-            return Ok(Done { action: action.digest, output, built: None });
+        if let Some(found) = self.found(name, action.digest)? {
+            return Ok(found);
         }
         let last = self.state.built.get(name);
         self.report.send(Event::Started {
@@ -364,6 +392,7 @@ impl Run<'_> {
             extra: &extra,
             epoch: source.epoch,
             sandbox: &self.world.sandbox(name)?,
+            root: &self.session.layout.root,
             logs: &self.session.layout.logs(name),
             keep: self.args.keep,
         };
@@ -419,9 +448,6 @@ impl Run<'_> {
             removed: installed.removed,
             files: merged.tree.0.values().filter(|node| !matches!(node, Node::Directory { .. })).count(),
         });
-        for line in self.world.store.take_damaged() {
-            self.report.note(line);
-        }
         if !installed.foreign.is_empty() {
             let shown: Vec<&str> = installed.foreign.iter().take(3).map(String::as_str).collect();
             let more = installed.foreign.len().saturating_sub(3);

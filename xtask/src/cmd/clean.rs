@@ -19,6 +19,7 @@ pub struct Args {
 
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     let names = Session::names(&args.components)?;
+    let _turn = session.turn(&|line| eprintln!("{line}"))?;
     if names.is_empty() {
         remove_tree(&session.layout.work().join("build"))?;
         remove_tree(&session.layout.work().join("log"))?;

@@ -24,6 +24,7 @@ pub struct Args {
 }
 
 pub fn run(session: &Session, args: &Args) -> Result<()> {
+    let _turn = session.turn(&|line| eprintln!("{line}"))?;
     if !args.discard {
         refuse_local_work(session)?;
         refuse_foreign_files(session)?;
@@ -61,12 +62,7 @@ fn refuse_foreign_files(session: &Session) -> Result<()> {
         return Ok(());
     }
     let owners = Record::read(&session.layout).owners;
-    let there = crate::stat_index::scan(
-        &dist,
-        &session.layout.state().join("dist.index"),
-        crate::stat_index::Modes::Exact,
-        &[],
-    )?;
+    let there = crate::dist::read_dist(&session.layout)?;
     let foreign = |(path, node): &(&String, &crate::tree::Node)| {
         !owners.contains_key(*path) && !matches!(node, crate::tree::Node::Directory { .. })
     };

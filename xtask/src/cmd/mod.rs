@@ -26,6 +26,7 @@ use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::origin::Fetching;
 use crate::process::Cancel;
+use crate::turn::{self, Hold, Turn};
 
 /// Build, release and gate Xen's external components
 ///
@@ -136,6 +137,12 @@ impl Session {
         Fetching { layout, manifest, offline: *offline, discard, cancel, say }
     }
 
+    /// This checkout for ourselves; waits for another run's end, and says so.
+    pub fn turn(&self, say: &dyn Fn(&str)) -> Result<Turn> {
+        let waiting = "another cargo xtask works in this checkout; waiting for its end";
+        turn::take(&self.layout.work().join("lock"), Hold::Alone, &self.cancel, say, waiting)
+    }
+
     /// Names given on a command line.
     pub fn names(names: &[String]) -> Result<Vec<Name>> {
         let parse =
@@ -148,6 +155,7 @@ impl Session {
 pub fn run(cli: Cli) -> i32 {
     // Results must not depend on the user's umask.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    crate::process::adopt_orphans();
     let result = Session::new(&cli.global).and_then(|session| {
         session.cancel.on_signals()?;
         match cli.command {
@@ -167,6 +175,7 @@ pub fn run(cli: Cli) -> i32 {
             Command::Doctor(args) => doctor::run(&session, &args),
         }
     });
+    crate::process::end();
     match result {
         Ok(()) => 0,
         Err(error) if error.is_said() => error.kind().exit_code(),

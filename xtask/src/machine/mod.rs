@@ -30,7 +30,7 @@ pub use bubblewrap::Refused;
 pub use distro::Family;
 pub use install::command_line;
 pub use rust::Toolchain;
-pub use space::{free_bytes, need, size};
+pub use space::{free_bytes, is_full, need, size};
 
 use packages::Packages;
 use remembered::Remembered;

@@ -21,12 +21,17 @@ pub fn need(path: &Path, bytes: u64, what: &str) -> Result<()> {
     }
     let message =
         format!("not enough space for {what} in `{}`: {} needed, {} free", path.display(), size(bytes), size(free));
-    Err(Error::machine(message)
-        .help("cargo xtask clean   # build directories")
-        .help("cargo xtask gc      # results in the store"))
+    Err(Error::machine(message).help_with_space())
 }
 
-/// `1.5 GiB`.
+/// Nothing of use can be written where `path` is any more: no bytes or no files.
+pub fn is_full(path: &Path) -> bool {
+    rustix::fs::statvfs(path).is_ok_and(|space| {
+        space.f_bavail.saturating_mul(space.f_frsize) < (1 << 20) || (space.f_files > 0 && space.f_favail == 0)
+    })
+}
+
+/// Bytes as people say them: `1.5 GiB`.
 pub fn size(bytes: u64) -> String {
     let (mut value, mut unit) = (bytes as f64, "bytes");
     for larger in ["KiB", "MiB", "GiB", "TiB"] {

@@ -5,7 +5,7 @@
 //! - `place.rs`: puts a prepared tree where `Layout::source` says, by one rename; `stamp.rs` remembers what was put there.
 //! - `local_work.rs`: finds what a person did to it since, so that it is never destroyed.
 //! - `download.rs`, `files.rs`: one verified file. `unpack.rs`, `patches.rs`: a tree out of files.
-//! - `scratch.rs`, `turn.rs`, `attempts.rs`: temporary directories, one run at a time, tries.
+//! - `scratch.rs`, `attempts.rs`: temporary directories, tries.
 //!
 //! Nothing here builds, and nothing here knows components: only sources. Processes are started through `process::Program`.
 //!
@@ -23,7 +23,6 @@ mod patches;
 mod place;
 mod scratch;
 mod stamp;
-mod turn;
 mod unpack;
 
 use std::path::{Path, PathBuf};
@@ -34,6 +33,7 @@ use crate::layout::Layout;
 use crate::process::Cancel;
 use crate::stat_index::{Modes, scan};
 use crate::tree::Tree;
+use crate::turn::{self, Hold};
 
 pub use download::download_program;
 pub use files::place_file;
@@ -109,9 +109,7 @@ pub fn fetch(ctx: &Fetching<'_>, source: &Name, origin: &Origin, pin: Option<&Pi
     if !ctx.discard && local_work::is_untouched_at(ctx.layout, source, origin, pin, &stamps.read()) {
         return Ok(CheckedOut::Already);
     }
-    turn::alone(&stamps.lock_file(), ctx, &format!("source `{source}`"), || {
-        place::fetch(ctx, source, origin, pin, &stamps)
-    })
+    alone(&stamps.lock_file(), ctx, &format!("source `{source}`"), || place::fetch(ctx, source, origin, pin, &stamps))
 }
 
 /// The pin of the origin as it stands now, complete: what `update` writes into the lock. `None` for a `path` origin. `old` comes
@@ -127,7 +125,14 @@ pub fn resolve(ctx: &Fetching<'_>, source: &Name, origin: &Origin, old: Option<&
     }
     let stamps = stamp::Stamps::of(ctx.layout, source);
     let what = format!("source `{source}`");
-    turn::alone(&stamps.lock_file(), ctx, &what, || place::resolve(ctx, source, origin, old, &stamps)).map(Some)
+    alone(&stamps.lock_file(), ctx, &what, || place::resolve(ctx, source, origin, old, &stamps)).map(Some)
+}
+
+/// Runs `work` while no other run holds `lock_file`. `what` is named to whoever waits.
+fn alone<T>(lock_file: &Path, ctx: &Fetching<'_>, what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let waiting = format!("{what}: another run is working on it, waiting for its end");
+    let _turn = turn::take(lock_file, Hold::Alone, ctx.cancel, ctx.say, &waiting)?;
+    work()
 }
 
 /// What an origin is to make.

@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::event::Event;
-use super::failure::{first_error, hints, is_machines_fault, read_log};
+use super::failure::{first_error, hints, lacks_memory, lacks_space, read_log};
 use super::report::Report;
-use super::stray::stray_files;
+use super::stray::Since;
 use crate::action::{Action, Inputs};
 use crate::definition::{Component, Name};
 use crate::error::{Context, Error, Result};
@@ -39,6 +39,8 @@ pub struct Job<'a> {
     pub epoch: u64,
     /// Where it runs.
     pub sandbox: &'a Sandbox,
+    /// The checkout.
+    pub root: &'a Path,
     /// Where its logs go.
     pub logs: &'a Path,
     /// Keep the directory of a success too.
@@ -58,6 +60,8 @@ pub struct Building<'a> {
     pub jobserver: &'a jobserver::Client,
     /// How many jobs there are in all.
     pub jobs: usize,
+    /// No step may run longer.
+    pub timeout: Option<Duration>,
 }
 
 /// Seconds by step.
@@ -67,6 +71,8 @@ impl Building<'_> {
     /// Builds one component and keeps what it installed.
     pub fn build(&self, job: &Job<'_>) -> Result<(Output, Timings)> {
         let dir = job.sandbox.host("");
+        // What a run that was killed left here may still write here.
+        kill_leftovers(job);
         crate::atomic::remove_tree(&dir)?;
         crate::atomic::remove_tree(job.logs)?;
         fs::create_dir_all(job.logs).context(|| format!("cannot make `{}`", job.logs.display()))?;
@@ -74,7 +80,7 @@ impl Building<'_> {
         crate::machine::need(&dir, 4 * source_bytes + (64 << 20), &format!("building `{}`", job.name))?;
         job.sandbox.make_dirs()?;
         self.place_inputs(job)?;
-        let started = SystemTime::now();
+        let since = Since::now(&job.sandbox.host("tmp"))?;
         let mut timings = Timings::new();
         for (index, step) in job.inputs.steps.iter().enumerate() {
             self.cancel.check()?;
@@ -84,7 +90,7 @@ impl Building<'_> {
             self.step(job, index, step)?;
             timings.push((step.name.clone(), clock.elapsed().as_secs_f64()));
         }
-        let output = self.capture(job, started)?;
+        let output = self.capture(job, &since)?;
         if !job.keep {
             crate::atomic::remove_tree(&dir)?;
         }
@@ -134,6 +140,7 @@ impl Building<'_> {
 
     fn step(&self, job: &Job<'_>, index: usize, step: &Step) -> Result<()> {
         let mut step = step.clone();
+        step.timeout = self.timeout.map_or(step.timeout, |limit| limit.min(step.timeout));
         for item in &mut step.argv {
             *item = item.replace("$JOBS", &self.jobs.to_string());
         }
@@ -143,13 +150,15 @@ impl Building<'_> {
         if !job.component.serial {
             program = program.jobserver(self.jobserver.clone());
         }
-        let ended = program.run(self.cancel)?;
+        let ended = program.run(self.cancel);
+        kill_leftovers(job);
+        let ended = ended?;
         if ended.status.success() {
             return Ok(());
         }
         let text = read_log(&log);
         let end = if ended.timed_out {
-            format!("killed with everything it had started after {} minutes", step.timeout.as_secs() / 60)
+            format!("killed with everything it had started, after {}", humantime::format_duration(step.timeout))
         } else {
             ended.status.to_string()
         };
@@ -159,7 +168,17 @@ impl Building<'_> {
             message.push_str(&format!("\n{}", excerpt.render().trim_end_matches('\n')));
         }
         message.push_str(&format!("\n  log: {}", log.display()));
-        let mut error = if is_machines_fault(&text) { Error::machine(message) } else { Error::step(message) };
+        // On a full disk the log, too, may lack what the step said last.
+        let dir = job.sandbox.host("");
+        let mut error = if crate::machine::is_full(&dir) || lacks_space(&text) {
+            let free = crate::machine::free_bytes(&dir).map_or("unknown".to_owned(), crate::machine::size);
+            let message = format!("{message}\n  no space left; free now in `{}`: {free}", dir.display());
+            Error::machine(message).help_with_space()
+        } else if lacks_memory(&text) {
+            Error::machine(message)
+        } else {
+            Error::step(message)
+        };
         for hint in hints(&text) {
             error = error.help(hint);
         }
@@ -170,14 +189,14 @@ impl Building<'_> {
         )))
     }
 
-    fn capture(&self, job: &Job<'_>, started: SystemTime) -> Result<Output> {
+    fn capture(&self, job: &Job<'_>, since: &Since) -> Result<Output> {
         let stage = job.sandbox.host("stage");
         let index = tempfile::NamedTempFile::new().context(|| "cannot make a temporary file".to_owned())?;
         let tree = scan(&stage, index.path(), Modes::Exact, &[])?;
         let wanted = job.component.outputs.values().chain(&job.component.must_exist);
         let missing: Vec<&str> = wanted.map(String::as_str).filter(|path| !exists(&tree, path)).collect();
         if !job.inputs.environment.sealed {
-            let stray = stray_files(started);
+            let stray = since.stray_files(job.root, self.store.root());
             if !stray.is_empty() {
                 let named: Vec<String> = stray.iter().map(|path| format!("  {}", path.display())).collect();
                 return Err(Error::step(format!(
@@ -198,9 +217,20 @@ impl Building<'_> {
             .help(format!("what it did install is below {}", stage.display()))
             .help(format!("cargo xtask log {} install", job.name)));
         }
+        let bytes = self.store.missing_bytes(&tree);
+        crate::machine::need(self.store.root(), bytes + (1 << 20), &format!("the output of `{}`", job.name))?;
         let output = self.store.put_output(job.action.digest, &stage, tree)?;
         job.action.keep(self.store)?;
         Ok(output)
+    }
+}
+
+/// Nothing of a build may live on: it would hold files, ports and processors.
+fn kill_leftovers(job: &Job<'_>) {
+    if !job.inputs.environment.sealed
+        && let Some(dir) = job.inputs.variables.get("TMPDIR")
+    {
+        crate::process::kill_leftovers("TMPDIR", dir);
     }
 }
 

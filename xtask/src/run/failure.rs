@@ -35,6 +35,8 @@ const SIGNS: [&[&str]; 4] = [
         "Network is unreachable",
         "Could not resolve host",
         "Temporary failure in name resolution",
+        "Connection refused",
+        "Failed to connect",
         "No rule to make target",
         "cannot stat",
         "fatal: ",
@@ -102,11 +104,14 @@ pub fn read_log(log: &Path) -> String {
     String::from_utf8_lossy(&bytes[start..]).into_owned()
 }
 
-/// The machine, not the recipe, is to blame.
-pub fn is_machines_fault(log: &str) -> bool {
+/// A disk was full.
+pub fn lacks_space(log: &str) -> bool {
     log.contains("No space left on device")
-        || log.contains("Cannot allocate memory")
-        || log.contains("virtual memory exhausted")
+}
+
+/// There was not enough memory.
+pub fn lacks_memory(log: &str) -> bool {
+    log.contains("Cannot allocate memory") || log.contains("virtual memory exhausted")
 }
 
 /// What the sandbox did that a recipe's author may not expect.
@@ -123,6 +128,11 @@ pub fn hints(log: &str) -> Vec<String> {
         "Could not resolve host",
         "Temporary failure in name resolution",
         "unable to resolve host",
+        "Name or service not known",
+        // The sandbox has a loopback of its own, on which nobody listens.
+        "Connection refused",
+        "Failed to connect",
+        "dial tcp",
     ];
     if network.iter().any(|sign| log.contains(sign)) {
         hints.push(

@@ -117,11 +117,8 @@ impl Schedule<'_> {
                 match messages.recv_timeout(Duration::from_millis(250)) {
                     Ok(Message::Fetched(source, result)) => state.fetched(source, result, self),
                     Ok(Message::Built(name, result)) => {
-                        let killed = result.is_err();
+                        state.tokens_may_be_lost |= result.is_err();
                         state.built(name, result, report);
-                        if killed && state.building == 0 {
-                            self.give_back_tokens(jobserver, state.tokens_asked);
-                        }
                     }
                     Ok(Message::Token(Err(error))) => {
                         state
@@ -130,6 +127,7 @@ impl Schedule<'_> {
                     }
                     Ok(Message::Token(Ok(token))) => {
                         state.tokens_asked = state.tokens_asked.saturating_sub(1);
+                        self.give_back_tokens(jobserver, &mut state);
                         let ready = state.ready(self);
                         let by_path = |a: &&Name, b: &&Name| critical[*a].total_cmp(&critical[*b]).then(b.cmp(a));
                         let Some(name) = ready.iter().max_by(|a, b| by_path(a, b)).cloned() else { continue };
@@ -153,12 +151,17 @@ impl Schedule<'_> {
         (state.done, state.failed)
     }
 
-    /// A killed make takes the tokens it held with it. When nothing runs the pool must be full again.
-    fn give_back_tokens(&self, jobserver: &jobserver::Client, in_flight: usize) {
+    /// A killed make takes the tokens it held with it. When nothing runs and none is on its way, all but the one that was just
+    /// taken must be in the pool.
+    fn give_back_tokens(&self, jobserver: &jobserver::Client, state: &mut Running) {
+        if !state.tokens_may_be_lost || state.building > 0 || state.tokens_asked > 0 {
+            return;
+        }
         let Ok(available) = jobserver.available() else { return };
-        for _ in available + in_flight..self.most {
+        for _ in available + 1..self.most {
             jobserver.release_raw().unwrap_or_default();
         }
+        state.tokens_may_be_lost = false;
     }
 
     /// Sources in the order in which they are popped: the one whose components delay the end the longest comes out first.
@@ -183,6 +186,8 @@ struct Running {
     fetching: usize,
     building: usize,
     tokens_asked: usize,
+    /// Something failed since the pool was last known to be full.
+    tokens_may_be_lost: bool,
 }
 
 impl Running {

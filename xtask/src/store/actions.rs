@@ -51,6 +51,15 @@ impl Store {
         Ok(if missing { Found::Missing } else { Found::Here(tree) })
     }
 
+    /// Bytes of files of `tree` that are not here yet.
+    pub fn missing_bytes(&self, tree: &Tree) -> u64 {
+        let missing = |node: &crate::tree::Node| match node {
+            crate::tree::Node::File { digest, .. } if !self.has(*digest) => digest.size,
+            _ => 0,
+        };
+        tree.0.values().map(missing).sum()
+    }
+
     /// Keeps what an action brought: every file below `stage`, its directories, and last of all the result that names them.
     pub fn put_output(&self, action: Digest, stage: &Path, tree: Tree) -> Result<Output> {
         for (path, node) in &tree.0 {
@@ -88,12 +97,16 @@ impl Store {
             Digest::try_from(result.output_directories.first()?.root_directory_digest.as_ref()?).ok()
         });
         let Some(root) = root else { return Ok(Found::Missing) };
-        let Found::Here(tree) = self.tree(root)? else { return Ok(Found::Missing) };
-        let whole = tree.0.values().all(|node| match node {
-            crate::tree::Node::File { digest, .. } => self.has(*digest),
-            _ => true,
+        let Found::Here(tree) = self.tree(root)? else {
+            self.tell_lost(root, "lost a directory of a result");
+            return Ok(Found::Missing);
+        };
+        let lost = tree.0.iter().find_map(|(path, node)| match node {
+            crate::tree::Node::File { digest, .. } if !self.has(*digest) => Some((path, *digest)),
+            _ => None,
         });
-        if !whole {
+        if let Some((path, digest)) = lost {
+            self.tell_lost(digest, &format!("lost the content of `/{path}`"));
             return Ok(Found::Missing);
         }
         Ok(Found::Here(Output { root, tree }))

@@ -40,7 +40,7 @@ impl Store {
         &self.root
     }
 
-    /// Blobs found damaged since the last call, each as a line for the user.
+    /// Blobs found damaged or gone since the last call, each as a line for the user.
     pub fn take_damaged(&self) -> Vec<String> {
         std::mem::take(&mut *self.damaged.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
@@ -121,10 +121,18 @@ impl Store {
             }
             Ok(()) | Err(_) => {}
         }
-        let line =
-            format!("the store held a damaged blob, `{}`; it counts as missing and is made again", blob.display());
-        self.damaged.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(line);
+        self.tell_lost(digest, "held a damaged blob");
         Ok(())
+    }
+
+    /// Remembers for the user that a blob which a result names is damaged or gone. `what` happened to it.
+    pub(super) fn tell_lost(&self, digest: Digest, what: &str) {
+        let blob = format!("`{}`", self.blob(digest).display());
+        let line = format!("the store {what}, {blob}; it counts as missing and is made again");
+        let mut damaged = self.damaged.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if !damaged.iter().any(|line| line.contains(&blob)) {
+            damaged.push(line);
+        }
     }
 
     /// Files of runs that died before they could clean up.

@@ -1,5 +1,6 @@
 //! Trees out of the store, or out of a source, onto a disk: every file checked against its digest on the way, none a hard link.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -20,7 +21,7 @@ pub enum Placement<'a> {
     Directory(&'a Path),
 }
 
-/// Writes `tree` below `target`, every file with the time `epoch` (seconds since 1970). Says `Missing` when the store lost a blob.
+/// Writes `tree` below `target`, every file and directory with the time `epoch` (seconds since 1970). Says `Missing` when the store lost a blob.
 pub fn place(tree: &Tree, from: Placement<'_>, target: &Path, epoch: u64) -> Result<Found<()>> {
     let time = UNIX_EPOCH + Duration::from_secs(epoch);
     let making = |path: &Path| format!("cannot make `{}`", path.display());
@@ -55,7 +56,8 @@ pub fn place(tree: &Tree, from: Placement<'_>, target: &Path, epoch: u64) -> Res
             Node::Directory { .. } => fs::create_dir_all(&on_disk).context(|| making(&on_disk))?,
         }
     }
-    // Modes of directories last: a read-only one could not be filled.
+    // Times and modes of directories last: a read-only one could not be filled, and filling one changes its time.
+    set_directory_times(tree, target, time).context(|| making(target))?;
     for (path, node) in tree.0.iter().rev() {
         if let Node::Directory { mode } = node {
             let on_disk = target.join(path);
@@ -63,6 +65,16 @@ pub fn place(tree: &Tree, from: Placement<'_>, target: &Path, epoch: u64) -> Res
         }
     }
     Ok(Found::Here(()))
+}
+
+/// A recipe that packs a directory packs its time too.
+fn set_directory_times(tree: &Tree, target: &Path, time: SystemTime) -> io::Result<()> {
+    let parents = tree.0.keys().flat_map(|path| Path::new(path).ancestors().skip(1));
+    let own = tree.0.iter().filter(|(_, node)| matches!(node, Node::Directory { .. })).map(|(path, _)| Path::new(path));
+    for dir in parents.chain(own).collect::<BTreeSet<_>>() {
+        File::open(target.join(dir))?.set_modified(time)?;
+    }
+    Ok(())
 }
 
 /// One blob to one path that does not exist yet.
@@ -76,7 +88,7 @@ pub fn copy_file(store: &Store, digest: Digest, to: &Path, mode: u32, time: Opti
             Ok(Found::Missing)
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound && !blob.exists() => Ok(Found::Missing),
-        Err(error) => Err(Error::machine(format!("cannot write `{}`", to.display())).because(error)),
+        Err(error) => Err(error).context(|| format!("cannot write `{}`", to.display())),
     }
 }
 

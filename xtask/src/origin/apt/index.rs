@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use deb822_fast::Deb822;
 
-use super::super::{Fetching, turn};
+use super::super::{Fetching, alone};
 use super::machine::{self, Repository};
 use super::version;
 use crate::definition::{Apt, File};
@@ -25,7 +25,7 @@ pub(super) struct Package {
 pub(super) fn read(ctx: &Fetching<'_>, apt: &Apt) -> Result<Vec<Package>> {
     let wanted = wanted_releases(&machine::repositories(ctx)?, apt.suite.as_deref());
     let dir = ctx.layout.state().join("apt").join(apt.suite.as_deref().unwrap_or("own").replace('/', "_"));
-    turn::alone(&dir.with_extension("lock"), ctx, "the index of Debian's sources", || {
+    alone(&dir.with_extension("lock"), ctx, "the index of Debian's sources", || {
         refresh(ctx, &dir, &wanted)?;
         let mut packages = Vec::new();
         for file in index_files(&dir)? {

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::super::attempts::{self, Failure};
 use super::super::scratch::Scratch;
-use super::super::{Fetching, turn};
+use super::super::{Fetching, alone};
 use super::mirror::{self, Mirror, NEW};
 use super::refs;
 use super::verdict::{self, Verdict};
@@ -81,7 +81,7 @@ pub(super) fn obtain(
     if mirror.holds(commit)? {
         return Ok(());
     }
-    turn::alone(&mirror.lock_file(), ctx, &format!("the mirror of {what}"), || {
+    alone(&mirror.lock_file(), ctx, &format!("the mirror of {what}"), || {
         if mirror.holds(commit)? {
             return Ok(());
         }
@@ -118,7 +118,7 @@ pub(super) fn newest(
         }
     };
     let urls = reachable(ctx, what, urls, name)?;
-    turn::alone(&mirror.lock_file(), ctx, &format!("the mirror of {what}"), || {
+    alone(&mirror.lock_file(), ctx, &format!("the mirror of {what}"), || {
         let rungs = [Rung::End(name, 1), Rung::Everything(Some(name))];
         attempts::along(ctx, what, &urls, |url| climb_down(ctx, what, mirror, url, &rungs, None))
     })

@@ -9,3 +9,6 @@ mod mirrors;
 mod servers;
 mod upstream;
 mod world;
+
+pub use servers::{Fault, Server};
+pub use world::write_tar_gz;

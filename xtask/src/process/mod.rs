@@ -1,20 +1,24 @@
-//! The one place that starts processes. Every child leads a process group of its own, dies with us, and is killed as a whole
-//! tree on Ctrl-C or time-out. Knows nothing of recipes or git.
+//! The one place that starts processes. Every child leads a process group of its own, which is killed as a whole on Ctrl-C, on a
+//! time-out, when its leader ends, and when we die (`guard`). Knows nothing of recipes or git.
 //!
-//! Invariant: no other file calls `std::process::Command` or `duct::cmd` to run a program.
+//! Invariant: nothing outside of this folder calls `std::process::Command` or `duct::cmd` to run a program.
+
+mod guard;
+mod leftover;
+
+pub use leftover::kill_leftovers;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::Arc;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, set_child_subreaper, waitpgid};
 
 use crate::error::{Context, Error, Result};
 
@@ -74,7 +78,6 @@ pub struct Program {
     timeout: Option<Duration>,
     jobserver: Option<jobserver::Client>,
     output: Output,
-    dies_with_us: bool,
 }
 
 /// How it ended.
@@ -101,7 +104,6 @@ impl Program {
             timeout: None,
             jobserver: None,
             output: Output::Capture,
-            dies_with_us: false,
         }
     }
 
@@ -141,12 +143,6 @@ impl Program {
         self
     }
 
-    /// The program itself sees to dying with us (bubblewrap does).
-    pub fn dies_with_us(mut self) -> Self {
-        self.dies_with_us = true;
-        self
-    }
-
     /// As a person would type it.
     pub fn display(&self) -> String {
         shell_line(self.argv.iter().map(|item| item.to_string_lossy()))
@@ -160,6 +156,9 @@ impl Program {
         let timeout = self.timeout;
         let handle = self.start(&shown)?;
         let pid = handle.pids().first().and_then(|pid| i32::try_from(*pid).ok()).and_then(Pid::from_raw);
+        if let Some(pid) = pid {
+            guard::watch(pid);
+        }
         let mut kill = Kill::default();
         let (mut stopped, mut timed_out) = (false, false);
         let output = loop {
@@ -175,6 +174,8 @@ impl Program {
         // Nothing of the tree outlives its leader: a daemon that a recipe started would hold files of the build.
         if let Some(pid) = pid {
             signal(pid, Signal::KILL);
+            reap(pid);
+            guard::forget(pid);
         }
         if stopped {
             return Err(Error::interrupted());
@@ -193,12 +194,6 @@ impl Program {
             .help("cargo xtask doctor")
         })?;
         argv[0] = program.into_os_string();
-        if !self.dies_with_us
-            && let Some(setpriv) = setpriv()
-        {
-            let wrapper = [setpriv.as_os_str(), "--pdeathsig".as_ref(), "KILL".as_ref(), "--".as_ref()];
-            argv.splice(0..0, wrapper.map(OsString::from));
-        }
         let mut expression = duct::cmd(&argv[0], &argv[1..]).stdin_null().unchecked();
         if let Some(dir) = &self.dir {
             expression = expression.dir(dir);
@@ -265,11 +260,20 @@ fn signal(leader: Pid, signal: Signal) {
     }
 }
 
-/// util-linux's `setpriv` sets the parent-death signal without a line of unsafe code here. Without it a child outlives a
-/// SIGKILL of ours; nothing depends on it, since everything that children write is renamed into place by us.
-fn setpriv() -> Option<&'static Path> {
-    static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();
-    FOUND.get_or_init(|| which::which("setpriv").ok()).as_deref()
+/// Waits until everything of a killed group is gone. Its members become our children when their parents die: `adopt_orphans`.
+fn reap(leader: Pid) {
+    while let Ok(_) | Err(rustix::io::Errno::INTR) = waitpgid(leader, WaitOptions::empty()) {}
+}
+
+/// Makes this process the parent of whatever outlives its own, so that the end of a tree can be waited for.
+pub fn adopt_orphans() {
+    // A kernel that refuses it leaves them to init: then they end a moment later than we say.
+    set_child_subreaper(Some(rustix::process::getpid())).unwrap_or_default();
+}
+
+/// Before the end of this process: nothing is left to be guarded.
+pub fn end() {
+    guard::end();
 }
 
 /// One shell line that can be pasted.

@@ -1,0 +1,112 @@
+//! What runs again after a change, and what does not.
+
+use std::fs;
+use std::process::Command;
+
+use super::checkout::{Checkout, How, sealed};
+use super::run::ran;
+use crate::tier;
+
+const MAKEFILE: &str = "\
+libx.a: x.o
+	ar rcD $@ $^
+x.o: x.c x.h
+install: libx.a
+	install -D -m 644 libx.a $(DESTDIR)/usr/lib/libx.a
+	install -D -m 644 x.h.in $(DESTDIR)/usr/include/x.h
+.PHONY: install
+";
+
+/// `lib`, a library; `app`, which links it; `doc`, which only names where `app` is installed.
+fn three() -> Checkout {
+    let checkout = Checkout::new();
+    checkout.manifest(&["lib", "app", "doc"], "");
+    checkout.component("lib", "[build.make]\n");
+    checkout.write("lib/Makefile", MAKEFILE);
+    checkout.write("lib/x.c", "#include \"x.h\"\nint x(void) { return 7; }\n");
+    checkout.write("lib/x.h", "/* a comment */\nint x(void);\n");
+    checkout.write("lib/x.h.in", "int x(void);\n");
+    checkout.component(
+        "app",
+        "needs = ['lib']\n[build.make]\n[outputs]\napp = '/usr/bin/app'\n[told]\ninternal = ['--app={output:app}']\n",
+    );
+    checkout.write("app/app.c", "#include <x.h>\n#include <stdio.h>\nint main(void) { printf(\"%d\\n\", x()); }\n");
+    checkout.write(
+        "app/Makefile",
+        "app: app.c\n\t$(CC) $(CPPFLAGS) -o $@ app.c $(LDFLAGS) -lx\ninstall: app\n\tinstall -D app $(DESTDIR)/usr/bin/app\n",
+    );
+    checkout.component(
+        "doc",
+        "runtime-needs = ['app']\n[build.steps]\n[[step]]\nname = 'run'\n\
+         run = ['sh', '-ec', 'mkdir -p {stage}/usr; echo \"$1\" > {stage}/usr/doc', 'sh', '{told:app}']\n",
+    );
+    checkout
+}
+
+#[test]
+fn the_second_build_starts_no_process() {
+    for how in How::all() {
+        let checkout = three();
+        checkout.built(how.args()).says(&["lib: built", "app: built", "doc: built"]);
+        assert_eq!(ran(&mut Command::new(checkout.path("dist/usr/bin/app"))).stdout, "7\n");
+        if which::which("strace").is_err() {
+            tier::skip("there is no strace to see processes with");
+            continue;
+        }
+        let trace = checkout.path("trace");
+        let calls = "trace=execve,execveat,fork,vfork,clone,clone3";
+        let strace = ["strace", "-f", "-qq", "-e", calls, "-o", trace.to_str().unwrap()];
+        let again = ran(&mut checkout.through(&strace, &[&["build"], how.args()].concat()));
+        assert_eq!(again.code, Some(0), "{}", again.stderr);
+        again.says(&["all 3 components are up to date", "none changed"]);
+        let trace = fs::read_to_string(&trace).unwrap();
+        let started = trace.lines().filter(|line| line.contains('(') && !line.contains("CLONE_THREAD"));
+        assert_eq!(started.count(), 1, "only our own start: {trace}");
+    }
+}
+
+#[test]
+fn a_comment_in_a_header_rebuilds_that_component_only() {
+    if !sealed() {
+        return;
+    }
+    let checkout = three();
+    checkout.built(&[]);
+    checkout.write("lib/x.h", "/* another comment */\nint x(void);\n");
+    let again = checkout.built(&[]);
+    again.says(&["lib: built", "the same as before", "none changed"]);
+    again.never_says(&["app:", "doc:"]);
+    checkout.write("lib/x.c", "#include \"x.h\"\nint x(void) { return 8; }\n");
+    let again = checkout.built(&[]);
+    again.says(&["lib: built", "app: built"]);
+    again.never_says(&["doc:"]);
+    assert_eq!(ran(&mut Command::new(checkout.path("dist/usr/bin/app"))).stdout, "8\n");
+}
+
+#[test]
+fn a_new_program_rebuilds_nothing_that_only_names_its_path() {
+    let how = How::all()[0].args();
+    let checkout = three();
+    checkout.built(how);
+    assert_eq!(checkout.read("dist/usr/doc"), "--app=/usr/bin/app\n");
+    checkout.write("app/app.c", "int main(void) { return 3; }\n");
+    let again = checkout.built(how);
+    again.says(&["app: built"]);
+    again.never_says(&["doc:", "lib:"]);
+    assert_eq!(ran(&mut Command::new(checkout.path("dist/usr/bin/app"))).code, Some(3));
+}
+
+#[test]
+fn distclean_and_build_restores_without_a_step() {
+    for how in How::all() {
+        let checkout = three();
+        checkout.built(how.args());
+        let before = checkout.dist();
+        assert_eq!(checkout.run(&["distclean"]).code, Some(0));
+        assert!(!checkout.path("dist").exists() && !checkout.path(".xtask").exists());
+        let again = checkout.built(how.args());
+        again.says(&["lib: restored", "app: restored", "doc: restored"]);
+        again.never_says(&["(1/", "building"]);
+        assert_eq!(checkout.dist(), before);
+    }
+}

@@ -1,0 +1,13 @@
+//! `build` against real make, cc and sh: what runs again and what does not, and what is left after every kind of failure.
+
+mod checkout;
+mod damage;
+mod elsewhere;
+mod incremental;
+mod kill;
+mod messages;
+mod outside;
+mod run;
+mod space;
+mod stop;
+mod together;
