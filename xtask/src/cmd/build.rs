@@ -172,11 +172,10 @@ fn say_unsealed(world: &World, asked: bool, report: &Report) {
     if world.machine.bubblewrap().is_some() {
         return;
     }
-    let why = match world.machine.bubblewrap_refused() {
-        _ if asked => "as asked for".to_owned(),
-        Some(refused) => format!("bubblewrap: {}", refused.why),
-        None => "since bubblewrap may not run here".to_owned(),
-    };
+    let refused =
+        || world.machine.bubblewrap_refused().map_or_else(String::new, |refused| format!(": {}", refused.why));
+    let why =
+        if asked { "as asked for".to_owned() } else { format!("since bubblewrap does not work here{}", refused()) };
     report.note(format!(
         "no sandbox, {why}: results stay on this machine and can be neither shared nor released (cargo xtask doctor)"
     ));
