@@ -287,6 +287,22 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_written_through_a_link_that_is_not_ours() {
+        let world = world();
+        let dist = world.layout.dist();
+        let outside = world.layout.root.join("outside");
+        fs::create_dir_all(&outside).unwrap();
+        fs::create_dir_all(&dist).unwrap();
+        symlink(&outside, dist.join("bin")).unwrap();
+        let error = install(&world.layout, &world.store, &merged(&world.store, &[("bin/x", "1")])).unwrap_err();
+        assert!(error.report().contains("is in the way"), "{}", error.report());
+        assert!(fs::read_dir(&outside).unwrap().next().is_none());
+        fs::remove_file(dist.join("bin")).unwrap();
+        install(&world.layout, &world.store, &merged(&world.store, &[("bin/x", "1")])).unwrap();
+        assert_eq!(fs::read_to_string(dist.join("bin/x")).unwrap(), "1");
+    }
+
+    #[test]
     fn a_lost_blob_names_its_component() {
         let world = world();
         let merged = merged(&world.store, &[("bin/x", "1")]);

@@ -175,7 +175,6 @@ pub fn run(cli: Cli) -> i32 {
             Command::Doctor(args) => doctor::run(&session, &args),
         }
     });
-    crate::process::end();
     match result {
         Ok(()) => 0,
         Err(error) if error.is_said() => error.kind().exit_code(),

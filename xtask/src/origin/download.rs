@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::Fetching;
-use super::attempts::Failure;
+use super::attempts::{Failure, without_password};
 use super::files;
 use crate::digest::Digest;
 use crate::error::{Context, Error, Result};
@@ -30,11 +30,16 @@ pub(super) fn download(
         };
     }
     let part = parts.join(Digest::of(address.as_bytes()).short());
+    if let Some(wanted) = wanted {
+        let there = fs::metadata(&part).map_or(0, |there| there.len());
+        let what = format!("downloading `{}`", without_password(address));
+        crate::machine::need(parts, wanted.size.saturating_sub(there), &what)?;
+    }
     let client = Client::of_this_machine()?;
     // Going on is safe only where the digest of the whole is known.
     let goes_on = client == Client::Curl && wanted.is_some() && fs::metadata(&part).is_ok_and(|there| there.len() > 0);
     let ended = client.program(address, &part, goes_on).env("LC_ALL", "C").run(ctx.cancel)?;
-    let failure = match client.judge(&ended) {
+    let failure = match client.judge(&ended, &part) {
         Ok(()) => match files::keep(ctx, &part, wanted) {
             Err(failure) => failure,
             kept => return kept,
@@ -121,13 +126,14 @@ impl Client {
     }
 
     /// What the exit status means, as each program documents it.
-    fn judge(self, ended: &Ended) -> Result<(), Failure> {
+    fn judge(self, ended: &Ended, into: &Path) -> Result<(), Failure> {
         if ended.status.success() {
             return Ok(());
         }
         let said = String::from_utf8_lossy(&ended.stderr).into_owned() + &String::from_utf8_lossy(&ended.stdout);
         if said.contains("No space left on device") || (self == Client::Curl && ended.status.code() == Some(23)) {
-            return Err(Failure::Fatal(Error::machine("cannot write the downloaded file").because(said)));
+            let writing = format!("cannot write `{}`", into.display());
+            return Err(Failure::Fatal(Error::machine(writing).because(said).help_with_space()));
         }
         let is_transient = match self {
             // Not resolved, not connected, cut off, HTTP 5xx (in the text), timed out, TLS, nothing, sending, receiving.

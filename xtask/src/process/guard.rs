@@ -1,71 +1,57 @@
-//! Kills what we started when we die without a chance to do it ourselves: a shell reads the ids of our process groups from a pipe
-//! whose end is ours, and then kills those that are left.
+//! A process group that dies with us. Its leader is a shell that waits for the end of a pipe of ours, which no kind of our death can
+//! keep from it, and then kills the group. It is there before the program joins the group, so no program is ever without it.
 
-use std::io::{PipeWriter, Write};
+use std::io::PipeWriter;
 use std::os::unix::process::CommandExt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rustix::process::Pid;
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, waitpgid};
 
-const SCRIPT: &str = r#"
-while read -r sign group; do
-    case $sign in
-    +) groups="$groups $group" ;;
-    -) set --; for other in $groups; do [ "$other" = "$group" ] || set -- "$@" "$other"; done; groups=$* ;;
-    esac
-done
-for group in $groups; do kill -s KILL -- "-$group"; done
-"#;
+use crate::error::{Context, Error, Result};
 
-struct Guard {
-    pipe: PipeWriter,
+const SCRIPT: &str = "trap '' TERM INT HUP; read -r line; kill -s KILL 0";
+
+/// The group; killed and waited for when dropped.
+pub(super) struct Guard {
+    group: Pid,
     shell: duct::Handle,
+    /// Closes with us.
+    _pipe: PipeWriter,
 }
 
-/// Started with the first process.
-static GUARD: Mutex<Option<Guard>> = Mutex::new(None);
-
-fn guard() -> MutexGuard<'static, Option<Guard>> {
-    GUARD.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Kill that group when we die.
-pub(super) fn watch(leader: Pid) {
-    let mut guard = guard();
-    if guard.is_none() {
-        *guard = start().ok();
+impl Guard {
+    /// An empty group.
+    pub(super) fn start() -> Result<Self> {
+        let starting = || "cannot start a shell that guards a program".to_owned();
+        let (reader, pipe) = std::io::pipe().context(starting)?;
+        let shell = duct::cmd!("/bin/sh", "-c", SCRIPT).full_env([("PATH", "/usr/bin:/bin")]).dir("/").unchecked();
+        let shell = shell.before_spawn(|command| {
+            command.process_group(0);
+            Ok(())
+        });
+        let shell = shell.stdin_file(reader).stdout_null().stderr_null().start().context(starting)?;
+        let pid = shell.pids().first().and_then(|pid| i32::try_from(*pid).ok()).and_then(Pid::from_raw);
+        let group = pid.ok_or_else(|| Error::machine(starting()))?;
+        Ok(Guard { group, shell, _pipe: pipe })
     }
-    say(&mut guard, '+', leader);
-}
 
-/// That group is gone.
-pub(super) fn forget(leader: Pid) {
-    say(&mut guard(), '-', leader);
-}
+    /// What a program joins.
+    pub(super) fn group(&self) -> Pid {
+        self.group
+    }
 
-/// Ends the shell.
-pub(super) fn end() {
-    if let Some(Guard { pipe, shell }) = guard().take() {
-        drop(pipe);
-        shell.wait().map(drop).unwrap_or_default();
+    /// Sends a signal to everything in the group; the shell itself minds only SIGKILL.
+    pub(super) fn signal(&self, signal: Signal) {
+        // A group that is gone already is what we want, so the result does not matter.
+        kill_process_group(self.group, signal).unwrap_or_default();
     }
 }
 
-fn start() -> std::io::Result<Guard> {
-    let (reader, pipe) = std::io::pipe()?;
-    let shell = duct::cmd!("/bin/sh", "-c", SCRIPT).full_env([("PATH", "/usr/bin:/bin")]).dir("/").unchecked();
-    // A terminal's Ctrl-C is for us, not for the guard.
-    let shell = shell.before_spawn(|command| {
-        command.process_group(0);
-        Ok(())
-    });
-    let shell = shell.stdin_file(reader).stdout_null().stderr_null().start()?;
-    Ok(Guard { pipe, shell })
-}
-
-/// Without a guard, or with a dead one, everything but our own violent death is as with it.
-fn say(guard: &mut Option<Guard>, sign: char, leader: Pid) {
-    if let Some(guard) = guard {
-        writeln!(guard.pipe, "{sign} {}", leader.as_raw_nonzero()).unwrap_or_default();
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+        self.shell.wait().map(drop).unwrap_or_default();
+        // Members become our children when their parents die: `adopt_orphans`.
+        while let Ok(_) | Err(Errno::INTR) = waitpgid(self.group, WaitOptions::empty()) {}
     }
 }

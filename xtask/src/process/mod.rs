@@ -1,5 +1,5 @@
-//! The one place that starts processes. Every child leads a process group of its own, which is killed as a whole on Ctrl-C, on a
-//! time-out, when its leader ends, and when we die (`guard`). Knows nothing of recipes or git.
+//! The one place that starts processes. Every program has a process group of its own, which is killed as a whole on Ctrl-C, on a
+//! time-out, when the program ends, and when we die (`guard`). Knows nothing of recipes or git.
 //!
 //! Invariant: nothing outside of this folder calls `std::process::Command` or `duct::cmd` to run a program.
 
@@ -18,9 +18,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, set_child_subreaper, waitpgid};
+use rustix::process::{Pid, Signal, set_child_subreaper};
 
 use crate::error::{Context, Error, Result};
+use guard::Guard;
 
 /// How long a tree has between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(2);
@@ -154,11 +155,8 @@ impl Program {
         let shown = self.display();
         let started = Instant::now();
         let timeout = self.timeout;
-        let handle = self.start(&shown)?;
-        let pid = handle.pids().first().and_then(|pid| i32::try_from(*pid).ok()).and_then(Pid::from_raw);
-        if let Some(pid) = pid {
-            guard::watch(pid);
-        }
+        let guard = Guard::start()?;
+        let handle = self.start(&shown, guard.group())?;
         let mut kill = Kill::default();
         let (mut stopped, mut timed_out) = (false, false);
         let output = loop {
@@ -168,22 +166,18 @@ impl Program {
             stopped |= cancel.is_stopped();
             timed_out |= !stopped && timeout.is_some_and(|limit| started.elapsed() > limit);
             if stopped || timed_out {
-                kill.tree(pid, cancel.is_urgent());
+                kill.tree(&guard, cancel.is_urgent());
             }
         };
-        // Nothing of the tree outlives its leader: a daemon that a recipe started would hold files of the build.
-        if let Some(pid) = pid {
-            signal(pid, Signal::KILL);
-            reap(pid);
-            guard::forget(pid);
-        }
+        // Nothing of the tree outlives the program: a daemon that a recipe started would hold files of the build.
+        drop(guard);
         if stopped {
             return Err(Error::interrupted());
         }
         Ok(Ended { status: output.status, stdout: output.stdout, stderr: output.stderr, timed_out })
     }
 
-    fn start(self, shown: &str) -> Result<duct::Handle> {
+    fn start(self, shown: &str, group: Pid) -> Result<duct::Handle> {
         let mut argv = self.argv;
         // duct says only "No such file or directory" for a missing program; say which.
         let program = which::which(&argv[0]).map_err(|_| {
@@ -211,7 +205,7 @@ impl Program {
         };
         let jobserver = self.jobserver;
         let expression = expression.before_spawn(move |command| {
-            command.process_group(0);
+            command.process_group(group.as_raw_nonzero().get());
             if let Some(client) = &jobserver {
                 client.configure_make(command);
             }
@@ -240,40 +234,22 @@ struct Kill {
 }
 
 impl Kill {
-    fn tree(&mut self, leader: Option<Pid>, urgent: bool) {
-        let Some(leader) = leader else { return };
+    fn tree(&mut self, guard: &Guard, urgent: bool) {
         match self.asked {
             None => {
-                signal(leader, Signal::TERM);
+                guard.signal(Signal::TERM);
                 self.asked = Some(Instant::now());
             }
-            Some(asked) if urgent || asked.elapsed() > GRACE => signal(leader, Signal::KILL),
+            Some(asked) if urgent || asked.elapsed() > GRACE => guard.signal(Signal::KILL),
             Some(_) => {}
         }
     }
-}
-
-/// A group that is gone already is what we want, so the result does not matter.
-fn signal(leader: Pid, signal: Signal) {
-    match kill_process_group(leader, signal) {
-        Ok(()) | Err(_) => {}
-    }
-}
-
-/// Waits until everything of a killed group is gone. Its members become our children when their parents die: `adopt_orphans`.
-fn reap(leader: Pid) {
-    while let Ok(_) | Err(rustix::io::Errno::INTR) = waitpgid(leader, WaitOptions::empty()) {}
 }
 
 /// Makes this process the parent of whatever outlives its own, so that the end of a tree can be waited for.
 pub fn adopt_orphans() {
     // A kernel that refuses it leaves them to init: then they end a moment later than we say.
     set_child_subreaper(Some(rustix::process::getpid())).unwrap_or_default();
-}
-
-/// Before the end of this process: nothing is left to be guarded.
-pub fn end() {
-    guard::end();
 }
 
 /// One shell line that can be pasted.

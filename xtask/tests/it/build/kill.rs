@@ -30,9 +30,25 @@ fn during_a_step() {
         checkout.close_gate("a");
         let again = checkout.start(how.args());
         checkout.open_gate("a");
-        assert_eq!(again.ended().code, Some(0));
+        let ran = again.ended();
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
         assert_eq!(checkout.read("dist/x"), "whole\n");
     }
+}
+
+#[test]
+fn what_a_killed_run_left_in_a_session_of_its_own_ends_with_the_next() {
+    let checkout = Checkout::new();
+    checkout.manifest(&["a"], "");
+    checkout.script("a", "", "setsid sleep 1000 & $GATE");
+    let running = checkout.start(How::Plain.args());
+    checkout.at_gate("a");
+    wait_until("the daemon runs", || checkout.processes().iter().any(|line| line.ends_with(" sleep 1000 ")));
+    running.signal(Signal::KILL, false);
+    running.ended();
+    checkout.script("a", "", "true");
+    checkout.built(How::Plain.args());
+    assert_eq!(checkout.processes(), [""; 0]);
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod kill;
 mod messages;
 mod outside;
 mod run;
+mod small;
 mod space;
 mod stop;
 mod together;

@@ -1,71 +1,11 @@
 //! Full disks: what ran out, where and how much is said, nothing half-done counts as done, and with space the same command works.
 
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::io::Read;
+use std::path::Path;
 
-use super::checkout::{Checkout, How, files, root};
-use super::run::{Ran, ran};
-use crate::tier;
-
-/// A mount namespace with a small file system at one place, as long as its holder lives.
-struct Small {
-    holder: Child,
-    at: PathBuf,
-}
-
-impl Small {
-    /// None where that cannot be had; the skip is on record.
-    fn mount(at: &Path, options: &str) -> Option<Small> {
-        if !root() {
-            return None;
-        }
-        std::fs::create_dir_all(at).unwrap();
-        let script = format!("mount -t tmpfs -o {options} small '{}' && echo ready && exec cat", at.display());
-        let mut command = Command::new("unshare");
-        command.args(["--mount", "sh", "-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut holder = command.spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(holder.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        if line != "ready\n" {
-            tier::skip("this machine lets nobody mount a tmpfs");
-            holder.wait().unwrap();
-            return None;
-        }
-        Some(Small { holder, at: at.to_path_buf() })
-    }
-
-    fn enter(&self) -> [String; 2] {
-        ["nsenter".to_owned(), format!("--mount=/proc/{}/ns/mnt", self.holder.id())]
-    }
-
-    /// `build` where the file system is.
-    fn build(&self, checkout: &Checkout, how: How) -> Ran {
-        let [nsenter, mount] = self.enter();
-        let dir = format!("--wdns={}", checkout.root().display());
-        ran(&mut checkout.through(&[&nsenter, &mount, &dir], &[&["build"], how.args()].concat()))
-    }
-
-    fn grow(&self, options: &str) {
-        let [nsenter, mount] = self.enter();
-        let options = format!("remount,{options}");
-        let status = Command::new(nsenter).arg(mount).args(["mount", "-o", &options]).arg(&self.at).status().unwrap();
-        assert!(status.success());
-    }
-
-    /// The content of something there.
-    fn files(&self, path: &Path) -> Vec<String> {
-        let seen = format!("/proc/{}/root{}", self.holder.id(), path.display());
-        files(Path::new(&seen)).into_keys().collect()
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        self.holder.kill().unwrap();
-        self.holder.wait().unwrap();
-    }
-}
+use super::checkout::{Checkout, How};
+use super::small::Small;
+use crate::origin::{Fault, Server};
 
 /// A component that installs so many files of so many bytes.
 fn installing(number: usize, bytes: usize) -> Checkout {
@@ -112,6 +52,32 @@ fn of_the_store_in_the_middle() {
         "nr_inodes=1000",
         &["in the store", "No space left on device"],
     );
+}
+
+#[test]
+fn of_the_store_by_a_download() {
+    let checkout = Checkout::new();
+    let file = checkout.path("a-1.tar");
+    let mut tar = tar::Builder::new(std::fs::File::create(&file).unwrap());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(8 << 20);
+    header.set_mode(0o644);
+    header.set_mtime(1_600_000_000);
+    tar.append_data(&mut header, "a-1/f", std::io::repeat(7).take(8 << 20)).unwrap();
+    tar.finish().unwrap();
+    checkout.script("a", "", "cp f $STAGE/f");
+    let server = Server::http(checkout.root(), |_| Fault::None);
+    let url = server.url("http", "a-1.tar");
+    checkout.write(
+        "manifests/m.toml",
+        &format!("summary = 'm'\ncomponents = ['a']\n[sources]\na.archive.urls = ['{url}']\n"),
+    );
+    let updated = checkout.run(&["update"]);
+    assert_eq!(updated.code, Some(0), "{}", updated.stderr);
+    std::fs::remove_dir_all(checkout.store()).unwrap();
+    std::fs::remove_dir_all(checkout.path(".xtask")).unwrap();
+    let words = ["not enough space for downloading `http://", "8.0 MiB needed", "free"];
+    check(&checkout, checkout.store(), "size=4m", "size=64m", &words);
 }
 
 #[test]

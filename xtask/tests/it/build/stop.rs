@@ -31,7 +31,8 @@ fn ctrl_c_ends_everything() {
             checkout.close_gate("a");
             let again = checkout.start(how.args());
             checkout.open_gate("a");
-            assert_eq!(again.ended().code, Some(0));
+            let ran = again.ended();
+            assert_eq!(ran.code, Some(0), "{}", ran.stderr);
             assert_eq!(checkout.processes(), [""; 0], "a daemon that a step left behind");
             assert_eq!(checkout.read("dist/x"), "done\n");
         }
