@@ -46,7 +46,7 @@ pub(super) struct Row {
     pub(super) failed: usize,
     pub(super) skipped: usize,
     pub(super) seconds: f64,
-    /// User and system time of everything it ran: what the wall time would be on one quiet core.
+    /// User and system time of what it ran. bubblewrap does not wait for its child, so what ran in a sandbox is not in it.
     pub(super) cpu_seconds: f64,
 }
 
@@ -89,6 +89,7 @@ impl Record {
             text.push_str(&format!("| {check} | {passed} | {failed} | {skipped} | {time} | {cpu_seconds:.0} |\n"));
         }
         text.push_str(&format!("| all | | | | {} | {:.0} |\n", duration(self.seconds), self.cpu_seconds));
+        text.push_str("\nProcessor seconds leave out what ran under bubblewrap.\n");
         if !self.skipped.is_empty() {
             text.push_str("\nSkipped:\n\n");
         }
