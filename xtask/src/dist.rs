@@ -252,7 +252,7 @@ mod tests {
         let third = merged(&world.store, &[("third", "4")]);
         install(&world.layout, &world.store, &third).unwrap();
         let there = scan(&world.layout.dist(), &world.layout.state().join("t"), Modes::Exact, &[]).unwrap();
-        assert_eq!(there, third.tree);
+        assert_eq!(*there, third.tree);
     }
 
     #[test]
