@@ -4,4 +4,5 @@
 
 mod default_manifest;
 mod origin;
+mod real;
 mod tier;
