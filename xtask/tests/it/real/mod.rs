@@ -2,6 +2,7 @@
 //! HTTP on loopback, built by their own build systems. What each test starts from stands in `project.rs` and `upstream.rs`.
 
 mod builds;
+mod local;
 mod moves;
 mod project;
 mod submodule;
