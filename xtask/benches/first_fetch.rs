@@ -4,13 +4,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on fails")]
 
-use std::fs;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+mod synthetic;
 
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use synthetic::{Times, git, ratio};
 use xtask::definition::{Name, Origin, Pin};
 use xtask::layout::Layout;
 use xtask::origin::{self, CheckedOut, Fetching};
@@ -37,33 +37,22 @@ fn main() {
         (0..count).map(|index| repository(dir.path(), &layout, index)).collect()
     };
     // New directories each time and nothing removed in between: ext4 is slow to make files where some were just removed.
-    let (mut ours, mut bare, mut none) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut ours, mut bare, mut none) = (Times::default(), Times::default(), Times::default());
     for round in 0..ROUNDS {
-        bare.push(time(|| each(&repositories, |it| by_hand(&dir.path().join(format!("bare-{round}")), it))));
+        bare.add(|| each(&repositories, |it| by_hand(&dir.path().join(format!("bare-{round}")), it)));
         let root = dir.path().join(format!("ours-{round}"));
         let layout = Layout { store: root.join("store"), root };
         fs::create_dir_all(&layout.root).unwrap();
-        ours.push(time(|| each(&repositories, |it| assert_eq!(fetch(&layout, it), CheckedOut::Fetched))));
-        none.push(time(|| each(&repositories, |it| assert_eq!(fetch(&layout, it), CheckedOut::Already))));
+        ours.add(|| each(&repositories, |it| assert_eq!(fetch(&layout, it), CheckedOut::Fetched)));
+        none.add(|| each(&repositories, |it| assert_eq!(fetch(&layout, it), CheckedOut::Already)));
     }
-    let (ours, bare, none) = (median(ours), median(bare), median(none));
-    let ratio = ours.as_secs_f64() / bare.as_secs_f64();
+    let (ours, bare, none) = (ours.median(), bare.median(), none.median());
+    let ratio = ratio(ours, bare);
     let verdict = if ratio <= LIMIT { "within" } else { "OVER" };
     println!(
         "first fetch of {count} repositories: {ours:.2?}; by hand with git: {bare:.2?}; ratio {ratio:.2}, {verdict} {LIMIT}"
     );
     println!("second fetch of {count} repositories: {none:.2?}");
-}
-
-fn time(work: impl FnOnce()) -> Duration {
-    let started = Instant::now();
-    work();
-    started.elapsed()
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times[times.len() / 2]
 }
 
 fn each(repositories: &[Repository], work: impl Fn(&Repository) + Sync) {
@@ -90,11 +79,6 @@ fn fetch(layout: &Layout, repository: &Repository) -> CheckedOut {
     with(layout, |ctx| origin::fetch(ctx, name, origin, Some(pin))).unwrap_or_else(|error| panic!("{}", error.report()))
 }
 
-fn git(dir: &Path, arguments: &[&str]) {
-    let status = Command::new("git").args(arguments).current_dir(dir).stdin(Stdio::null()).status().unwrap();
-    assert!(status.success(), "git {arguments:?}");
-}
-
 fn by_hand(dir: &Path, repository: &Repository) {
     let at = dir.join(&repository.name);
     fs::create_dir_all(&at).unwrap();
@@ -103,37 +87,12 @@ fn by_hand(dir: &Path, repository: &Repository) {
     git(&at, &["checkout", "-q", "FETCH_HEAD"]);
 }
 
-/// 101 files of 0.5 to 6 KB, 20 commits.
 fn repository(dir: &Path, layout: &Layout, index: u64) -> Repository {
-    let at: PathBuf = dir.join(format!("up/r{index}.git"));
-    fs::create_dir_all(&at).unwrap();
-    git(&at, &["init", "-q", "--bare", "-b", "main"]);
-    let mut state = index;
-    let mut random = |below: u64| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) % below
-    };
-    let mut stream = String::new();
-    for commit in 0..20_u64 {
-        stream += &format!(
-            "commit refs/heads/main\ncommitter C <c@example.org> {} +0000\ndata 2\nx\n",
-            1_700_000_000 + commit
-        );
-        let files: Vec<u64> = if commit == 0 { (0..101).collect() } else { (0..5).map(|_| random(101)).collect() };
-        for file in files {
-            let words = 60 + random(600);
-            let text: String = (0..words).map(|_| format!("{:08x} ", random(3000) * 1_234_567)).collect();
-            stream += &format!("M 100644 inline d{}/f{file}.c\ndata {}\n{text}\n", file % 7, text.len());
-        }
-    }
-    let mut import =
-        Command::new("git").args(["fast-import", "--quiet"]).current_dir(&at).stdin(Stdio::piped()).spawn().unwrap();
-    import.stdin.take().unwrap().write_all(stream.as_bytes()).unwrap();
-    assert!(import.wait().unwrap().success());
-    let url = format!("file://{}", at.display());
+    let upstream = synthetic::Repository::new(&dir.join("up"), index);
+    let url = upstream.url();
     let origins: std::collections::BTreeMap<String, Origin> =
         toml::from_str(&format!("it = {{ git = {{ urls = [{url:?}], branch = \"main\" }} }}")).unwrap();
-    let (name, origin): (Name, _) = (format!("r{index}").parse().unwrap(), origins["it"].clone());
+    let (name, origin): (Name, _) = (upstream.name.parse().unwrap(), origins["it"].clone());
     let pin = with(layout, |ctx| origin::resolve(ctx, &name, &origin, None)).unwrap().unwrap();
     Repository { name, url, origin, pin }
 }

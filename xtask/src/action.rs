@@ -6,16 +6,18 @@
 //! kept in the store; the files of a source stay where they are, since only a remote worker would want them.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use prost::Message;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 use crate::reapi;
 use crate::recipe::{Step, script};
 use crate::store::{Found, Store};
-use crate::tree::Tree;
+use crate::tree::{Node, Rooted, Tree};
 
 /// Where the machine's description stands in the input root.
 pub const ENVIRONMENT: &str = ".xtask/environment.json";
@@ -34,11 +36,36 @@ pub struct Environment {
     pub packages: BTreeMap<String, String>,
 }
 
+/// An environment that does not change any more, with the bytes of its file. Cheap to clone: many components have the same.
+#[derive(Clone, Debug)]
+pub struct Described {
+    environment: Arc<Environment>,
+    bytes: Arc<[u8]>,
+    digest: Digest,
+}
+
+impl TryFrom<Environment> for Described {
+    type Error = Error;
+
+    fn try_from(environment: Environment) -> Result<Self> {
+        let bytes = serde_json::to_vec_pretty(&environment).context(|| "cannot encode the environment".to_owned())?;
+        Ok(Described { environment: Arc::new(environment), digest: Digest::of(&bytes), bytes: bytes.into() })
+    }
+}
+
+impl Deref for Described {
+    type Target = Environment;
+
+    fn deref(&self) -> &Environment {
+        &self.environment
+    }
+}
+
 /// Everything that decides what comes out.
 #[derive(Clone, Debug)]
 pub struct Inputs {
     /// The component's files of its source.
-    pub src: Tree,
+    pub src: Rooted,
     /// Files of other sources.
     pub extra: BTreeMap<String, Tree>,
     /// The merged outputs of its needs.
@@ -46,7 +73,7 @@ pub struct Inputs {
     /// File name and content.
     pub patches: Vec<(String, Vec<u8>)>,
     /// The machine.
-    pub environment: Environment,
+    pub environment: Described,
     /// What runs, with `$JOBS` left open.
     pub steps: Vec<Step>,
     /// Environment of every step.
@@ -62,15 +89,19 @@ pub struct Action {
     pub digest: Digest,
     message: Vec<u8>,
     command: Vec<u8>,
+    /// Directories of the input root but those of its source.
     root: Vec<(Digest, Vec<u8>)>,
     small_files: Vec<Vec<u8>>,
 }
 
 impl Inputs {
-    /// The action. Cheap: nothing is read.
+    /// The action. Cheap: nothing is read, and of the source only its digest counts.
     pub fn action(&self) -> Result<Action> {
         let mut root = Tree::default();
-        root.graft("src", &self.src);
+        let mut known = BTreeMap::new();
+        if !self.src.0.is_empty() {
+            known.insert("src", self.src.root());
+        }
         root.graft("deps", &self.deps);
         for (source, tree) in &self.extra {
             root.graft(&format!("extra/{source}"), tree);
@@ -80,9 +111,8 @@ impl Inputs {
             root.insert_file(&format!("patches/{name}"), bytes, 0o644);
             small_files.push(bytes.clone());
         }
-        let environment =
-            serde_json::to_vec_pretty(&self.environment).context(|| "cannot encode the environment".to_owned())?;
-        root.insert_file(ENVIRONMENT, &environment, 0o644);
+        let environment = self.environment.bytes.to_vec();
+        root.0.insert(ENVIRONMENT.to_owned(), Node::File { digest: self.environment.digest, mode: 0o644 });
         let steps = script(&self.steps).into_bytes();
         root.insert_file(STEPS, &steps, 0o755);
         small_files.extend([environment, steps]);
@@ -97,7 +127,7 @@ impl Inputs {
             output_paths: vec!["stage".to_owned()],
         };
         let command = command.encode_to_vec();
-        let encoded = root.encode();
+        let encoded = root.encode_with(&known);
         let property = |name: &str, value: &str| reapi::Property { name: name.to_owned(), value: value.to_owned() };
         let message = reapi::Action {
             command_digest: Some(Digest::of(&command).into()),
@@ -113,8 +143,9 @@ impl Inputs {
 }
 
 impl Action {
-    /// Keeps the messages, so that `why` can read them back.
-    pub fn keep(&self, store: &Store) -> Result<()> {
+    /// Keeps the messages, so that `why` can read them back. `inputs` are what the action was made of.
+    pub fn keep(&self, inputs: &Inputs, store: &Store) -> Result<()> {
+        store.put_tree(&inputs.src)?;
         for bytes in self.small_files.iter().chain(self.root.iter().map(|(_, bytes)| bytes)) {
             store.put(bytes)?;
         }
@@ -170,15 +201,19 @@ impl Preimage {
 mod tests {
     use super::*;
 
+    fn described(sealed: bool) -> Described {
+        Environment { sealed, ..Environment::default() }.try_into().unwrap()
+    }
+
     fn inputs() -> Inputs {
         let mut src = Tree::default();
         src.insert_file("Makefile", b"all:\n", 0o644);
         Inputs {
-            src,
+            src: src.into(),
             extra: BTreeMap::new(),
             deps: Tree::default(),
             patches: vec![("0001-a.patch".into(), b"diff".to_vec())],
-            environment: Environment { sealed: true, ..Environment::default() },
+            environment: described(true),
             steps: Vec::new(),
             variables: BTreeMap::from([("TZ".into(), "UTC".into())]),
             arch: "x86_64".into(),
@@ -191,7 +226,7 @@ mod tests {
         let store = Store::open(dir.path()).unwrap();
         let action = inputs().action().unwrap();
         assert!(matches!(Preimage::read(&store, action.digest).unwrap(), Found::Missing));
-        action.keep(&store).unwrap();
+        action.keep(&inputs(), &store).unwrap();
         let Found::Here(preimage) = Preimage::read(&store, action.digest).unwrap() else { panic!() };
         assert!(preimage.environment.sealed && preimage.variables["TZ"] == "UTC");
         assert!(preimage.root.0.contains_key("src/Makefile") && preimage.root.0.contains_key("patches/0001-a.patch"));
@@ -201,10 +236,10 @@ mod tests {
     fn each_part_decides_the_digest() {
         let base = inputs().action().unwrap().digest;
         let changes: [fn(&mut Inputs); 6] = [
-            |i| i.src.insert_file("x", b"", 0o644),
+            |i| i.src = Tree::default().into(),
             |i| i.deps.insert_file("x", b"", 0o644),
             |i| i.patches[0].1.push(b'x'),
-            |i| i.environment.sealed = false,
+            |i| i.environment = described(false),
             |i| i.variables.clear(),
             |i| i.arch = "aarch64".into(),
         ];

@@ -19,7 +19,7 @@ use crate::layout::Layout;
 use crate::merge::Merged;
 use crate::stat_index::{Modes, scan};
 use crate::store::{Found, Store, copy_file};
-use crate::tree::{Node, Tree};
+use crate::tree::{Node, Rooted, Tree};
 
 /// The record of what we own in `dist/`.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -48,7 +48,7 @@ pub struct Installed {
 const STAGED: &str = ".xtask";
 
 /// Everything in `dist/` that may be somebody's.
-pub fn read_dist(layout: &Layout) -> Result<Tree> {
+pub fn read_dist(layout: &Layout) -> Result<Rooted> {
     scan(&layout.dist(), &layout.state().join("dist.index"), Modes::Exact, &[STAGED])
 }
 
@@ -283,7 +283,7 @@ mod tests {
         let third = merged(&world.store, &[("third", "4")]);
         install(&world.layout, &world.store, &third).unwrap();
         let there = scan(&world.layout.dist(), &world.layout.state().join("t"), Modes::Exact, &[]).unwrap();
-        assert_eq!(there, third.tree);
+        assert_eq!(*there, third.tree);
     }
 
     #[test]

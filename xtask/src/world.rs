@@ -6,9 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::action::{Environment, Inputs};
+use crate::action::Inputs;
 use crate::definition::{Component, Definitions, Driver, Lock, Name, Origin, Pin};
-use crate::digest::Digest;
 use crate::error::{Context, Error, Result};
 use crate::layout::Layout;
 use crate::machine::Machine;
@@ -19,7 +18,7 @@ use crate::recipe::{self, Paths, Values};
 use crate::sandbox::Sandbox;
 use crate::stat_index::{Modes, scan};
 use crate::store::{Output, Store};
-use crate::tree::Tree;
+use crate::tree::{Rooted, Tree};
 
 /// SOURCE_DATE_EPOCH of sources without a date of their own, local directories: 1980-01-02, the first day that every archive
 /// format can say in every time zone.
@@ -31,9 +30,7 @@ pub struct SourceTree {
     /// Where.
     pub dir: PathBuf,
     /// Everything in it.
-    pub tree: Tree,
-    /// Digest of the whole.
-    pub root: Digest,
+    pub tree: Rooted,
     /// SOURCE_DATE_EPOCH.
     pub epoch: u64,
     /// It is what the lock says. A local directory is always what it should be.
@@ -57,7 +54,7 @@ pub struct World {
     /// Packages, tools, sandbox.
     pub machine: Machine,
     trees: Mutex<BTreeMap<Name, Arc<SourceTree>>>,
-    filtered: Mutex<BTreeMap<Chosen, Tree>>,
+    filtered: Mutex<BTreeMap<Chosen, Rooted>>,
 }
 
 impl World {
@@ -111,10 +108,9 @@ impl World {
         let skip: &[&str] = if matches!(origin, Origin::Path(_)) { &["target", ".xtask", "dist"] } else { &[] };
         let tree = scan(&dir, &self.layout.source_index(source), Modes::Source, skip)?;
         let pin = self.pin(source);
-        let root = tree.root();
-        let at_pin = matches!(origin, Origin::Path(_)) || pin.is_some_and(|pin| pin.tree == root.hash);
+        let at_pin = matches!(origin, Origin::Path(_)) || pin.is_some_and(|pin| pin.tree == tree.root().hash);
         let epoch = pin.map_or(LOCAL_EPOCH, |pin| pin.epoch);
-        let found = Arc::new(SourceTree { dir, tree, root, epoch, at_pin });
+        let found = Arc::new(SourceTree { dir, tree, epoch, at_pin });
         self.trees.lock().unwrap_or_else(PoisonError::into_inner).insert(source.clone(), found.clone());
         Ok(Some(found))
     }
@@ -153,7 +149,7 @@ impl World {
         })
     }
 
-    fn files(&self, source: &Name, inputs: &[String], exclude: &[String]) -> Result<Tree> {
+    fn files(&self, source: &Name, inputs: &[String], exclude: &[String]) -> Result<Rooted> {
         let key = (source.clone(), inputs.to_vec(), exclude.to_vec());
         if let Some(tree) = self.filtered.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Ok(tree.clone());
@@ -165,7 +161,7 @@ impl World {
             let matches = |globs: &[String], path: &str| globs.iter().any(|glob| fast_glob::glob_match(glob, path));
             let wanted = |path: &&String| matches(inputs, path) && !matches(exclude, path);
             let entries = whole.tree.0.iter().filter(|(path, _)| wanted(path));
-            Tree(entries.map(|(path, node)| (path.clone(), node.clone())).collect())
+            Rooted::from(Tree(entries.map(|(path, node)| (path.clone(), node.clone())).collect()))
         };
         self.filtered.lock().unwrap_or_else(PoisonError::into_inner).insert(key, tree.clone());
         Ok(tree)
@@ -188,7 +184,7 @@ impl World {
         let source = self.needed_source(&component.source)?;
         let mut extra = BTreeMap::new();
         for (other, files) in &component.extra {
-            extra.insert(other.to_string(), self.files(other, &files.inputs, &[])?);
+            extra.insert(other.to_string(), self.files(other, &files.inputs, &[])?.into_tree());
         }
         let mut needs = Vec::new();
         for need in &self.plan.needs[name] {
@@ -232,7 +228,7 @@ impl World {
             extra,
             deps: merged.tree,
             patches,
-            environment: self.environment(component)?,
+            environment: self.machine.environment(component)?,
             steps,
             variables: recipe::environment(component, &values)?,
             arch: self.machine.arch().to_owned(),
@@ -244,14 +240,6 @@ impl World {
         let component = self.component(name);
         let extra = component.extra.keys().map(|other| Ok((other.to_string(), self.needed_source(other)?.dir.clone())));
         Ok((self.needed_source(&component.source)?, extra.collect::<Result<_>>()?))
-    }
-
-    fn environment(&self, component: &Component) -> Result<Environment> {
-        Ok(Environment {
-            sealed: self.machine.bubblewrap().is_some(),
-            tools: self.machine.tools(&recipe::tools(component), matches!(component.build, Driver::Cargo(_)))?,
-            packages: self.machine.packages(&component.packages)?,
-        })
     }
 
     /// What every component that `component` names tells it.

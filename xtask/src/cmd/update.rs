@@ -70,7 +70,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     } else {
         lines.iter().for_each(|line| println!("{line}"));
     }
-    if args.dry_run || new == old {
+    if args.dry_run || definitions.lock.as_ref() == Some(&new) {
         return Ok(());
     }
     new.write(&session.lock_file())

@@ -41,7 +41,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let inputs = world.inputs(&name, &last_output)?;
     let action = inputs.action()?;
     if args.inputs {
-        action.keep(&world.store)?;
+        action.keep(&inputs, &world.store)?;
         let Found::Here(preimage) = Preimage::read(&world.store, action.digest)? else {
             return Err(Error::machine("what was just kept in the store is not there"));
         };
@@ -70,7 +70,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         return Err(Error::machine(format!("cannot say why: gc took what `{name}` was last built from"))
             .help(format!("cargo xtask build {name}   # from then on it can be said")));
     };
-    action.keep(&world.store)?;
+    action.keep(&inputs, &world.store)?;
     let Found::Here(now) = Preimage::read(&world.store, action.digest)? else {
         return Err(Error::machine("what was just kept in the store is not there"));
     };

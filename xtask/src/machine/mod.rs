@@ -19,11 +19,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use crate::definition;
+use crate::action::{Described, Environment};
+use crate::definition::{self, Component, Driver};
 use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::plan::Platform;
 use crate::process::Cancel;
+use crate::recipe;
 
 pub use base::Base;
 pub use bubblewrap::Refused;
@@ -48,7 +50,11 @@ pub struct Machine {
     /// Fingerprints of this run: a hundred components use the same ten tools.
     tools: Mutex<BTreeMap<String, String>>,
     rust: Mutex<Option<Toolchain>>,
+    environments: Mutex<BTreeMap<Wanted, Described>>,
 }
+
+/// What an environment is made of: tools, with the Rust toolchain or without, packages.
+type Wanted = (Vec<String>, bool, Vec<String>);
 
 impl Machine {
     /// Looks at the machine; what was learned before is taken from the checkout's state. `no_sandbox`: bubblewrap is
@@ -69,6 +75,7 @@ impl Machine {
             remembered,
             tools: Mutex::default(),
             rust: Mutex::default(),
+            environments: Mutex::default(),
         })
     }
 
@@ -108,6 +115,26 @@ impl Machine {
             Some(toolchain) => Ok(toolchain.clone()),
             None => Ok(known.insert(rust::toolchain(&self.checkout, &self.remembered)?).clone()),
         }
+    }
+
+    /// What of the machine decides how a component comes out.
+    pub fn environment(&self, component: &Component) -> Result<Described> {
+        let tools = recipe::tools(component);
+        let rust = matches!(component.build, Driver::Cargo(_));
+        let packages = self.family.map_or(&[][..], |family| family.names(&component.packages));
+        let wanted = (tools.iter().map(|tool| (*tool).to_owned()).collect(), rust, packages.to_vec());
+        let mut known = self.environments.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.get(&wanted) {
+            return Ok(known.clone());
+        }
+        let described: Described = Environment {
+            sealed: self.bubblewrap.is_some(),
+            tools: self.tools(&tools, rust)?,
+            packages: self.packages(&component.packages)?,
+        }
+        .try_into()?;
+        known.insert(wanted, described.clone());
+        Ok(described)
     }
 
     /// What each program is, by name: its real path and SHA-256. With `rust` also what the Rust toolchain is.

@@ -32,7 +32,7 @@ use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::process::Cancel;
 use crate::stat_index::{Modes, scan};
-use crate::tree::Tree;
+use crate::tree::{Rooted, Tree};
 use crate::turn::{self, Hold};
 
 pub use download::download_program;
@@ -161,7 +161,7 @@ enum Wanted<'a> {
 impl Order<'_> {
     /// Every file of the finished tree.
     fn scan(&self) -> Result<Tree> {
-        scan(self.into, self.index, Modes::Source, &[])
+        scan(self.into, self.index, Modes::Source, &[]).map(Rooted::into_tree)
     }
 }
 

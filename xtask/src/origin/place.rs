@@ -47,7 +47,8 @@ pub(super) fn fetch(
     if let (true, Found::Untouched(stamp)) = (already, &found) {
         let settled = Recorded { at: Some(stamp.clone()), next: None };
         if stamps.read() != settled {
-            stamps.write_listing(&scan(&place, &index, Modes::Source, &[])?)?;
+            let tree = scan(&place, &index, Modes::Source, &[])?;
+            stamps.write_listing(&tree)?;
             stamps.write(&settled)?;
         }
         return Ok(CheckedOut::Already);

@@ -192,7 +192,7 @@ impl Building<'_> {
     fn capture(&self, job: &Job<'_>, since: &Since) -> Result<Output> {
         let stage = job.sandbox.host("stage");
         let index = tempfile::NamedTempFile::new().context(|| "cannot make a temporary file".to_owned())?;
-        let tree = scan(&stage, index.path(), Modes::Exact, &[])?;
+        let tree = scan(&stage, index.path(), Modes::Exact, &[])?.into_tree();
         let wanted = job.component.outputs.values().chain(&job.component.must_exist);
         let missing: Vec<&str> = wanted.map(String::as_str).filter(|path| !exists(&tree, path)).collect();
         if !job.inputs.environment.sealed {
@@ -220,7 +220,7 @@ impl Building<'_> {
         let bytes = self.store.missing_bytes(&tree);
         crate::machine::need(self.store.root(), bytes + (1 << 20), &format!("the output of `{}`", job.name))?;
         let output = self.store.put_output(job.action.digest, &stage, tree)?;
-        job.action.keep(self.store)?;
+        job.action.keep(job.inputs, self.store)?;
         Ok(output)
     }
 }

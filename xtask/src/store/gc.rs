@@ -230,7 +230,7 @@ mod tests {
         let stage = dir.join(name);
         fs::create_dir_all(&stage).unwrap();
         fs::write(stage.join(name), name.repeat(1000)).unwrap();
-        let tree = scan(&stage, &dir.join(format!("{name}.index")), Modes::Exact, &[]).unwrap();
+        let tree = scan(&stage, &dir.join(format!("{name}.index")), Modes::Exact, &[]).unwrap().into_tree();
         let action = Digest::of(name.as_bytes());
         store.put_output(action, &stage, tree).unwrap();
         action

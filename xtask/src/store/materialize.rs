@@ -129,7 +129,7 @@ mod tests {
         fs::write(stage.join("usr/bin/xl"), "program").unwrap();
         fs::set_permissions(stage.join("usr/bin/xl"), fs::Permissions::from_mode(0o4755)).unwrap();
         symlink("xl", stage.join("usr/bin/xm")).unwrap();
-        let tree = scan(&stage, &dir.path().join("i"), Modes::Exact, &[]).unwrap();
+        let tree = scan(&stage, &dir.path().join("i"), Modes::Exact, &[]).unwrap().into_tree();
         let store = Store::open(&dir.path().join("store")).unwrap();
         let action = Digest::of(b"action");
         let output = store.put_output(action, &stage, tree.clone()).unwrap();
@@ -137,7 +137,7 @@ mod tests {
 
         let copy = dir.path().join("copy");
         assert_eq!(place(&tree, Placement::Store(&store), &copy, 1).unwrap(), Found::Here(()));
-        assert_eq!(scan(&copy, &dir.path().join("j"), Modes::Exact, &[]).unwrap(), tree);
+        assert_eq!(*scan(&copy, &dir.path().join("j"), Modes::Exact, &[]).unwrap(), tree);
 
         let blob = store.blob(Digest::of(b"program"));
         fs::set_permissions(&blob, fs::Permissions::from_mode(0o644)).unwrap();

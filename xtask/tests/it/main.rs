@@ -5,4 +5,5 @@
 mod build;
 mod default_manifest;
 mod origin;
+mod real;
 mod tier;

@@ -1,5 +1,8 @@
 //! Which tests run: `XTASK_TIER` is `quick` (the default), `standard` or `full`. What does not run says so
 //! on standard error, `SKIPPED: name: reason`; `cargo xtask test` counts that as skipped, whatever the test runner says.
+//!
+//! `XTASK_TEST_YES=1` lets tests install what the components that they build declare as build dependencies, through `build --yes`;
+//! `cargo xtask test --yes` sets it. Without it a test that misses some is skipped.
 
 /// How much time a run has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,4 +35,9 @@ pub fn need(tier: Tier) -> bool {
 pub fn skip(reason: &str) {
     let thread = std::thread::current();
     eprintln!("SKIPPED: {}: {reason}", thread.name().unwrap_or("a test"));
+}
+
+/// True where tests may install packages.
+pub fn may_install() -> bool {
+    std::env::var("XTASK_TEST_YES").as_deref() == Ok("1")
 }

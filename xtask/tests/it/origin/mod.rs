@@ -3,12 +3,12 @@
 mod apt;
 mod archive;
 mod child;
-mod git;
+pub mod git;
 mod local_work;
 mod mirrors;
-mod servers;
-mod upstream;
-mod world;
+pub mod servers;
+pub mod upstream;
+pub mod world;
 
 pub use servers::{Fault, Server};
 pub use world::write_tar_gz;

@@ -2,8 +2,10 @@
 //! tags, from git's daemon and over HTTP.
 
 use std::fs;
+use std::path::Path;
 
 use xtask::definition::Pin;
+use xtask::digest::Hash;
 use xtask::origin::CheckedOut;
 
 use super::git::{Upstream, git_in};
@@ -25,6 +27,35 @@ const PACKAGES: [(&str, &str, &str, &str); 3] = [
 
 fn from_apt(world: &World, package: &str, version: &str) -> Pin {
     world.update(&origin(&format!("apt = {{ package = \"{package}\", version = \"{version}\" }}")))
+}
+
+/// A release in a bare repository as upstream's history would have it: tag `v1` and branch `stable/1` at it, work after it on `main`.
+pub struct Published {
+    /// Its commit.
+    pub release: String,
+    /// Digest of its tree.
+    pub tree: Hash,
+}
+
+impl Published {
+    /// `package` at `into/PACKAGE.git`.
+    pub fn new(package: &str, into: &Path) -> Self {
+        let (_, version, ..) = PACKAGES.iter().find(|(name, ..)| *name == package).unwrap();
+        let unpacked = World::new();
+        let tree = from_apt(&unpacked, package, version).tree;
+        let upstream = Upstream { dir: unpacked.tree() };
+        upstream.git(&["init", "-q", "-b", "main", "."]);
+        upstream.git(&["add", "-A", "-f"]);
+        upstream.git(&["commit", "-q", "-m", "release"]);
+        let release = upstream.git(&["rev-parse", "HEAD"]);
+        upstream.git(&["tag", "-a", "-m", "release", "v1"]);
+        upstream.git(&["branch", "stable/1"]);
+        upstream.commit("NEWS.sultana", "after the release\n");
+        let bare = into.join(format!("{package}.git"));
+        git_in(into, &["clone", "-q", "--bare", &upstream.url(), bare.to_str().unwrap()]);
+        git_in(&bare, &["update-server-info"]);
+        Published { release, tree }
+    }
 }
 
 #[test]
@@ -57,21 +88,8 @@ fn real_sources_come_the_same_from_git_by_branch_tag_and_commit() {
     fs::create_dir_all(&served).unwrap();
     let daemon = Server::git(served.clone(), |_| Fault::None);
     let http = Server::http(served.clone(), |_| Fault::None);
-    for (package, version, _, file) in PACKAGES {
-        let unpacked = store.another_checkout();
-        let tree = from_apt(&unpacked, package, version).tree;
-        // The release as upstream's history would have it: a tag, and work after it on two branches.
-        let upstream = Upstream { dir: unpacked.tree() };
-        upstream.git(&["init", "-q", "-b", "main", "."]);
-        upstream.git(&["add", "-A", "-f"]);
-        upstream.git(&["commit", "-q", "-m", "release"]);
-        let release = upstream.git(&["rev-parse", "HEAD"]);
-        upstream.git(&["tag", "-a", "-m", "release", "v1"]);
-        upstream.git(&["branch", "stable/1"]);
-        upstream.commit("NEWS.sultana", "after the release\n");
-        let bare = served.join(format!("{package}.git"));
-        git_in(&served, &["clone", "-q", "--bare", &upstream.url(), bare.to_str().unwrap()]);
-        git_in(&bare, &["update-server-info"]);
+    for (package, _, _, file) in PACKAGES {
+        let Published { release, tree } = Published::new(package, &served);
         let path = format!("{package}.git");
         let dead = dead("git");
         for url in [daemon.url("git", &path), http.url("http", &format!("smart/{path}")), http.url("http", &path)] {

@@ -2,6 +2,8 @@
 //! wherever it stands. Names are sorted, owners and times are not part of it, modes only as far as a build can tell them apart.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use prost::Message;
 
@@ -24,6 +26,45 @@ pub enum Node {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tree(pub BTreeMap<String, Node>);
 
+/// A tree that does not change any more, with its digest. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rooted {
+    tree: Arc<Tree>,
+    root: Digest,
+}
+
+impl Rooted {
+    /// The tree of that digest. Nobody checks it.
+    pub(crate) fn known(tree: Tree, root: Digest) -> Self {
+        Rooted { tree: Arc::new(tree), root }
+    }
+
+    /// Digest of the root `Directory`.
+    pub fn root(&self) -> Digest {
+        self.root
+    }
+
+    /// The tree alone.
+    pub fn into_tree(self) -> Tree {
+        Arc::unwrap_or_clone(self.tree)
+    }
+}
+
+impl From<Tree> for Rooted {
+    fn from(tree: Tree) -> Self {
+        let root = tree.root();
+        Rooted::known(tree, root)
+    }
+}
+
+impl Deref for Rooted {
+    type Target = Tree;
+
+    fn deref(&self) -> &Tree {
+        &self.tree
+    }
+}
+
 /// The `Directory` messages of a tree.
 #[derive(Debug)]
 pub struct Encoded {
@@ -36,7 +77,12 @@ pub struct Encoded {
 impl Tree {
     /// Encodes the tree bottom-up.
     pub fn encode(&self) -> Encoded {
-        let mut top = Level::default();
+        self.encode_with(&BTreeMap::new())
+    }
+
+    /// The same with whole directories at the top that are known by their digest; their own messages are not in the result.
+    pub fn encode_with(&self, known: &BTreeMap<&str, Digest>) -> Encoded {
+        let mut top = Level { known: known.clone(), ..Level::default() };
         for (path, node) in &self.0 {
             top.insert(path, node);
         }
@@ -121,6 +167,8 @@ struct Level<'a> {
     files: BTreeMap<&'a str, (Digest, u32)>,
     symlinks: BTreeMap<&'a str, &'a str>,
     directories: BTreeMap<&'a str, Level<'a>>,
+    /// Directories that need no encoding.
+    known: BTreeMap<&'a str, Digest>,
 }
 
 impl<'a> Level<'a> {
@@ -145,9 +193,12 @@ impl<'a> Level<'a> {
             node_properties: self.mode.and_then(|mode| properties(mode, &[0o755])),
             ..reapi::Directory::default()
         };
+        let mut digests = self.known.clone();
         for (name, child) in &self.directories {
-            let digest = child.encode(into);
-            directory.directories.push(reapi::DirectoryNode { name: (*name).to_owned(), digest: Some(digest.into()) });
+            digests.insert(name, child.encode(into));
+        }
+        for (name, digest) in digests {
+            directory.directories.push(reapi::DirectoryNode { name: name.to_owned(), digest: Some(digest.into()) });
         }
         for (name, (digest, mode)) in &self.files {
             directory.files.push(reapi::FileNode {
@@ -203,6 +254,18 @@ mod tests {
             tree.graft("z/y", &Tree(below));
             prop_assert_eq!(round_trip(&tree), tree);
         }
+    }
+
+    #[test]
+    fn a_directory_known_by_its_digest_counts_as_if_it_were_there() {
+        let (mut above, mut below) = (Tree::default(), Tree::default());
+        above.insert_file("deps/a", b"1", 0o644);
+        above.insert_file("z", b"2", 0o644);
+        below.insert_file("b/c", b"3", 0o755);
+        let encoded = above.encode_with(&BTreeMap::from([("src", below.root())]));
+        above.graft("src", &below);
+        assert_eq!(encoded.root, above.root());
+        assert!(encoded.directories.len() < above.encode().directories.len());
     }
 
     #[test]

@@ -13,7 +13,7 @@ use prost::Message;
 
 use crate::digest::{Digest, Hash};
 use crate::error::{Context, Error, Result};
-use crate::tree::{Node, Tree, source_mode};
+use crate::tree::{Node, Rooted, Tree, source_mode};
 
 /// File time stamps come from the kernel's coarse clock: two changes closer than this may look like one.
 const TICK_NS: i64 = 20_000_000;
@@ -22,6 +22,11 @@ const TICK_NS: i64 = 20_000_000;
 struct Index {
     #[prost(message, repeated, tag = "1")]
     entries: Vec<Entry>,
+    /// Digest of the tree, if the entries are all of it; else empty.
+    #[prost(bytes = "vec", tag = "2")]
+    root: Vec<u8>,
+    #[prost(uint64, tag = "3")]
+    root_size: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -38,6 +43,11 @@ struct Entry {
     inode: u64,
     #[prost(bytes = "vec", tag = "6")]
     hash: Vec<u8>,
+    #[prost(uint32, tag = "7")]
+    mode: u32,
+    /// Of a symbolic link.
+    #[prost(string, tag = "8")]
+    target: String,
 }
 
 /// How modes are read.
@@ -58,14 +68,22 @@ pub fn read_tree(dir: &Path, modes: Modes) -> Result<Tree> {
 
 /// Everything below `dir`, digests remembered in `index_file`. `.git` at any depth and everything else that is neither file,
 /// directory nor symbolic link is left out, and so are the names in `skip`, at the top only.
-pub fn scan(dir: &Path, index_file: &Path, modes: Modes, skip: &[&str]) -> Result<Tree> {
-    let known = read(index_file);
+pub fn scan(dir: &Path, index_file: &Path, modes: Modes, skip: &[&str]) -> Result<Rooted> {
+    let mut index = read(index_file);
+    let known = std::mem::take(&mut index.entries).into_iter().map(|entry| (entry.path.clone(), entry)).collect();
     let mut walk = Walk::new(modes, known, skip);
     walk.directory(dir, "")?;
-    if walk.changed || walk.entries.len() != walk.known.len() {
-        write(index_file, Index { entries: walk.entries })?;
+    let Walk { known, tree, entries, changed, .. } = walk;
+    let is_whole = entries.len() == tree.0.len();
+    let is_as_it_was = !changed && is_whole && entries.len() == known.len();
+    if is_as_it_was && let Ok(hash) = <[u8; 32]>::try_from(index.root.as_slice()) {
+        return Ok(Rooted::known(tree, Digest { hash: Hash(hash), size: index.root_size }));
     }
-    Ok(walk.tree)
+    let tree = Rooted::from(tree);
+    let (root, root_size) = if is_whole { (tree.root().hash.0.to_vec(), tree.root().size) } else { (Vec::new(), 0) };
+    let index = Index { entries, root, root_size };
+    write(index_file, index)?;
+    Ok(tree)
 }
 
 struct Walk<'a> {
@@ -102,7 +120,7 @@ impl<'a> Walk<'a> {
             if kind.is_dir() {
                 self.directory(&entry.path(), &path)?;
                 if self.modes == Modes::Exact && metadata.mode() & 0o7777 != 0o755 {
-                    self.tree.0.insert(path, Node::Directory { mode: metadata.mode() & 0o7777 });
+                    self.node(path, Node::Directory { mode: metadata.mode() & 0o7777 });
                 }
             } else if kind.is_symlink() {
                 let target =
@@ -110,23 +128,40 @@ impl<'a> Walk<'a> {
                 let target = target.into_os_string().into_string().map_err(|target| {
                     Error::input(format!("link `{}` points to {target:?}, which is not UTF-8", entry.path().display()))
                 })?;
-                self.tree.0.insert(path, Node::Symlink { target });
+                self.node(path, Node::Symlink { target });
             } else if kind.is_file() {
-                let digest = self.file(&entry.path(), &path, &metadata)?;
                 let mode = match self.modes {
                     Modes::Source => source_mode(metadata.mode()),
                     Modes::Exact => metadata.mode() & 0o7777,
                 };
+                let digest = self.file(&entry, &path, &metadata, mode)?;
                 self.tree.0.insert(path, Node::File { digest, mode });
             }
         }
+        // One of an odd mode is put there by whoever called us.
         if empty && !prefix.is_empty() {
-            self.tree.0.entry(prefix.to_owned()).or_insert(Node::Directory { mode: 0o755 });
+            let mode = fs::symlink_metadata(dir).context(reading)?.mode() & 0o7777;
+            if self.modes == Modes::Source || mode == 0o755 {
+                self.node(prefix.to_owned(), Node::Directory { mode: 0o755 });
+            }
         }
         Ok(())
     }
 
-    fn file(&mut self, file: &Path, path: &str, metadata: &fs::Metadata) -> Result<Digest> {
+    /// What has no content of its own.
+    fn node(&mut self, path: String, node: Node) {
+        let mut entry = Entry { path: path.clone(), ..Entry::default() };
+        match &node {
+            Node::Directory { mode } => entry.mode = *mode,
+            Node::Symlink { target } => entry.target.clone_from(target),
+            Node::File { .. } => {}
+        }
+        self.changed |= self.known.get(&path) != Some(&entry);
+        self.entries.push(entry);
+        self.tree.0.insert(path, node);
+    }
+
+    fn file(&mut self, file: &fs::DirEntry, path: &str, metadata: &fs::Metadata, mode: u32) -> Result<Digest> {
         let mut entry = Entry {
             path: path.to_owned(),
             mtime_ns: metadata.mtime().wrapping_mul(1_000_000_000).wrapping_add(metadata.mtime_nsec()),
@@ -134,6 +169,8 @@ impl<'a> Walk<'a> {
             size: metadata.size(),
             inode: metadata.ino(),
             hash: Vec::new(),
+            mode,
+            target: String::new(),
         };
         if let Some(known) = self.known.get(path) {
             entry.hash.clone_from(&known.hash);
@@ -144,8 +181,9 @@ impl<'a> Walk<'a> {
                 return Ok(Digest { hash: Hash(hash), size: metadata.size() });
             }
         }
+        let file = file.path();
         let reading = || format!("cannot read `{}`", file.display());
-        let digest = Digest::of_reader(&mut File::open(file).context(reading)?).context(reading)?;
+        let digest = Digest::of_reader(&mut File::open(&file).context(reading)?).context(reading)?;
         self.changed = true;
         if entry.ctime_ns < self.now_ns - TICK_NS && digest.size == entry.size {
             entry.hash = digest.hash.0.to_vec();
@@ -160,9 +198,8 @@ fn now_ns() -> i64 {
     i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)
 }
 
-fn read(index_file: &Path) -> HashMap<String, Entry> {
-    let index = fs::read(index_file).ok().and_then(|bytes| Index::decode(bytes.as_slice()).ok()).unwrap_or_default();
-    index.entries.into_iter().map(|entry| (entry.path.clone(), entry)).collect()
+fn read(index_file: &Path) -> Index {
+    fs::read(index_file).ok().and_then(|bytes| Index::decode(bytes.as_slice()).ok()).unwrap_or_default()
 }
 
 fn write(index_file: &Path, index: Index) -> Result<()> {
@@ -188,7 +225,7 @@ mod tests {
         std::thread::sleep(std::time::Duration::from_nanos(3 * TICK_NS as u64));
         assert_eq!(scan(&tree, &index, Modes::Source, &[]).unwrap(), first);
         let mut lie = Index::decode(fs::read(&index).unwrap().as_slice()).unwrap();
-        lie.entries[0].hash = vec![9; 32];
+        lie.entries.iter_mut().find(|entry| entry.path == "sub/a").unwrap().hash = vec![9; 32];
         write(&index, lie).unwrap();
         let Node::File { digest, .. } = scan(&tree, &index, Modes::Source, &[]).unwrap().0["sub/a"].clone() else {
             panic!()
@@ -199,6 +236,41 @@ mod tests {
             panic!()
         };
         assert_eq!(digest, Digest::of(b"two"));
+    }
+
+    #[test]
+    fn the_digest_of_the_whole_is_remembered_until_anything_changes() {
+        let dir = tempfile::tempdir().unwrap();
+        let (tree, index) = (dir.path().join("tree"), dir.path().join("index"));
+        fs::create_dir_all(tree.join("empty")).unwrap();
+        fs::write(tree.join("file"), "one").unwrap();
+        std::os::unix::fs::symlink("file", tree.join("link")).unwrap();
+        let old = |path: &str| File::open(tree.join(path)).unwrap();
+        old("file").set_modified(UNIX_EPOCH).unwrap();
+        std::thread::sleep(std::time::Duration::from_nanos(3 * TICK_NS as u64));
+        let ask = || scan(&tree, &index, Modes::Exact, &[]).unwrap();
+        let mut last = ask();
+        assert_eq!(read(&index).root, last.root().hash.0);
+        let mut is_seen = |what: &str, change: &dyn Fn()| {
+            change();
+            let now = ask();
+            assert_ne!(now.root(), last.root(), "{what}");
+            assert_eq!(now, now.clone().into_tree().into(), "{what}");
+            assert_eq!(ask(), now, "{what}");
+            last = now;
+        };
+        is_seen("another target", &|| {
+            fs::remove_file(tree.join("link")).unwrap();
+            std::os::unix::fs::symlink("empty", tree.join("link")).unwrap();
+        });
+        let mode = |path: &str, mode| {
+            fs::set_permissions(tree.join(path), std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+        };
+        is_seen("a file's mode", &|| mode("file", 0o755));
+        is_seen("a directory's mode", &|| mode("empty", 0o700));
+        is_seen("a directory goes", &|| fs::remove_dir(tree.join("empty")).unwrap());
+        is_seen("a file comes", &|| fs::write(tree.join("more"), "").unwrap());
+        is_seen("a link goes", &|| fs::remove_file(tree.join("link")).unwrap());
     }
 
     #[test]
