@@ -6,11 +6,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Session;
-use super::build::{fetch_source, vendor_crates};
 use crate::definition::{Definitions, Driver, Name};
 use crate::error::{Error, Result};
 use crate::machine::Machine;
-use crate::origin::CheckedOut;
+use crate::origin::{self, CheckedOut};
 use crate::plan::Wanted;
 use crate::run::{Event, Mode, Report, timed};
 use crate::world::World;
@@ -121,4 +120,24 @@ fn fetch_one(session: &Session, world: &World, source: &Name, discard: bool, rep
     }
     report.send(Event::FetchEnded { source: source.to_string(), seconds });
     Ok(())
+}
+
+/// Brings one source, and says what was done.
+pub fn fetch_source(
+    session: &Session,
+    world: &World,
+    source: &Name,
+    discard: bool,
+    say: &(dyn Fn(&str) + Sync),
+) -> Result<CheckedOut> {
+    let result = origin::fetch(&session.fetching(discard, say), source, world.origin(source)?, world.pin(source));
+    world.forget(source);
+    result
+}
+
+/// Brings the crates of a cargo component.
+pub fn vendor_crates(session: &Session, world: &World, name: &Name) -> Result<()> {
+    let component = world.component(name);
+    let Some(source) = world.source(&component.source)? else { return Ok(()) };
+    crate::cargo_driver::vendor(&session.layout, component, &source.dir, &source.tree, session.offline, &session.cancel)
 }

@@ -1,0 +1,242 @@
+//! One run: which sources and outputs are missing, and the schedule that makes them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Args, Session};
+use crate::cmd::fetch::{fetch_source, vendor_crates};
+use crate::definition::{Driver, Name};
+use crate::digest::Digest;
+use crate::error::{Error, Kind, Result};
+use crate::origin;
+use crate::run::{Building, Done, Event, Job, Outcome, Report, Schedule, job_budget, timed};
+use crate::state::State;
+use crate::store::Found;
+use crate::world::World;
+
+/// What everything in a run needs.
+pub(super) struct Run<'a> {
+    pub(super) session: &'a Session,
+    pub(super) args: &'a Args,
+    pub(super) world: &'a World,
+    pub(super) report: &'a Report,
+    pub(super) state: State,
+}
+
+impl Run<'_> {
+    /// Builds and installs; what the store turns out to have lost is made again.
+    pub(super) fn go(mut self) -> Result<()> {
+        let result = self.attempt();
+        // What was found damaged now counts as missing, so a second attempt makes it again.
+        match result {
+            Err(error) if error.kind() == Kind::Machine && self.tell_damage() => {
+                let result = self.attempt();
+                self.tell_damage();
+                result
+            }
+            result => {
+                self.tell_damage();
+                result
+            }
+        }
+    }
+
+    fn attempt(&mut self) -> Result<()> {
+        let (to_fetch, vendor) = self.missing_sources()?;
+        let done = self.up_to_date(&to_fetch)?;
+        self.tell_damage();
+        self.report.send(Event::Planned {
+            manifest: self.session.manifest.to_string(),
+            components: self.world.plan.order.len() - done.len(),
+            up_to_date: done.len(),
+        });
+        let jobs = self.args.jobs.unwrap_or_else(|| self.world.machine.cores()).max(1);
+        let whole = done.len() == self.world.plan.order.len();
+        let (done, failed) = if whole { (done, Vec::new()) } else { self.schedule(done, to_fetch, vendor, jobs)? };
+        let remembered = self.remember(&done);
+        let failures: BTreeSet<&Name> = failed.iter().map(|(name, _)| name).collect();
+        let after = |name: &&Name| self.world.plan.needs[*name].iter().any(|need| failures.contains(need));
+        let unbuilt: Vec<&str> = self.world.plan.order.iter().filter(after).map(Name::as_str).collect();
+        if !unbuilt.is_empty() {
+            self.report.note(format!("not built, because they need what failed: {}", unbuilt.join(", ")));
+        }
+        if let Some(error) = worst(failed) {
+            return Err(error);
+        }
+        remembered?;
+        self.install(&done)?;
+        if !self.session.json {
+            eprintln!("done in {}", crate::run::duration(self.report.elapsed().as_secs_f64()));
+        }
+        Ok(())
+    }
+
+    /// Says what the store was found to have lost since the last call, if anything.
+    fn tell_damage(&self) -> bool {
+        let lines = self.world.store.take_damaged();
+        for line in &lines {
+            self.report.note(line);
+        }
+        !lines.is_empty()
+    }
+
+    /// Sources that are not what the lock says, and those whose crates are not here.
+    fn missing_sources(&self) -> Result<(BTreeSet<Name>, BTreeSet<Name>)> {
+        let mut to_fetch = BTreeSet::new();
+        for source in self.world.sources() {
+            match self.world.source(&source)? {
+                Some(tree) if tree.at_pin => {}
+                Some(_) if self.has_local_work(&source)? => self.report.note(format!(
+                    "`{source}` has local changes; they are built as they are (cargo xtask status {source})"
+                )),
+                _ => {
+                    to_fetch.insert(source);
+                }
+            }
+        }
+        let mut vendor = BTreeSet::new();
+        for name in &self.world.plan.order {
+            let component = self.world.component(name);
+            if matches!(component.build, Driver::Cargo(_)) {
+                let here = match self.world.source(&component.source)? {
+                    Some(source) => crate::cargo_driver::crates_dir(&self.session.layout, &source.tree)?.is_dir(),
+                    None => false,
+                };
+                if !here {
+                    to_fetch.insert(component.source.clone());
+                    vendor.insert(name.clone());
+                }
+            }
+        }
+        Ok((to_fetch, vendor))
+    }
+
+    fn has_local_work(&self, source: &Name) -> Result<bool> {
+        let (origin, pin) = (self.world.origin(source)?, self.world.pin(source));
+        let state = origin::state(&self.session.layout, source, origin, pin)?;
+        Ok(matches!(state, origin::State::Worked { .. }))
+    }
+
+    /// Components whose output is known without doing anything.
+    fn up_to_date(&self, to_fetch: &BTreeSet<Name>) -> Result<BTreeMap<Name, Done>> {
+        let mut done: BTreeMap<Name, Done> = BTreeMap::new();
+        for name in &self.world.plan.order {
+            let ready = self.world.sources_of(name).is_disjoint(to_fetch)
+                && self.world.plan.needs[name].iter().all(|need| done.contains_key(need));
+            if ready && let Some(found) = self.lookup(name, &done)? {
+                done.insert(name.clone(), found);
+            }
+        }
+        Ok(done)
+    }
+
+    fn lookup(&self, name: &Name, done: &BTreeMap<Name, Done>) -> Result<Option<Done>> {
+        let inputs = self.world.inputs(name, &|need| done.get(need).map(|done| done.output.clone()))?;
+        self.found(name, inputs.action()?.digest)
+    }
+
+    fn found(&self, name: &Name, action: Digest) -> Result<Option<Done>> {
+        let Found::Here(output) = self.world.store.output(action)? else { return Ok(None) };
+        let known = self.state.built.get(name).is_some_and(|built| built.action == action);
+        let component = name.to_string();
+        self.report.send(if known { Event::UpToDate { component } } else { Event::Restored { component } });
+        if !known {
+            self.world.store.touch(action);
+        }
+        Ok(Some(Done { action, output, built: None }))
+    }
+
+    fn schedule(
+        &self,
+        done: BTreeMap<Name, Done>,
+        to_fetch: BTreeSet<Name>,
+        vendor: BTreeSet<Name>,
+        jobs: usize,
+    ) -> Result<Outcome> {
+        let order = &self.world.plan.order;
+        let schedule = Schedule {
+            plan: &self.world.plan,
+            done,
+            sources: order.iter().map(|name| (name.clone(), self.world.sources_of(name))).collect(),
+            to_fetch,
+            seconds: order.iter().map(|name| (name.clone(), self.state.seconds(name))).collect(),
+            keep_going: self.args.keep_going,
+            most: jobs,
+        };
+        let budget = job_budget(jobs)?;
+        let building = Building {
+            store: &self.world.store,
+            report: self.report,
+            cancel: &self.session.cancel,
+            jobserver: &budget,
+            jobs,
+            timeout: self.args.timeout.map(Into::into),
+        };
+        let fetch = |source: &Name| self.fetch(source, &vendor);
+        let build = |name: &Name, needs: &BTreeMap<Name, Done>| self.build(&building, name, needs);
+        Ok(schedule.run(self.report, &self.session.cancel, &budget, &fetch, &build))
+    }
+
+    fn fetch(&self, source: &Name, vendor: &BTreeSet<Name>) -> Result<()> {
+        self.report.send(Event::FetchStarted { source: source.to_string() });
+        let (result, seconds) =
+            timed(|| fetch_source(self.session, self.world, source, false, &|line| self.report.note(line)));
+        let kept = result?;
+        if kept == origin::CheckedOut::Kept {
+            self.report
+                .note(format!("`{source}` is not at its pin; it is built as it is (cargo xtask status {source})"));
+        }
+        for name in vendor.iter().filter(|name| self.world.component(name).source == *source) {
+            vendor_crates(self.session, self.world, name)?;
+        }
+        self.report.send(Event::FetchEnded { source: source.to_string(), seconds });
+        Ok(())
+    }
+
+    fn build(&self, building: &Building<'_>, name: &Name, needs: &BTreeMap<Name, Done>) -> Result<Done> {
+        let inputs = self.world.inputs(name, &|need| needs.get(need).map(|done| done.output.clone()))?;
+        let action = inputs.action()?;
+        if let Some(found) = self.found(name, action.digest)? {
+            return Ok(found);
+        }
+        let last = self.state.built.get(name);
+        self.report.send(Event::Started {
+            component: name.to_string(),
+            expected_seconds: last.map(|built| built.seconds).filter(|seconds| *seconds > 0.0),
+        });
+        let (source, extra) = self.world.source_dirs(name)?;
+        let job = Job {
+            name,
+            component: self.world.component(name),
+            inputs: &inputs,
+            action: &action,
+            source: &source.dir,
+            extra: &extra,
+            epoch: source.epoch,
+            sandbox: &self.world.sandbox(name)?,
+            root: &self.session.layout.root,
+            logs: &self.session.layout.logs(name),
+            keep: self.args.keep,
+        };
+        let (result, seconds) = timed(|| building.build(&job));
+        let (output, steps) = result?;
+        let same_output = last.is_some_and(|built| built.output == output.root);
+        self.report.send(Event::Built { component: name.to_string(), seconds, same_output });
+        Ok(Done { action: action.digest, output, built: Some((seconds, steps)) })
+    }
+}
+
+/// The error that decides the exit status: a user's stop first, then what a candidate is to blame for, then the machine.
+fn worst(failed: Vec<(Name, Error)>) -> Option<Error> {
+    let rank = |error: &Error| match error.kind() {
+        Kind::Interrupted => 0,
+        Kind::Step => 1,
+        Kind::Input => 2,
+        Kind::Machine => 3,
+    };
+    let mut errors: Vec<Error> = failed.into_iter().map(|(_, error)| error).collect();
+    errors.sort_by_key(rank);
+    let others: Vec<String> =
+        errors.iter().skip(1).filter(|error| error.kind() != Kind::Interrupted).map(Error::report).collect();
+    let first = errors.into_iter().next()?;
+    Some(if others.is_empty() { first } else { first.details(others.join("\n\n")) })
+}
