@@ -93,7 +93,6 @@ pub fn diagnose(
     let wants_packages = build.iter().any(|finding| !finding.packages.is_empty());
     let mut findings = look.base();
     findings.extend(look.sources(wants_packages, cancel)?);
-    findings.push(setpriv(which::which("setpriv").ok().as_deref()));
     if look.components().any(|(_, component)| matches!(component.build, Driver::Cargo(_))) {
         findings.push(rust(machine));
     }
@@ -230,14 +229,6 @@ impl Look<'_> {
     }
 }
 
-fn setpriv(found: Option<&Path>) -> Finding {
-    match found {
-        Some(path) => Finding::new("setpriv", Verdict::Good, path.display().to_string()),
-        None => Finding::new("setpriv", Verdict::Poor, "not installed: a killed build may leave processes behind")
-            .packages(vec!["util-linux".to_owned()]),
-    }
-}
-
 fn rust(machine: &Machine) -> Finding {
     match machine.rust_toolchain() {
         Ok(sysroot) => Finding::new("Rust", Verdict::Good, sysroot.display().to_string()),
@@ -365,11 +356,10 @@ run = [\"true\"]
     }
 
     #[test]
-    fn little_space_is_said_and_setpriv_can_be_done_without() {
+    fn little_space_is_said() {
         let path = Path::new("/x");
         assert_eq!(room(path, 5 << 30, 4 << 30).text, "5.0 GiB free in /x");
         let little = room(path, 3 << 30, 4 << 30);
         assert_eq!((little.verdict, little.help.len()), (Verdict::Poor, 2));
-        assert_eq!((setpriv(None).verdict, setpriv(None).packages), (Verdict::Poor, vec!["util-linux".to_owned()]));
     }
 }
