@@ -132,7 +132,7 @@ pub(super) fn mirrors(remembered: &Remembered, cancel: &Cancel) -> Result<Vec<St
     Ok(hosts)
 }
 
-/// `deb.debian.org` of a line `'http://deb.debian.org/debian/dists/…' …`; the path of a mirror on this machine.
+/// `mirror.example` of a line `'http://mirror.example/debian/dists/…' …`; the path of a mirror on this machine.
 fn host(line: &str) -> Option<String> {
     let (address, _) = line.strip_prefix('\'')?.split_once('\'')?;
     let Some((_, rest)) = address.split_once("//") else {
@@ -266,7 +266,7 @@ Conf libabc1 (1.2-3 Debian:12/stable [amd64])
     #[test]
     fn a_mirror_is_shown_by_its_host_and_never_with_a_password() {
         let check = |address: &str| host(&format!("'{address}' name 0 ")).unwrap_or_default();
-        assert_eq!(check("http://deb.debian.org/debian/dists/bookworm/InRelease"), "deb.debian.org");
+        assert_eq!(check("http://mirror.example/debian/dists/bookworm/InRelease"), "mirror.example");
         assert_eq!(check("https://me:secret@mirror:8080/d/dists/bookworm/InRelease"), "mirror:8080");
         assert_eq!(check("file:/srv/debian/dists/bookworm/InRelease"), "file:/srv/debian");
         assert_eq!(check("http://mirror/flat/Packages"), "mirror");

@@ -1,6 +1,7 @@
 //! One file from one address. The network is a program's business (curl, wget or apt's helper, whichever this machine has): each
 //! understands the user's proxies and certificates, and a TLS library would double what the first build compiles.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -116,7 +117,9 @@ impl Client {
             ],
             Client::Wget => &["wget", "--no-verbose", "--tries=1", "--timeout=60", "--output-document"],
             Client::AptHelper => {
-                return Program::new([APT_HELPER.as_ref(), "download-file".as_ref(), address.as_ref(), into]);
+                // How often it is tried is decided by us, as for the others.
+                let words = [APT_HELPER, "-o", "Acquire::Retries=0", "download-file", address].map(OsStr::new);
+                return Program::new(words.into_iter().chain([into]));
             }
         };
         let going_on: &[&str] = if goes_on { &["--continue-at", "-"] } else { &[] };

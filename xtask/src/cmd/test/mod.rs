@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Session;
-use crate::error::{Context, Error, Result};
+use crate::definition::Packages;
+use crate::error::{Context, Error, Kind, Result};
 use crate::machine::Machine;
 use crate::process::Program;
 use crate::run::{duration, first_error, timed};
@@ -36,7 +37,7 @@ pub struct Args {
     /// Everything, for an hour or two
     #[arg(long)]
     full: bool,
-    /// Install missing build dependencies without asking; tests may install packages too
+    /// Install without asking what building needs and what tests compare with
     #[arg(long, short)]
     yes: bool,
     /// Write the run down, as Markdown that ends with JSON
@@ -56,7 +57,11 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let logs = session.layout.work().join("log").join("test");
     crate::atomic::remove_tree(&logs)?;
     fs::create_dir_all(&logs).context(|| format!("cannot make `{}`", logs.display()))?;
-    let toolchain = Machine::of(&session.layout, true)?.rust_toolchain()?;
+    let machine = Machine::of(&session.layout, true)?;
+    if args.yes && tier > Tier::Quick {
+        provide_judges(session, &machine)?;
+    }
+    let toolchain = machine.rust_toolchain()?;
     let mut total = Tally::default();
     let mut rows = Vec::new();
     let mut failures = Vec::new();
@@ -102,6 +107,32 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     }
     let error = Error::step(format!("failed: {}", failures.join(", ")));
     Err(if session.json { error.said() } else { error.help(format!("the logs are in {}", logs.display())) })
+}
+
+/// Installs the programs of others that tests compare with. Without them those tests skip themselves, so a failure is said
+/// and nothing more.
+fn provide_judges(session: &Session, machine: &Machine) -> Result<()> {
+    let names = |names: [&str; 2]| names.map(str::to_owned).to_vec();
+    let judges = Packages {
+        debian: names(["curl", "qemu-utils"]),
+        fedora: names(["curl", "qemu-img"]),
+        opensuse: names(["curl", "qemu-tools"]),
+        alpine: names(["curl", "qemu-img"]),
+        arch: names(["curl", "qemu-img"]),
+    };
+    let missing = machine.missing(machine.own(&judges))?;
+    if missing.is_empty() || session.offline {
+        return Ok(());
+    }
+    eprintln!("installing what tests compare with: {}", missing.join(" "));
+    match machine.install(&missing, &session.cancel, &|line| eprintln!("{line}")) {
+        Err(error) if error.kind() == Kind::Interrupted => Err(error),
+        Err(error) => {
+            eprintln!("{}", error.report());
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
 }
 
 /// Runs a check, unless this machine lacks what it is run with.
