@@ -99,7 +99,7 @@ impl Inputs {
     pub fn action(&self) -> Result<Action> {
         let mut root = Tree::default();
         let mut known = BTreeMap::new();
-        if !self.src.0.is_empty() {
+        if !self.src.is_empty() {
             known.insert("src", self.src.root());
         }
         root.graft("deps", &self.deps);

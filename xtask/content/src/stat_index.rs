@@ -43,11 +43,34 @@ struct Entry {
     inode: u64,
     #[prost(bytes = "vec", tag = "6")]
     hash: Vec<u8>,
+    /// Permission bits, and one of the three below.
     #[prost(uint32, tag = "7")]
     mode: u32,
     /// Of a symbolic link.
     #[prost(string, tag = "8")]
     target: String,
+    /// Never written: it may change and look the same.
+    #[prost(bool, tag = "9")]
+    is_racy: bool,
+}
+
+const FILE: u32 = 0o100_000;
+const DIRECTORY: u32 = 0o040_000;
+const SYMLINK: u32 = 0o120_000;
+
+impl Entry {
+    fn node(&self) -> Node {
+        let mode = self.mode & 0o7777;
+        match self.mode & !0o7777 {
+            SYMLINK => Node::Symlink { target: self.target.clone() },
+            DIRECTORY => Node::Directory { mode },
+            _ => {
+                let hash =
+                    <[u8; 32]>::try_from(self.hash.as_slice()).expect("a file's entry has the hash that was read");
+                Node::File { digest: Digest { hash: Hash(hash), size: self.size }, mode }
+            }
+        }
+    }
 }
 
 /// How modes are read.
@@ -61,44 +84,72 @@ pub enum Modes {
 
 /// Everything below `dir`, read to the last byte.
 pub fn read_tree(dir: &Path, modes: Modes) -> Result<Tree> {
-    let mut walk = Walk::new(modes, HashMap::new(), &[]);
+    let mut walk = Walk::new(modes, Vec::new(), &[]);
     walk.directory(dir, "")?;
-    Ok(walk.tree)
+    Ok(tree_of(&walk.entries))
 }
 
 /// Everything below `dir`, digests remembered in `index_file`. `.git` at any depth and everything else that is neither file,
 /// directory nor symbolic link is left out, and so are the names in `skip`, at the top only.
 pub fn scan(dir: &Path, index_file: &Path, modes: Modes, skip: &[&str]) -> Result<Rooted> {
     let mut index = read(index_file);
-    let known = std::mem::take(&mut index.entries).into_iter().map(|entry| (entry.path.clone(), entry)).collect();
-    let mut walk = Walk::new(modes, known, skip);
+    let mut walk = Walk::new(modes, std::mem::take(&mut index.entries), skip);
     walk.directory(dir, "")?;
-    let Walk { known, tree, entries, changed, .. } = walk;
-    let is_whole = entries.len() == tree.0.len();
-    let is_as_it_was = !changed && is_whole && entries.len() == known.len();
-    if is_as_it_was && let Ok(hash) = <[u8; 32]>::try_from(index.root.as_slice()) {
-        return Ok(Rooted::known(tree, Digest { hash: Hash(hash), size: index.root_size }));
+    let Walk { known, mut entries, changed, .. } = walk;
+    if !changed
+        && entries.len() == known.len()
+        && let Ok(hash) = <[u8; 32]>::try_from(index.root.as_slice())
+    {
+        let root = Digest { hash: Hash(hash), size: index.root_size };
+        return Ok(Rooted::known(root, move || tree_of(&entries)));
     }
-    let tree = Rooted::from(tree);
+    let tree = Rooted::from(tree_of(&entries));
+    let all = entries.len();
+    entries.retain(|entry| !entry.is_racy);
+    let is_whole = entries.len() == all;
     let (root, root_size) = if is_whole { (tree.root().hash.0.to_vec(), tree.root().size) } else { (Vec::new(), 0) };
-    let index = Index { entries, root, root_size };
-    write(index_file, index)?;
+    write(index_file, Index { entries, root, root_size })?;
     Ok(tree)
+}
+
+fn tree_of(entries: &[Entry]) -> Tree {
+    Tree(entries.iter().map(|entry| (entry.path.clone(), entry.node())).collect())
 }
 
 struct Walk<'a> {
     skip: &'a [&'a str],
     modes: Modes,
-    known: HashMap<String, Entry>,
-    tree: Tree,
+    /// As the last walk met them; one that is met again is taken out of here and leaves an empty one.
+    known: Vec<Entry>,
+    /// What is expected next: a directory that did not change is listed in the same order.
+    next: usize,
+    /// Where each path is in `known`; made at the first surprise.
+    places: Option<HashMap<String, usize>>,
     entries: Vec<Entry>,
     changed: bool,
     now_ns: i64,
 }
 
 impl<'a> Walk<'a> {
-    fn new(modes: Modes, known: HashMap<String, Entry>, skip: &'a [&'a str]) -> Self {
-        Walk { skip, modes, known, tree: Tree::default(), entries: Vec::new(), changed: false, now_ns: now_ns() }
+    fn new(modes: Modes, known: Vec<Entry>, skip: &'a [&'a str]) -> Self {
+        let entries = Vec::with_capacity(known.len());
+        Walk { skip, modes, known, next: 0, places: None, entries, changed: false, now_ns: now_ns() }
+    }
+
+    /// What was remembered of a path.
+    fn recall(&mut self, path: &str) -> Option<Entry> {
+        let place = match self.known.get(self.next) {
+            Some(entry) if entry.path == path => self.next,
+            _ => {
+                let known = self.known.iter().enumerate();
+                let places = self
+                    .places
+                    .get_or_insert_with(|| known.map(|(place, entry)| (entry.path.clone(), place)).collect());
+                *places.get(path)?
+            }
+        };
+        self.next = place + 1;
+        Some(std::mem::take(&mut self.known[place])).filter(|entry| entry.path == path)
     }
 
     fn directory(&mut self, dir: &Path, prefix: &str) -> Result<()> {
@@ -120,7 +171,8 @@ impl<'a> Walk<'a> {
             if kind.is_dir() {
                 self.directory(&entry.path(), &path)?;
                 if self.modes == Modes::Exact && metadata.mode() & 0o7777 != 0o755 {
-                    self.node(path, Node::Directory { mode: metadata.mode() & 0o7777 });
+                    let mode = DIRECTORY | (metadata.mode() & 0o7777);
+                    self.add(Entry { path, mode, ..Entry::default() });
                 }
             } else if kind.is_symlink() {
                 let target =
@@ -128,68 +180,56 @@ impl<'a> Walk<'a> {
                 let target = target.into_os_string().into_string().map_err(|target| {
                     Error::input(format!("link `{}` points to {target:?}, which is not UTF-8", entry.path().display()))
                 })?;
-                self.node(path, Node::Symlink { target });
+                self.add(Entry { path, mode: SYMLINK, target, ..Entry::default() });
             } else if kind.is_file() {
-                let mode = match self.modes {
-                    Modes::Source => source_mode(metadata.mode()),
-                    Modes::Exact => metadata.mode() & 0o7777,
-                };
-                let digest = self.file(&entry, &path, &metadata, mode)?;
-                self.tree.0.insert(path, Node::File { digest, mode });
+                self.file(&entry, path, &metadata)?;
             }
         }
-        // One of an odd mode is put there by whoever called us.
+        // One of an odd mode is added by whoever called us.
         if empty && !prefix.is_empty() {
             let mode = fs::symlink_metadata(dir).context(reading)?.mode() & 0o7777;
             if self.modes == Modes::Source || mode == 0o755 {
-                self.node(prefix.to_owned(), Node::Directory { mode: 0o755 });
+                self.add(Entry { path: prefix.to_owned(), mode: DIRECTORY | 0o755, ..Entry::default() });
             }
         }
         Ok(())
     }
 
     /// What has no content of its own.
-    fn node(&mut self, path: String, node: Node) {
-        let mut entry = Entry { path: path.clone(), ..Entry::default() };
-        match &node {
-            Node::Directory { mode } => entry.mode = *mode,
-            Node::Symlink { target } => entry.target.clone_from(target),
-            Node::File { .. } => {}
-        }
-        self.changed |= self.known.get(&path) != Some(&entry);
+    fn add(&mut self, entry: Entry) {
+        self.changed |= self.recall(&entry.path).as_ref() != Some(&entry);
         self.entries.push(entry);
-        self.tree.0.insert(path, node);
     }
 
-    fn file(&mut self, file: &fs::DirEntry, path: &str, metadata: &fs::Metadata, mode: u32) -> Result<Digest> {
+    fn file(&mut self, file: &fs::DirEntry, path: String, metadata: &fs::Metadata) -> Result<()> {
+        let mode = match self.modes {
+            Modes::Source => source_mode(metadata.mode()),
+            Modes::Exact => metadata.mode() & 0o7777,
+        };
+        let known = self.recall(&path).unwrap_or_default();
         let mut entry = Entry {
-            path: path.to_owned(),
+            path,
             mtime_ns: metadata.mtime().wrapping_mul(1_000_000_000).wrapping_add(metadata.mtime_nsec()),
             ctime_ns: metadata.ctime().wrapping_mul(1_000_000_000).wrapping_add(metadata.ctime_nsec()),
             size: metadata.size(),
             inode: metadata.ino(),
-            hash: Vec::new(),
-            mode,
-            target: String::new(),
+            mode: FILE | mode,
+            hash: known.hash,
+            ..Entry::default()
         };
-        if let Some(known) = self.known.get(path) {
-            entry.hash.clone_from(&known.hash);
-            if entry == *known
-                && let Ok(hash) = <[u8; 32]>::try_from(known.hash.as_slice())
-            {
-                self.entries.push(entry);
-                return Ok(Digest { hash: Hash(hash), size: metadata.size() });
-            }
-        }
-        let file = file.path();
-        let reading = || format!("cannot read `{}`", file.display());
-        let digest = Digest::of_reader(&mut File::open(&file).context(reading)?).context(reading)?;
-        self.changed = true;
-        if entry.ctime_ns < self.now_ns - TICK_NS && digest.size == entry.size {
+        let is_same = (known.mtime_ns, known.ctime_ns, known.size, known.inode, known.mode)
+            == (entry.mtime_ns, entry.ctime_ns, entry.size, entry.inode, entry.mode);
+        if !is_same || entry.hash.len() != 32 {
+            let file = file.path();
+            let reading = || format!("cannot read `{}`", file.display());
+            let digest = Digest::of_reader(&mut File::open(&file).context(reading)?).context(reading)?;
+            self.changed = true;
+            entry.is_racy = entry.ctime_ns >= self.now_ns - TICK_NS || digest.size != entry.size;
             entry.hash = digest.hash.0.to_vec();
-            self.entries.push(entry);
+            entry.size = digest.size;
         }
-        Ok(digest)
+        self.entries.push(entry);
+        Ok(())
     }
 }
 
@@ -226,6 +266,7 @@ mod tests {
         assert_eq!(scan(&tree, &index, Modes::Source, &[]).unwrap(), first);
         let mut lie = Index::decode(fs::read(&index).unwrap().as_slice()).unwrap();
         lie.entries.iter_mut().find(|entry| entry.path == "sub/a").unwrap().hash = vec![9; 32];
+        lie.root.clear();
         write(&index, lie).unwrap();
         let Node::File { digest, .. } = scan(&tree, &index, Modes::Source, &[]).unwrap().0["sub/a"].clone() else {
             panic!()

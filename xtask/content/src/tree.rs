@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use prost::Message;
 
@@ -26,17 +26,18 @@ pub enum Node {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tree(pub BTreeMap<String, Node>);
 
-/// A tree that does not change any more, with its digest. Cheap to clone.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A tree that does not change any more, with its digest. Cheap to clone; where the digest is known the tree is only made when
+/// somebody looks into it.
+#[derive(Clone, Debug)]
 pub struct Rooted {
-    tree: Arc<Tree>,
+    tree: Arc<LazyLock<Tree, Box<dyn FnOnce() -> Tree + Send>>>,
     root: Digest,
 }
 
 impl Rooted {
     /// The tree of that digest. Nobody checks it.
-    pub(crate) fn known(tree: Tree, root: Digest) -> Self {
-        Rooted { tree: Arc::new(tree), root }
+    pub(crate) fn known(root: Digest, tree: impl FnOnce() -> Tree + Send + 'static) -> Self {
+        Rooted { tree: Arc::new(LazyLock::new(Box::new(tree))), root }
     }
 
     /// Digest of the root `Directory`.
@@ -44,16 +45,26 @@ impl Rooted {
         self.root
     }
 
+    /// Nothing is in it. Does not look into the tree: only an empty `Directory` has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.root.size == 0
+    }
+
     /// The tree alone.
     pub fn into_tree(self) -> Tree {
-        Arc::unwrap_or_clone(self.tree)
+        Tree::clone(&self)
     }
 }
 
 impl From<Tree> for Rooted {
     fn from(tree: Tree) -> Self {
-        let root = tree.root();
-        Rooted::known(tree, root)
+        Rooted::known(tree.root(), || tree)
+    }
+}
+
+impl PartialEq for Rooted {
+    fn eq(&self, other: &Self) -> bool {
+        self.root == other.root
     }
 }
 
