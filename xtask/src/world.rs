@@ -94,6 +94,20 @@ impl World {
         self.plan.order.iter().flat_map(|name| self.sources_of(name)).collect()
     }
 
+    /// Somebody works in a source, on top of its pin.
+    pub fn has_local_work(&self, source: &Name) -> Result<bool> {
+        let state = origin::state(&self.layout, source, self.origin(source)?, self.pin(source))?;
+        Ok(matches!(state, origin::State::Worked { .. }))
+    }
+
+    /// What a build would take as it stands: at its pin, or with somebody's work on top of it.
+    pub fn is_here(&self, source: &Name) -> Result<bool> {
+        Ok(match self.source(source)? {
+            None => false,
+            Some(tree) => tree.at_pin || self.has_local_work(source)?,
+        })
+    }
+
     /// Reads a source from disk, once; `None` while it is not there.
     pub fn source(&self, source: &Name) -> Result<Option<Arc<SourceTree>>> {
         if let Some(known) = self.trees.lock().unwrap_or_else(PoisonError::into_inner).get(source) {

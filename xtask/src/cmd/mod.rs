@@ -12,6 +12,7 @@ mod graph;
 mod list;
 mod log;
 mod schema;
+mod standing;
 mod status;
 mod test;
 mod update;

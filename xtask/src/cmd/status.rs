@@ -1,18 +1,17 @@
 //! `status`: pinned, checked out, changed, built, provided by the system. Reads only, starts no process.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Serialize;
 
 use super::Session;
+use super::standing::{Standing, standings};
 use crate::definition::{Name, Origin};
 use crate::error::Result;
 use crate::machine::Machine;
 use crate::origin::{self, State as SourceState};
 use crate::plan::{Provider, Wanted};
 use crate::state::State;
-use crate::store::{Found, Output};
 use crate::world::World;
 
 /// Show what is pinned, checked out, changed and built
@@ -118,29 +117,19 @@ fn source_row(session: &Session, world: &World, source: &Name, origin: &Origin) 
 
 fn component_rows(session: &Session, world: &World) -> Result<Vec<ComponentRow>> {
     let state = State::read(&session.layout);
-    let mut outputs: BTreeMap<Name, Output> = BTreeMap::new();
     let mut rows = Vec::new();
-    for name in &world.plan.order {
-        let built = state.built.get(name);
-        let inputs = world.inputs(name, &|need| outputs.get(need).cloned());
-        let text = match inputs {
-            Err(error) => format!("to build: {error}"),
-            Ok(inputs) => {
-                let action = inputs.action()?.digest;
-                match world.store.output(action)? {
-                    Found::Here(output) => {
-                        outputs.insert(name.clone(), output);
-                        let here = built.is_some_and(|built| built.action == action);
-                        if here { "built".to_owned() } else { "in the store".to_owned() }
-                    }
-                    Found::Missing if built.is_some() => format!("to build again (cargo xtask why {name})"),
-                    Found::Missing => "to build".to_owned(),
-                }
-            }
+    for (name, standing) in standings(world, &state)? {
+        let built = state.built.get(&name);
+        let text = match standing {
+            Standing::Built => "built".to_owned(),
+            Standing::InStore => "in the store".to_owned(),
+            Standing::Changed => format!("to build again (cargo xtask why {name})"),
+            Standing::New => "to build".to_owned(),
+            Standing::Open => "to build: its source is not here, or a need is not built".to_owned(),
         };
         let unsealed = if world.machine.bubblewrap().is_none() { ", unsealed: no sandbox" } else { "" };
         let seconds = built.map(|built| built.seconds).filter(|seconds| *seconds > 0.0);
-        rows.push(ComponentRow { component: name.clone(), state: format!("{text}{unsealed}"), seconds });
+        rows.push(ComponentRow { component: name, state: format!("{text}{unsealed}"), seconds });
     }
     for (name, provider) in &world.plan.providers {
         let text = match provider {

@@ -85,7 +85,7 @@ impl Run<'_> {
         for source in self.world.sources() {
             match self.world.source(&source)? {
                 Some(tree) if tree.at_pin => {}
-                Some(_) if self.has_local_work(&source)? => self.report.note(format!(
+                Some(_) if self.world.has_local_work(&source)? => self.report.note(format!(
                     "`{source}` has local changes; they are built as they are (cargo xtask status {source})"
                 )),
                 _ => {
@@ -108,12 +108,6 @@ impl Run<'_> {
             }
         }
         Ok((to_fetch, vendor))
-    }
-
-    fn has_local_work(&self, source: &Name) -> Result<bool> {
-        let (origin, pin) = (self.world.origin(source)?, self.world.pin(source));
-        let state = origin::state(&self.session.layout, source, origin, pin)?;
-        Ok(matches!(state, origin::State::Worked { .. }))
     }
 
     /// Components whose output is known without doing anything.
