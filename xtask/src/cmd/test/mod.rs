@@ -112,19 +112,19 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
 /// Installs the programs of others that tests compare with. Without them those tests skip themselves, so a failure is said
 /// and nothing more.
 fn provide_judges(session: &Session, machine: &Machine) -> Result<()> {
-    let names = |names: [&str; 2]| names.map(str::to_owned).to_vec();
+    let names = |names: [&str; 5]| names.map(str::to_owned).to_vec();
     let judges = Packages {
-        debian: names(["curl", "qemu-utils"]),
-        fedora: names(["curl", "qemu-img"]),
-        opensuse: names(["curl", "qemu-tools"]),
-        alpine: names(["curl", "qemu-img"]),
-        arch: names(["curl", "qemu-img"]),
+        debian: names(["curl", "faketime", "qemu-utils", "strace", "wget"]),
+        fedora: names(["curl", "libfaketime", "qemu-img", "strace", "wget"]),
+        opensuse: names(["curl", "libfaketime", "qemu-tools", "strace", "wget"]),
+        alpine: names(["curl", "libfaketime", "qemu-img", "strace", "wget"]),
+        arch: names(["curl", "libfaketime", "qemu-img", "strace", "wget"]),
     };
     let missing = machine.missing(machine.own(&judges))?;
     if missing.is_empty() || session.offline {
         return Ok(());
     }
-    eprintln!("installing what tests compare with: {}", missing.join(" "));
+    eprintln!("installing what tests watch and compare with: {}", missing.join(" "));
     match machine.install(&missing, &session.cancel, &|line| eprintln!("{line}")) {
         Err(error) if error.kind() == Kind::Interrupted => Err(error),
         Err(error) => {

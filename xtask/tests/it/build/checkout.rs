@@ -57,6 +57,9 @@ pub fn sealed() -> bool {
     works
 }
 
+/// The program.
+const XTASK: &str = env!("CARGO_BIN_EXE_xtask");
+
 /// True where we are root; else the skip is on record.
 pub fn root() -> bool {
     let root = rustix::process::geteuid().is_root();
@@ -88,6 +91,8 @@ impl Checkout {
     pub fn run_as(&mut self, user: u32) {
         self.user = Some(user);
         let path = self.dir.path();
+        // Where it was compiled may be a home that others cannot enter.
+        fs::copy(XTASK, path.join("xtask")).unwrap();
         let status = Command::new("chown").args(["-R", &format!("{user}:{user}")]).arg(path).status().unwrap();
         assert!(status.success());
     }
@@ -173,7 +178,9 @@ impl Checkout {
 
     /// The same, started by another program.
     pub fn through(&self, wrapper: &[&str], args: &[&str]) -> Command {
-        let mut argv = wrapper.iter().chain(&[env!("CARGO_BIN_EXE_xtask")]).chain(args);
+        let copy = self.dir.path().join("xtask");
+        let program = [if self.user.is_some() { copy.to_str().unwrap() } else { XTASK }];
+        let mut argv = wrapper.iter().chain(&program).chain(args);
         let mut command = Command::new(argv.next().unwrap());
         command.args(argv).current_dir(self.root()).env_clear().stdin(Stdio::null());
         command.env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", self.dir.path().join("home"));

@@ -110,3 +110,27 @@ fn distclean_and_build_restores_without_a_step() {
         assert_eq!(checkout.dist(), before);
     }
 }
+
+#[test]
+fn a_dry_run_says_what_a_build_would_do_and_does_nothing() {
+    let checkout = three();
+    let plan = || {
+        let ran = checkout.run(&["build", "--dry-run"]);
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        ran.stdout
+    };
+    let words = |plan: &str| {
+        plan.lines().skip(1).map(|line| line.split_whitespace().next().unwrap_or("").to_owned()).collect::<Vec<_>>()
+    };
+    let before = plan();
+    assert!(before.contains("app          after lib"), "{before}");
+    assert!(!checkout.path("dist").exists());
+    checkout.built(&[]);
+    assert_eq!(words(&plan()), ["current"; 3]);
+    checkout.write("lib/x.h", "/* another comment */\nint x(void);\n");
+    let after = plan();
+    assert!(after.contains("its inputs changed: cargo xtask why lib"), "{after}");
+    checkout.built(&[]);
+    fs::remove_dir_all(checkout.path(".xtask/state")).unwrap();
+    assert_eq!(words(&plan()), ["restore"; 3]);
+}
