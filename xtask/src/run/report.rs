@@ -179,10 +179,14 @@ impl Live {
         }
         let mark = match event {
             Event::Failed { .. } => "✗ ",
-            Event::Note { .. } => "• ",
+            Event::Note { .. } | Event::Planned { components: 1.., .. } => "• ",
             _ => "✓ ",
         };
-        if let Some(line) = line(event) {
+        let line = match event {
+            Event::Note { text } => Some(text.clone()),
+            other => line(other),
+        };
+        if let Some(line) = line {
             self.multi.println(format!("{mark}{line}")).unwrap_or_default();
         }
     }
