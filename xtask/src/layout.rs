@@ -51,9 +51,14 @@ impl Layout {
         self.root.join(".xtask")
     }
 
+    /// Where checked-out trees stand.
+    pub fn source_root(&self) -> PathBuf {
+        self.work().join("src")
+    }
+
     /// The checked-out tree of a source that is not in this repository.
     pub fn source(&self, source: &Name) -> PathBuf {
-        self.work().join("src").join(source)
+        self.source_root().join(source)
     }
 
     /// Where a component is built: `src`, `build`, `stage`, `deps`, `tmp`, `home`.

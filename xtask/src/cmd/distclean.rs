@@ -1,12 +1,13 @@
 //! `distclean`: back to a fresh clone, but never over somebody's work.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::{fs, io};
 
 use super::Session;
 use crate::atomic::remove_tree;
-use crate::definition::Origin;
+use crate::definition::{Definitions, Name, Origin, Pin};
 use crate::dist::Record;
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 use crate::origin::{self, State as SourceState};
 
 /// Remove everything that this checkout made: build directories, logs, fetched sources, dist/
@@ -18,7 +19,7 @@ use crate::origin::{self, State as SourceState};
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
-    /// Throw away local commits and edits in fetched sources, and foreign files in dist/
+    /// Throw away local commits and edits in fetched sources, whatever else stands beside them, and foreign files in dist/
     #[arg(long)]
     discard: bool,
 }
@@ -34,26 +35,79 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
 }
 
 fn refuse_local_work(session: &Session) -> Result<()> {
-    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for manifest in crate::definition::manifest_names(&session.layout) {
-        let definitions = crate::definition::Definitions::load(&session.layout, &manifest)?;
-        for (source, origin) in
-            definitions.manifest.sources.iter().filter(|(_, origin)| !matches!(origin, Origin::Path(_)))
-        {
-            let pin = definitions.lock.as_ref().and_then(|lock| lock.sources.get(source));
-            if let SourceState::Worked { changes, commits } = origin::state(&session.layout, source, origin, pin)? {
-                let work = commits.into_iter().chain(changes.iter().map(ToString::to_string));
-                found.insert(source.to_string(), work.collect());
-            }
-        }
+    let layout = &session.layout;
+    let all: Vec<Definitions> = crate::definition::manifest_names(layout)
+        .iter()
+        .map(|manifest| Definitions::load(layout, manifest))
+        .collect::<std::result::Result<_, _>>()?;
+    let mut lines = Vec::new();
+    for name in standing_sources(session)? {
+        let source = name.parse::<Name>().ok();
+        let uses: Vec<(&Origin, Option<&Pin>)> = all
+            .iter()
+            .filter_map(|definitions| {
+                let origin = definitions.manifest.sources.get(source.as_ref()?)?;
+                let pin = definitions.lock.as_ref().and_then(|lock| lock.sources.get(source.as_ref()?));
+                (!matches!(origin, Origin::Path(_))).then_some((origin, pin))
+            })
+            .collect();
+        let work = match &source {
+            Some(source) => local_work(session, source, &uses)?,
+            None => Some(Vec::new()),
+        };
+        lines.extend(work.map(|work| match work.as_slice() {
+            [] => format!("  {name}: not made by fetch"),
+            work => format!("  {name}: {}", work.join(", ")),
+        }));
     }
-    if found.is_empty() {
+    if lines.is_empty() {
         return Ok(());
     }
-    let lines: Vec<String> =
-        found.iter().map(|(source, changes)| format!("  {source}: {}", changes.join(", "))).collect();
-    Err(Error::input(format!("not cleaned: sources hold local work that would be lost\n{}", lines.join("\n")))
-        .help("cargo xtask distclean --discard   # throws it away"))
+    let place = layout.source_root();
+    Err(Error::input(format!(
+        "not cleaned: `{}` holds local work that would be lost\n{}",
+        place.display(),
+        lines.join("\n")
+    ))
+    .help("move it away, or throw it away: cargo xtask distclean --discard"))
+}
+
+/// What stands where sources are put, other than empty directories.
+fn standing_sources(session: &Session) -> Result<BTreeSet<String>> {
+    let place = session.layout.source_root();
+    let reading = || format!("cannot read `{}`", place.display());
+    let entries = match fs::read_dir(&place) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        entries => entries.context(reading)?,
+    };
+    let mut names = BTreeSet::new();
+    for entry in entries {
+        let entry = entry.context(reading)?;
+        let is_empty = fs::read_dir(entry.path()).is_ok_and(|mut below| below.next().is_none());
+        if !is_empty {
+            names.insert(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    Ok(names)
+}
+
+/// What would be lost with a source; nothing in the list when all of it was made by somebody else.
+fn local_work(session: &Session, source: &Name, uses: &[(&Origin, Option<&Pin>)]) -> Result<Option<Vec<String>>> {
+    let layout = &session.layout;
+    let mut work = BTreeSet::new();
+    let mut foreign = !layout.source(source).is_dir() || !origin::is_untouched(layout, source)?;
+    for (origin, pin) in uses {
+        match origin::state(layout, source, origin, *pin)? {
+            SourceState::Worked { changes, commits } => {
+                work.extend(commits.into_iter().chain(changes.iter().map(ToString::to_string)));
+                foreign = false;
+            }
+            SourceState::AtPin | SourceState::OffPin { .. } => foreign = false,
+            SourceState::Foreign | SourceState::Missing | SourceState::Local => {}
+        }
+    }
+    work.extend(origin::only_here(layout, source, uses)?);
+    Ok((foreign || !work.is_empty()).then(|| work.into_iter().collect()))
 }
 
 fn refuse_foreign_files(session: &Session) -> Result<()> {

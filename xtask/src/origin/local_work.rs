@@ -85,6 +85,29 @@ pub fn state(layout: &Layout, source: &Name, origin: &Origin, pin: Option<&Pin>)
     })
 }
 
+/// Branches and stashes that would go with the checkout of a source, whatever it is at: nothing else has their commits. `uses` are
+/// all origins and pins that manifests give it.
+pub fn only_here(layout: &Layout, source: &Name, uses: &[(&Origin, Option<&Pin>)]) -> Result<Vec<String>> {
+    let place = layout.source(source);
+    let (mut places, mut mirrors) = (vec![place.clone()], Vec::new());
+    for (origin, pin) in uses {
+        if let Origin::Git(origin) = origin {
+            mirrors.extend(git::mirrors(layout, origin, *pin));
+            places.extend(pin.iter().flat_map(|pin| &pin.submodules).map(|submodule| place.join(&submodule.path)));
+        }
+    }
+    places.sort();
+    places.dedup();
+    git::only_here(&places, &mirrors)
+}
+
+/// What stands at the place of a source, of any manifest or none, is exactly what fetch put there.
+pub fn is_untouched(layout: &Layout, source: &Name) -> Result<bool> {
+    let recorded = Stamps::of(layout, source).read();
+    let now = scan(&layout.source(source), &layout.source_index(source), Modes::Source, &[])?;
+    Ok(recorded.all().any(|stamp| stamp.pin.tree == now.root().hash))
+}
+
 /// What stands at the place of a source.
 pub(super) enum Found {
     /// Nothing.

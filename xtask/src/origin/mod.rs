@@ -37,7 +37,7 @@ use crate::turn::{self, Hold};
 
 pub use download::download_program;
 pub use files::place_file;
-pub use local_work::{Change, ChangeKind, State, state};
+pub use local_work::{Change, ChangeKind, State, is_untouched, only_here, state};
 pub use scratch::sweep;
 
 /// What of the store a source at its pin is made of: its mirrors and files, whether they are there or not. `gc` leaves them alone;
@@ -45,7 +45,7 @@ pub use scratch::sweep;
 pub fn needs_of_store(layout: &Layout, origin: &Origin, pin: &Pin) -> Vec<PathBuf> {
     let files = pin.files.iter().map(|file| layout.files().join(file.sha256.to_string()));
     let mirrors = match origin {
-        Origin::Git(origin) => git::mirrors(layout, origin, pin),
+        Origin::Git(origin) => git::mirrors(layout, origin, Some(pin)),
         Origin::Archive(_) | Origin::Apt(_) | Origin::Path(_) => Vec::new(),
     };
     files.chain(mirrors).collect()

@@ -119,8 +119,8 @@ pub(super) fn prepare(ctx: &Fetching<'_>, git: &Git, order: &Order<'_>) -> Resul
 }
 
 /// The mirrors of a repository and of its submodules.
-pub(super) fn mirrors(layout: &Layout, git: &Git, pin: &Pin) -> Vec<PathBuf> {
-    let submodules = pin.submodules.iter().map(|submodule| vec![submodule.url.clone()]);
+pub(super) fn mirrors(layout: &Layout, git: &Git, pin: Option<&Pin>) -> Vec<PathBuf> {
+    let submodules = pin.into_iter().flat_map(|pin| &pin.submodules).map(|submodule| vec![submodule.url.clone()]);
     let all = std::iter::once(address::absolute(layout, &git.urls)).chain(submodules);
     all.filter_map(|urls| Mirror::of(layout, &urls).ok()).map(|mirror| mirror.dir().to_path_buf()).collect()
 }
@@ -201,6 +201,30 @@ pub(super) fn local_commits(layout: &Layout, origin: &Origin, place: &Path, head
         }
     }
     commits
+}
+
+/// Branches and stashes of the repositories at `places` whose commits none of the mirrors has, each with its commit.
+pub(super) fn only_here(places: &[PathBuf], mirrors: &[PathBuf]) -> Result<Vec<String>> {
+    let known: Vec<Repository> =
+        mirrors.iter().filter(|mirror| mirror.is_dir()).map(|mirror| objects(mirror)).collect::<Result<_>>()?;
+    let mut found = Vec::new();
+    for git_dir in places.iter().map(|place| place.join(".git")).filter(|dir| dir.is_dir()) {
+        let here = objects(&git_dir)?;
+        let refs = refs::all(&git_dir)?;
+        let is_persons = |name: &str| name.starts_with("refs/heads/") || name == "refs/stash";
+        let upstreams: Vec<&String> = refs.iter().filter(|(name, _)| !is_persons(name)).map(|(_, id)| id).collect();
+        for (name, id) in refs.iter().filter(|(name, id)| is_persons(name) && !upstreams.contains(id)) {
+            let Ok(oid) = Oid::from_str(id) else { continue };
+            if known.iter().any(|known| known.find_commit(oid).is_ok()) {
+                continue;
+            }
+            let commit = here.find_commit(oid).ok();
+            let subject = commit.as_ref().and_then(|commit| commit.summary().ok().flatten()).unwrap_or_default();
+            let short = name.strip_prefix("refs/heads/").map_or("stash".to_owned(), |name| format!("branch {name}"));
+            found.push(format!("{short}: {} {subject}", &id[..12]));
+        }
+    }
+    Ok(found)
 }
 
 /// Files that differ from the commit that a work tree is at, ignored ones too: a build would see them.

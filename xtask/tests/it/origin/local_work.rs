@@ -99,7 +99,14 @@ fn branches_stashes_and_settings_outlive_a_moved_pin() {
     git_in(&tree, &["remote", "add", "me", "/nowhere"]);
     git_in(&tree, &["checkout", "-q", "--detach", old.commit.as_ref().unwrap().as_str()]);
     assert_eq!(world.state(&tracked, Some(&old)), State::AtPin);
+    // What `distclean` asks.
+    let only_here = |pin| xtask::origin::only_here(&world.layout, &world.source, &[(&tracked, Some(pin))]).unwrap();
+    let stash = git_in(&tree, &["rev-parse", "stash"]);
+    let expected = [format!("branch topic: {} my fix", &mine[..12]), format!("stash: {} WIP on topic: ", &stash[..12])];
+    let found = only_here(&old);
+    assert!(found.len() == 2 && found[0] == expected[0] && found[1].starts_with(&expected[1]), "{found:?}");
     assert_eq!(world.fetch(&tracked, Some(&new)).unwrap(), CheckedOut::Moved);
+    assert_eq!(only_here(&new), found);
     assert_eq!(git_in(&tree, &["rev-parse", "topic"]), mine);
     assert_eq!(git_in(&tree, &["show", "topic:dir/a"]), "mine");
     assert_eq!(git_in(&tree, &["show", "stash@{0}:dir/a"]), "stashed");
@@ -109,6 +116,16 @@ fn branches_stashes_and_settings_outlive_a_moved_pin() {
     fs::remove_dir_all(&world.layout.store).unwrap();
     git_in(&tree, &["fsck", "--full"]);
     assert_eq!(git_in(&tree, &["status", "--porcelain"]), "");
+}
+
+#[test]
+fn branches_of_known_commits_are_nobodys_loss() {
+    let world = World::new();
+    let upstream = Upstream::new(world.path("up"));
+    let (tracked, old, _) = moved(&world, &upstream);
+    git_in(&world.tree(), &["branch", "mine"]);
+    let only_here = || xtask::origin::only_here(&world.layout, &world.source, &[(&tracked, Some(&old))]).unwrap();
+    assert!(only_here().is_empty());
 }
 
 #[test]
