@@ -118,9 +118,8 @@ impl World {
         if !dir.is_dir() {
             return Ok(None);
         }
-        // What cargo and our own tool leave in a directory that people work in is not source.
-        let skip: &[&str] = if matches!(origin, Origin::Path(_)) { &["target", ".xtask", "dist"] } else { &[] };
-        let tree = scan(&dir, &self.layout.source_index(source), Modes::Source, skip)?;
+        let skip = if matches!(origin, Origin::Path(_)) { not_source(&dir) } else { Vec::new() };
+        let tree = scan(&dir, &self.layout.source_index(source), Modes::Source, &skip)?;
         let pin = self.pin(source);
         let at_pin = matches!(origin, Origin::Path(_)) || pin.is_some_and(|pin| pin.tree == tree.root().hash);
         let epoch = pin.map_or(LOCAL_EPOCH, |pin| pin.epoch);
@@ -280,4 +279,12 @@ impl World {
         }
         Ok(told)
     }
+}
+
+/// What our own tool and cargo leave in a directory that people work in. A `dist` or `target` of anything else is source.
+fn not_source(dir: &Path) -> Vec<&'static str> {
+    let is_checkout = dir.join("components").is_dir() && dir.join("manifests").is_dir();
+    let dist = is_checkout.then_some("dist");
+    let target = dir.join("Cargo.toml").is_file().then_some("target");
+    [Some(".xtask"), dist, target].into_iter().flatten().collect()
 }

@@ -61,7 +61,7 @@ struct Row {
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     #[cfg(not(feature = "extras"))]
     if args.html.is_some() {
-        return super::extras::run_with_extras(&session.layout.root);
+        return super::extras::run_with_extras(session);
     }
     let definitions = session.definitions()?;
     let wanted = Wanted { names: Session::names(&args.components)?, all: args.all };

@@ -57,7 +57,8 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         }
         let mut file = File::open(file).context(|| format!("cannot read `{}`", file.display()))?;
         // A reader that went away (`| head`) ends it.
-        if io::copy(&mut file, &mut io::stdout()).is_err() {
+        if let Err(error) = io::copy(&mut file, &mut io::stdout()) {
+            crate::print::remember(Err(error));
             return Ok(());
         }
     }
@@ -70,6 +71,12 @@ fn logs(session: &Session, name: &crate::definition::Name, args: &Args) -> Resul
         fs::read_dir(&dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     files.sort();
     if files.is_empty() {
+        let known = session.definitions()?.components;
+        if !known.contains_key(name) {
+            let known = known.keys().map(crate::definition::Name::as_str).collect::<Vec<_>>().join(", ");
+            return Err(Error::input(format!("there is no component `{name}` in this manifest; it has {known}"))
+                .help("cargo xtask list"));
+        }
         return Err(Error::input(format!(
             "`{name}` has no logs: it was never built here, or was restored from the store"
         ))

@@ -37,7 +37,8 @@ use crate::turn::{self, Hold, Turn};
 ///     cargo xtask status             what is pinned, checked out, changed, built
 ///     cargo xtask why xen-tools      what would make it rebuild now, by name
 ///
-/// Exit status: 0 done; 1 a step failed; 2 a definition or argument is wrong; 3 this machine cannot (tool, disk, network).
+/// Exit status: 0 done; 1 a step failed; 2 a definition or argument is wrong; 3 this machine cannot (tool, disk, network);
+/// 130 stopped by Ctrl-C.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version, max_term_width = 100, verbatim_doc_comment)]
 pub struct Cli {
@@ -176,6 +177,7 @@ pub fn run(cli: Cli) -> i32 {
             Command::Doctor(args) => doctor::run(&session, &args),
         }
     });
+    let result = result.and_then(|()| crate::print::check_stdout());
     match result {
         Ok(()) => 0,
         Err(error) if error.is_said() => error.kind().exit_code(),

@@ -32,5 +32,5 @@ pub fn run(_: &Session, args: &Args) -> Result<()> {
 
 #[cfg(not(feature = "extras"))]
 pub fn run(session: &Session, _: &Args) -> Result<()> {
-    super::extras::run_with_extras(&session.layout.root)
+    super::extras::run_with_extras(session)
 }

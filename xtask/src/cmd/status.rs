@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::Session;
 use super::standing::{Standing, standings};
 use crate::definition::{Name, Origin};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::machine::Machine;
 use crate::origin::{self, State as SourceState};
 use crate::plan::{Provider, Wanted};
@@ -47,6 +47,13 @@ struct ComponentRow {
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     let definitions = session.definitions()?;
     let names = Session::names(&args.names)?;
+    let is_known =
+        |name: &&Name| definitions.manifest.sources.contains_key(*name) || definitions.components.contains_key(*name);
+    if let Some(unknown) = names.iter().find(|name| !is_known(name)) {
+        let manifest = &session.manifest;
+        return Err(Error::input(format!("manifest `{manifest}` has no source and no component `{unknown}`"))
+            .help("cargo xtask list"));
+    }
     let machine = Machine::of(&session.layout, false)?;
     let world = World::new(session.layout.clone(), definitions, &Wanted::default(), machine)?;
     world.read_sources()?;

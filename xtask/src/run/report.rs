@@ -68,7 +68,7 @@ impl Report {
         match &self.screen {
             Screen::Json => {
                 if let Ok(line) = serde_json::to_string(&event) {
-                    print(&mut std::io::stdout(), &line);
+                    crate::print::remember(writeln!(std::io::stdout(), "{line}"));
                 }
             }
             Screen::Plain => {

@@ -1,6 +1,7 @@
 //! What a failure says, its exit status, and that it changes nothing that was right before.
 
 use std::fs;
+use std::process::Stdio;
 
 use super::checkout::{Checkout, How};
 use crate::origin::write_tar_gz;
@@ -109,4 +110,92 @@ fn an_archive_with_other_content_is_refused_and_not_kept() {
     assert_eq!(digest(), good);
     checkout.built(how());
     assert_eq!(checkout.read("dist/x"), "good\n");
+}
+
+#[test]
+fn distclean_takes_nothing_that_fetch_did_not_make() {
+    let checkout = Checkout::new();
+    write_tar_gz(&checkout.path("up.tar.gz"), &[("up/f", "one\n")]);
+    let url = format!("file://{}", checkout.path("up.tar.gz").display());
+    checkout.write("components/a.toml", "");
+    checkout.script("a", "", "cp $SRC/f $STAGE/f");
+    checkout.write(
+        "manifests/m.toml",
+        &format!("summary = 'm'\ncomponents = ['a']\n[sources]\na.archive = {{ urls = ['{url}'] }}\n"),
+    );
+    let ran = checkout.run(&["update"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let refused = |words: &str| {
+        let ran = checkout.run(&["distclean"]);
+        assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+        ran.says(&[words, "distclean --discard"]);
+    };
+    // As the help of a refused fetch says: mv a a.mine.
+    let mine = checkout.path(".xtask/src/a.mine");
+    fs::create_dir(&mine).unwrap();
+    fs::write(mine.join("f"), "mine\n").unwrap();
+    refused("  a.mine: not made by fetch");
+    fs::remove_dir_all(&mine).unwrap();
+    // What was fetched is not known any more, and it is not the pin.
+    checkout.write(".xtask/src/a/f", "mine\n");
+    fs::remove_dir_all(checkout.path(".xtask/state")).unwrap();
+    refused("  a: not made by fetch");
+    assert_eq!(checkout.read(".xtask/src/a/f"), "mine\n");
+    // Known again: of a source that no manifest has any more.
+    checkout.write(".xtask/src/a/f", "one\n");
+    assert_eq!(checkout.run(&["fetch"]).code, Some(0));
+    checkout.manifest(&["b"], "");
+    checkout.script("b", "", "touch $STAGE/b");
+    checkout.write("manifests/m.lock", "version = 1\n");
+    fs::remove_file(checkout.path("components/a.toml")).unwrap();
+    let ran = checkout.run(&["distclean"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(!checkout.path(".xtask").exists());
+}
+
+#[test]
+fn a_directory_of_a_source_is_left_out_only_where_a_tool_made_it() {
+    let checkout = Checkout::new();
+    checkout.manifest(&["a"], "");
+    checkout.script("a", "", "cp -r $SRC/. $STAGE");
+    for dir in ["dist", "target", ".xtask"] {
+        checkout.write(&format!("a/{dir}/f"), "one\n");
+    }
+    checkout.built(how());
+    assert_eq!(checkout.dist().into_keys().collect::<Vec<_>>(), ["dist/f", "target/f"]);
+    checkout.write("a/Cargo.toml", "");
+    checkout.built(how());
+    assert_eq!(checkout.dist().into_keys().collect::<Vec<_>>(), ["Cargo.toml", "dist/f"]);
+}
+
+#[test]
+fn a_name_that_nobody_has_is_said() {
+    let checkout = Checkout::new();
+    checkout.manifest(&["a"], "");
+    checkout.script("a", "", "touch $STAGE/a");
+    for command in ["status", "log", "why", "build", "clean"] {
+        let ran = checkout.run(&[command, "b"]);
+        assert_eq!(ran.code, Some(2), "{command}: {}", ran.stderr);
+        ran.says(&["component `b`", "help: cargo xtask list"]);
+    }
+}
+
+#[test]
+fn what_did_not_get_to_standard_output_is_a_failure_unless_its_reader_went_away() {
+    let checkout = Checkout::new();
+    checkout.manifest(&["a"], "");
+    checkout.script("a", "", "touch $STAGE/a");
+    checkout.built(how());
+    for args in [&["list"][..], &["status", "--json"], &["build", "--json"]] {
+        let mut command = checkout.command(&[args, if args[0] == "build" { how() } else { &[] }].concat());
+        command.stdout(fs::File::options().write(true).open("/dev/full").unwrap()).stderr(Stdio::piped());
+        let output = command.spawn().unwrap().wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(3), "{args:?}: {said}");
+        assert!(said.contains("cannot write to standard output"), "{said}");
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = checkout.command(args);
+        assert!(command.stdout(writer).stderr(Stdio::null()).status().unwrap().success());
+    }
 }
