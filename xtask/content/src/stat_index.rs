@@ -108,7 +108,8 @@ pub fn scan(dir: &Path, index_file: &Path, modes: Modes, skip: &[&str]) -> Resul
     entries.retain(|entry| !entry.is_racy);
     let is_whole = entries.len() == all;
     let (root, root_size) = if is_whole { (tree.root().hash.0.to_vec(), tree.root().size) } else { (Vec::new(), 0) };
-    write(index_file, Index { entries, root, root_size })?;
+    // Whoever may only look, or has no space left, looks at every file again the next time.
+    write(index_file, Index { entries, root, root_size }).unwrap_or_default();
     Ok(tree)
 }
 

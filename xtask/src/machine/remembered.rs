@@ -70,7 +70,9 @@ impl Remembered {
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         answers.insert(question.to_owned(), Answer { stamps, value });
         let bytes = serde_json::to_vec(&*answers).context(keeping)?;
-        crate::atomic::write(&self.file, &bytes)
+        // Whoever may only look, or has no space left, asks again the next time.
+        crate::atomic::write(&self.file, &bytes).unwrap_or_default();
+        Ok(())
     }
 }
 

@@ -17,6 +17,11 @@ pub(super) fn provide(session: &Session, world: &mut World, args: &Args, report:
         return Ok(());
     }
     let command = world.machine.install_command(&missing);
+    if session.offline {
+        return Err(Error::machine(format!("missing build dependencies: {}", missing.join(" ")))
+            .because("offline nothing is installed, not even with --yes")
+            .help(command));
+    }
     let agreed =
         args.yes || (std::io::stdin().is_terminal() && std::io::stderr().is_terminal() && ask(&missing, &command)?);
     if !agreed {

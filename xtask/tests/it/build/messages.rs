@@ -1,9 +1,11 @@
 //! What a failure says, its exit status, and that it changes nothing that was right before.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
-use super::checkout::{Checkout, How};
+use super::checkout::{Checkout, How, root};
+use super::run::ran;
 use crate::origin::write_tar_gz;
 
 fn how() -> &'static [&'static str] {
@@ -198,4 +200,62 @@ fn what_did_not_get_to_standard_output_is_a_failure_unless_its_reader_went_away(
         let mut command = checkout.command(args);
         assert!(command.stdout(writer).stderr(Stdio::null()).status().unwrap().success());
     }
+}
+
+#[test]
+fn offline_installs_nothing() {
+    if !std::path::Path::new("/var/lib/dpkg/status").exists() {
+        return crate::tier::skip("this machine has no dpkg");
+    }
+    let checkout = Checkout::new();
+    checkout.manifest(&["a"], "");
+    checkout.component(
+        "a",
+        "[build.steps]\n[[step]]\nname = 'run'\nrun = ['true']\n[packages]\ndebian = ['no-such-package-here']\n",
+    );
+    let ran = checkout.build(&[how(), &["--offline", "--yes"]].concat());
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+    ran.says(&["no-such-package-here", "offline nothing is installed"]);
+}
+
+#[test]
+fn who_may_only_look_can_look() {
+    if !root() {
+        return;
+    }
+    let mut checkout = Checkout::new();
+    checkout.manifest(&["a"], "");
+    checkout.script("a", "", "touch $STAGE/a");
+    checkout.built(how());
+    checkout.write("a/f", "");
+    fs::remove_dir_all(checkout.path(".xtask/state/index")).unwrap();
+    checkout.run_as(1);
+    for path in [".xtask", ".xtask/state"] {
+        std::os::unix::fs::chown(checkout.path(path), Some(0), Some(0)).unwrap();
+    }
+    for args in [&["status"][..], &["why", "a"], &["build", "--dry-run"], &["list"]] {
+        let ran = checkout.run(args);
+        assert_eq!(ran.code, Some(0), "{args:?}: {}", ran.stderr);
+    }
+    assert!(!checkout.path(".xtask/state/index").exists());
+}
+
+#[test]
+fn what_needs_more_libraries_runs_where_it_was_called_and_ends_as_it_ends() {
+    let checkout = Checkout::new();
+    checkout.manifest(&["a"], "");
+    checkout.script("a", "", "touch $STAGE/a");
+    let cargo = checkout.path("bin/cargo");
+    checkout.write("bin/cargo", "#!/bin/sh\npwd\necho \"$@\"\necho wrong >&2\nexit 2\n");
+    fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:/usr/bin:/bin", checkout.path("bin").display());
+    let mut command = checkout.command(&["--offline", "graph", "--html", "graph.html"]);
+    let ran = ran(command.env("PATH", path).current_dir(checkout.path("manifests")));
+    if checkout.path("manifests/graph.html").exists() {
+        return; // compiled with them
+    }
+    assert_eq!((ran.code, ran.stderr.contains("wrong")), (Some(2), true), "{}", ran.stderr);
+    let (dir, line) = ran.stdout.split_once('\n').unwrap();
+    assert!(dir.ends_with("/manifests"), "{dir}");
+    assert!(line.contains("--manifest-path") && line.contains("--offline -- --offline graph"), "{line}");
 }
