@@ -20,6 +20,9 @@ pub struct Built {
     pub action: Digest,
     /// Root directory of what it installed.
     pub output: Digest,
+    /// The manifest that it was built or restored for last.
+    #[serde(default)]
+    pub manifest: Option<Name>,
     /// Seconds the last real build took, not a restore.
     pub seconds: f64,
     /// The same, step by step.

@@ -23,7 +23,8 @@ impl Run<'_> {
                 (None, Some(old)) if old.action == done.action => (old.seconds, old.steps.clone(), old.restored),
                 (None, old) => (old.map_or(0.0, |old| old.seconds), Vec::new(), true),
             };
-            let built = Built { action: done.action, output: done.output.root, seconds, steps, restored };
+            let manifest = Some(self.session.manifest.clone());
+            let built = Built { action: done.action, output: done.output.root, manifest, seconds, steps, restored };
             self.state.built.insert(name.clone(), built);
         }
         if self.state != before {
@@ -45,6 +46,7 @@ impl Run<'_> {
             if let Some(done) = done.get(name) {
                 outputs.insert(name.clone(), done.output.clone());
             } else if let (true, Some(built)) = (owners.contains(name), self.state.built.get(name))
+                && built.manifest.as_ref() == Some(&self.session.manifest)
                 && let Found::Here(tree) = self.world.store.tree(built.output)?
             {
                 outputs.insert(name.clone(), Output { root: built.output, tree });

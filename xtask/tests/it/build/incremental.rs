@@ -134,3 +134,32 @@ fn a_dry_run_says_what_a_build_would_do_and_does_nothing() {
     fs::remove_dir_all(checkout.path(".xtask/state")).unwrap();
     assert_eq!(words(&plan()), ["restore"; 3]);
 }
+
+#[test]
+fn dist_never_holds_components_of_two_manifests() {
+    let checkout = Checkout::new();
+    for name in ["a", "b"] {
+        checkout.script(name, "", &format!("cp $SRC/f $STAGE/{name}"));
+        checkout.write(&format!("{name}/f"), "m\n");
+        checkout.write(&format!("n/{name}/f"), "n\n");
+    }
+    checkout.manifest(&["a", "b"], "");
+    let m = checkout.read("manifests/m.toml");
+    checkout.write("manifests/n.toml", &m.replace("dir = \"", "dir = \"n/"));
+    checkout.write("manifests/n.lock", "version = 1\n");
+    let dist = || -> Vec<(String, String)> {
+        let text = |(path, (_, bytes))| (path, String::from_utf8(bytes).unwrap());
+        checkout.dist().into_iter().map(text).collect()
+    };
+    let file = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+    let how = How::all()[0].args();
+    checkout.built(how);
+    assert_eq!(dist(), [file("a", "m\n"), file("b", "m\n")]);
+    checkout.built(&[how, &["-m", "n", "b"]].concat());
+    assert_eq!(dist(), [file("b", "n\n")]);
+    // What an earlier run of the same manifest put there stays.
+    checkout.built(&[how, &["-m", "n", "a"]].concat());
+    assert_eq!(dist(), [file("a", "n\n"), file("b", "n\n")]);
+    checkout.built(how);
+    assert_eq!(dist(), [file("a", "m\n"), file("b", "m\n")]);
+}
