@@ -45,7 +45,7 @@ pub struct Installed {
 }
 
 /// Where files of `dist/` are written before they get their names; there only while we install.
-const STAGED: &str = ".xtask";
+pub const STAGED: &str = ".xtask";
 
 /// Everything in `dist/` that may be somebody's.
 pub fn read_dist(layout: &Layout) -> Result<Rooted> {

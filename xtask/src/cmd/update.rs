@@ -5,6 +5,7 @@ use crate::definition::{Lock, Name, Origin, Pin};
 use crate::error::{Error, Result};
 use crate::origin;
 use crate::run::{Event, Mode, Report, timed};
+use crate::turn::{self, Hold};
 
 /// Pin sources at what the manifest tracks now, and write the lock
 ///
@@ -27,10 +28,18 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     if session.offline {
         return Err(Error::input("cannot update offline: it asks the origins what is newest"));
     }
-    let definitions = session.definitions()?;
-    let names = Session::names(&args.sources)?;
     let report = Report::new(if session.json { Mode::Json } else { Mode::Auto }, None);
     let say = |line: &str| report.note(line);
+    // Before the lock is read: two runs would each write the other's pins back.
+    let _turn = turn::take(
+        &session.layout.state().join("update.lock"),
+        Hold::Alone,
+        &session.cancel,
+        &say,
+        "another cargo xtask update works in this checkout; waiting for its end",
+    )?;
+    let definitions = session.definitions()?;
+    let names = Session::names(&args.sources)?;
     let fetching = session.fetching(false, &say);
     origin::sweep(&session.layout);
     let old = definitions.lock.clone().unwrap_or_default();

@@ -217,6 +217,10 @@ impl Building<'_> {
             .help(format!("what it did install is below {}", stage.display()))
             .help(format!("cargo xtask log {} install", job.name)));
         }
+        if exists(&tree, crate::dist::STAGED) {
+            let message = format!("`{}` installed `/{}`, a name that is ours in dist/", job.name, crate::dist::STAGED);
+            return Err(Error::step(message).help("let the recipe install it under another name"));
+        }
         let bytes = self.store.missing_bytes(&tree);
         crate::machine::need(self.store.root(), bytes + (1 << 20), &format!("the output of `{}`", job.name))?;
         let output = self.store.put_output(job.action.digest, &stage, tree)?;

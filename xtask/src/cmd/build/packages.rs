@@ -1,10 +1,13 @@
 //! What a build lacks on this machine: packages, and bubblewrap.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use super::{Args, Session};
 use crate::error::{Context, Error, Result};
 use crate::machine::Machine;
+use crate::process::Cancel;
 use crate::run::Report;
 use crate::world::World;
 
@@ -22,8 +25,8 @@ pub(super) fn provide(session: &Session, world: &mut World, args: &Args, report:
             .because("offline nothing is installed, not even with --yes")
             .help(command));
     }
-    let agreed =
-        args.yes || (std::io::stdin().is_terminal() && std::io::stderr().is_terminal() && ask(&missing, &command)?);
+    let agreed = args.yes
+        || (std::io::stdin().is_terminal() && std::io::stderr().is_terminal() && ask(session, &missing, &command)?);
     if !agreed {
         return Err(Error::machine(format!("missing build dependencies: {}", missing.join(" ")))
             .help("cargo xtask build --yes   # installs them")
@@ -50,14 +53,49 @@ pub(super) fn say_unsealed(world: &World, asked: bool, report: &Report) {
     ));
 }
 
-fn ask(missing: &[String], command: &str) -> Result<bool> {
+fn ask(session: &Session, missing: &[String], command: &str) -> Result<bool> {
     let mut terminal = std::io::stderr();
     let asking = || "cannot ask on the terminal".to_owned();
     writeln!(terminal, "These build dependencies are missing: {}\nThey are installed by: {command}", missing.join(" "))
         .context(asking)?;
     write!(terminal, "Install them now? [y/N] ").context(asking)?;
     terminal.flush().context(asking)?;
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer).context(asking)?;
+    let answer = answer(&session.cancel, || {
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line).map(|_| line)
+    })?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+/// What `read` gives, unless the user stops us before. It reads in a thread of its own, which our end ends: a read goes on after a
+/// signal.
+fn answer(cancel: &Cancel, read: impl FnOnce() -> io::Result<String> + Send + 'static) -> Result<String> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || sender.send(read()).unwrap_or_default());
+    loop {
+        match receiver.recv_timeout(Duration::from_millis(50)) {
+            Ok(answer) => return answer.context(|| "cannot read the answer".to_owned()),
+            Err(mpsc::RecvTimeoutError::Timeout) => cancel.check()?,
+            Err(mpsc::RecvTimeoutError::Disconnected) => return Ok(String::new()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_can_be_stopped() {
+        let cancel = Cancel::default();
+        assert_eq!(answer(&cancel, || Ok("y\n".to_owned())).unwrap(), "y\n");
+        let (sender, never) = mpsc::channel::<String>();
+        let stopper = cancel.clone();
+        let result = answer(&cancel, move || {
+            stopper.stop();
+            Ok(never.recv().unwrap_or_default())
+        });
+        assert_eq!(result.unwrap_err().kind(), crate::error::Kind::Interrupted);
+        drop(sender);
+    }
 }

@@ -210,8 +210,13 @@ impl Checkout {
 
     /// A `build` that goes on while the test does something; it leads a process group of its own, as on a terminal.
     pub fn start(&self, args: &[&str]) -> Running {
+        self.start_command(&[&["build"], args].concat())
+    }
+
+    /// The same with any command.
+    pub fn start_command(&self, args: &[&str]) -> Running {
         let stderr = tempfile::NamedTempFile::new_in(self.dir.path()).unwrap();
-        let mut command = self.command(&[&["build"], args].concat());
+        let mut command = self.command(args);
         command.process_group(0).stdout(Stdio::null()).stderr(stderr.reopen().unwrap());
         Running::new(command.spawn().unwrap(), stderr)
     }

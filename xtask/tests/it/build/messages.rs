@@ -259,3 +259,13 @@ fn what_needs_more_libraries_runs_where_it_was_called_and_ends_as_it_ends() {
     assert!(dir.ends_with("/manifests"), "{dir}");
     assert!(line.contains("--manifest-path") && line.contains("--offline -- --offline graph"), "{line}");
 }
+
+#[test]
+fn a_component_cannot_bring_what_is_ours_in_dist() {
+    let checkout = Checkout::new();
+    checkout.manifest(&["a"], "");
+    checkout.script("a", "", "mkdir $STAGE/.xtask; touch $STAGE/.xtask/x");
+    let ran = checkout.build(how());
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    ran.says(&["`a` installed `/.xtask`"]);
+}

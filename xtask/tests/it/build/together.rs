@@ -1,6 +1,8 @@
 //! Two runs at once: in one checkout they take turns, over one store they do not disturb each other.
 
 use rustix::process::Signal;
+use xtask::process::Cancel;
+use xtask::turn::{Hold, take};
 
 use super::checkout::{Checkout, How};
 
@@ -74,4 +76,17 @@ fn two_checkouts_share_a_store() {
         let sum = xtask::digest::Digest::of(&std::fs::read(checkout.path("dist/x")).unwrap()).hash.to_string();
         assert!(checkout.read("dist/sum").starts_with(&sum));
     }
+}
+
+#[test]
+fn a_second_update_waits_for_the_first() {
+    let checkout = Checkout::new();
+    gated(&checkout);
+    let lock = checkout.path(".xtask/state/update.lock");
+    let turn = take(&lock, Hold::Alone, &Cancel::default(), &|_| {}, "").unwrap();
+    let update = checkout.start_command(&["update"]);
+    update.said("another cargo xtask update works in this checkout; waiting for its end");
+    drop(turn);
+    let ended = update.ended();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
 }
