@@ -96,6 +96,19 @@ pub fn install(layout: &Layout, store: &Store, merged: &Merged) -> Result<Instal
         }
         return Ok(installed);
     }
+    let is_file = |path: &str| there.0.get(path).is_some_and(|node| !matches!(node, Node::Directory { .. }));
+    let strangers: Vec<&str> =
+        to_write.iter().map(|(path, _)| path.as_str()).filter(|path| is_file(path) && !ours(&record, path)).collect();
+    if !strangers.is_empty() {
+        let shown = strangers.iter().take(5).copied().collect::<Vec<_>>().join(", ");
+        let more = strangers.len().saturating_sub(5);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        return Err(Error::input(format!(
+            "cannot install into `{}`: it holds files that nobody here installed and that would be overwritten: {shown}{more}",
+            dist.display()
+        ))
+        .help("move them away, or throw them away: cargo xtask distclean --discard"));
+    }
     let bytes: u64 =
         to_write.iter().map(|(_, node)| if let Node::File { digest, .. } = node { digest.size } else { 0 }).sum();
     crate::machine::need(&dist, bytes + (16 << 20), "installing into dist/")?;
@@ -265,6 +278,23 @@ mod tests {
         let moved = install(&world.layout, &world.store, &merged(&world.store, &[("sbin/x", "1")])).unwrap();
         assert_eq!((moved.written, moved.removed), (1, 2));
         assert!(!dist.join("bin").exists() && dist.join("mine").exists() && dist.join("sbin/x").exists());
+    }
+
+    #[test]
+    fn what_somebody_else_put_there_is_not_overwritten() {
+        let world = world();
+        let dist = world.layout.dist();
+        fs::create_dir_all(dist.join("bin")).unwrap();
+        fs::write(dist.join("bin/mine"), "mine").unwrap();
+        let merged = merged(&world.store, &[("bin/mine", "ours"), ("bin/other", "1")]);
+        let error = install(&world.layout, &world.store, &merged).unwrap_err().report();
+        assert!(error.contains("would be overwritten: bin/mine") && error.contains("--discard"), "{error}");
+        assert_eq!(fs::read(dist.join("bin/mine")).unwrap(), b"mine");
+        assert!(!dist.join("bin/other").exists());
+        // The same content is nobody's loss: the record was lost, not the files.
+        fs::write(dist.join("bin/mine"), "ours").unwrap();
+        fs::set_permissions(dist.join("bin/mine"), fs::Permissions::from_mode(0o644)).unwrap();
+        install(&world.layout, &world.store, &merged).unwrap();
     }
 
     #[test]
