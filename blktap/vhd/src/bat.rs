@@ -64,6 +64,13 @@ impl Bat {
         &self.entries
     }
 
+    /// Gives a block its place.
+    pub(crate) fn set(&mut self, index: usize, entry: u32) {
+        if let Some(slot) = self.entries.get_mut(index) {
+            *slot = entry;
+        }
+    }
+
     /// How many blocks are allocated.
     pub fn allocated_blocks(&self) -> usize {
         self.entries.iter().filter(|&&entry| entry != UNUSED).count()

@@ -8,6 +8,7 @@ use rustix::fs::Access;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::Image;
+use crate::medium::Medium;
 
 /// The longest chain that is walked. Toolstacks stop at 30; a hostile image may point anywhere.
 pub const MAX_CHAIN_DEPTH: u32 = 1024;

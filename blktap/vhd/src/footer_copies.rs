@@ -4,7 +4,7 @@ use rustix::io::Errno;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::footer::{FOOTER_BYTES, Footer, RawFooter};
-use crate::image_file::ImageFile;
+use crate::medium::Medium;
 
 const FOOTER_LEN: u64 = FOOTER_BYTES as u64;
 /// Old versions of Virtual PC wrote footers without the last byte.
@@ -12,7 +12,7 @@ const SHORT_LEN: u64 = FOOTER_LEN - 1;
 
 /// The footer that counts: the primary one, else a short one, else the copy at offset 0. Only a footer that is wrong
 /// makes us try the next; a failed read does not.
-pub(crate) fn read(file: &ImageFile) -> Result<(RawFooter, Footer)> {
+pub(crate) fn read(file: &impl Medium) -> Result<(RawFooter, Footer)> {
     let mut first_error = None;
     for candidate in candidates(file.len_bytes()) {
         let raw = candidate.read(file)?;
@@ -25,7 +25,7 @@ pub(crate) fn read(file: &ImageFile) -> Result<(RawFooter, Footer)> {
 }
 
 /// The footer that [`read`] tried last, unjudged; zeros where none can be read.
-pub(crate) fn peek(file: &ImageFile) -> RawFooter {
+pub(crate) fn peek(file: &impl Medium) -> RawFooter {
     let mut last = RawFooter::from_prefix(&[]);
     for candidate in candidates(file.len_bytes()) {
         last = candidate.read(file).unwrap_or(last);
@@ -43,7 +43,7 @@ struct Candidate {
 }
 
 impl Candidate {
-    fn read(self, file: &ImageFile) -> Result<RawFooter> {
+    fn read(self, file: &impl Medium) -> Result<RawFooter> {
         Ok(RawFooter::from_prefix(&file.read("footer", self.offset, self.len)?))
     }
 }
@@ -64,7 +64,7 @@ fn candidates(len_bytes: u64) -> Vec<Candidate> {
 }
 
 /// blktap 1.1 kept the hidden flag in the copy at offset 0 only.
-fn with_hidden_of_backup(file: &ImageFile, mut footer: Footer) -> Footer {
+fn with_hidden_of_backup(file: &impl Medium, mut footer: Footer) -> Footer {
     if footer.creator.keeps_hidden_in_backup() && footer.kind.is_sparse() {
         let backup = Candidate { offset: 0, len: FOOTER_BYTES }.read(file);
         if let Ok(backup) = backup.and_then(|raw| Footer::try_from(&raw)) {
@@ -74,7 +74,7 @@ fn with_hidden_of_backup(file: &ImageFile, mut footer: Footer) -> Footer {
     footer
 }
 
-fn too_small(file: &ImageFile) -> Error {
+fn too_small(file: &impl Medium) -> Error {
     let len_bytes = file.len_bytes();
     let error = Error::new(ErrorKind::Truncated, format!("file of {len_bytes} bytes has no room for a footer"));
     // libvhd seeks to before the start of such a file and says EIO; in an empty one it reads nothing and says EPIPE.

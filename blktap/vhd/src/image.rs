@@ -12,6 +12,7 @@ use crate::header::{HEADER_BYTES, Header, RawHeader};
 use crate::image_file::ImageFile;
 use crate::locator::Locator;
 use crate::locator_path;
+use crate::medium::Medium;
 use crate::units::{sector_aligned, sum};
 
 /// A footer's length on a 64-bit scale.
@@ -19,19 +20,30 @@ const FOOTER_LEN: u64 = FOOTER_BYTES as u64;
 
 /// An image that was opened for reading. Its footer, and if sparse its header, are right.
 #[derive(Debug)]
-pub struct Image {
-    file: ImageFile,
+pub struct Image<M: Medium = ImageFile> {
+    file: M,
     raw_footer: RawFooter,
     footer: Footer,
     sparse: Option<(RawHeader, Header)>,
 }
 
-impl Image {
+impl Image<ImageFile> {
     /// Opens an image: the primary footer, else a short one of 511 bytes, else the copy at offset 0; then the header
     /// if the disk has one. Images under a resize journal open too.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = ImageFile::open(path)?;
-        let doing = |what| format!("cannot read {what} of `{}`", path.display());
+        Image::on(ImageFile::open(path)?)
+    }
+
+    /// The same, to be written as well.
+    pub fn open_rw(path: &Path) -> Result<Self> {
+        Image::on(ImageFile::open_rw(path)?)
+    }
+}
+
+impl<M: Medium> Image<M> {
+    /// Opens the image that lies on a medium.
+    pub fn on(file: M) -> Result<Self> {
+        let doing = |what| format!("cannot read {what} of `{}`", file.path().display());
         let (raw_footer, footer) = footer_copies::read(&file).map_err(|error| error.within(doing("footer")))?;
         let sparse = match footer.kind.is_sparse() {
             true => Some(read_header(&file, footer.data_offset).map_err(|error| error.within(doing("header")))?),
@@ -41,7 +53,7 @@ impl Image {
     }
 
     /// The file.
-    pub fn file(&self) -> &ImageFile {
+    pub fn file(&self) -> &M {
         &self.file
     }
 
@@ -133,7 +145,7 @@ impl Image {
     }
 
     /// The byte position after headers, BAT, batmap and the parent's paths.
-    fn metadata_end(&self, header: &Header) -> Result<u64> {
+    pub(crate) fn metadata_end(&self, header: &Header) -> Result<u64> {
         let header_end = sum("header", &[self.footer.data_offset, HEADER_BYTES as u64])?;
         let mut end = header_end.max(Bat::room(header)?.end("BAT")?);
         if let Some(batmap) = self.batmap()? {
@@ -164,7 +176,7 @@ impl Image {
     }
 }
 
-fn read_header(file: &ImageFile, offset: u64) -> Result<(RawHeader, Header)> {
+fn read_header(file: &impl Medium, offset: u64) -> Result<(RawHeader, Header)> {
     let raw = RawHeader::from_prefix(&file.read("header", offset, HEADER_BYTES)?);
     let header = Header::try_from(&raw)?;
     Ok((raw, header))

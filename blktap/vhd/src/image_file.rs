@@ -1,21 +1,19 @@
-//! The file or device that holds an image: opens it safely, reads within its bounds, performs plans.
+//! The file or device that holds an image: opens it safely, moves bytes to and from it.
 //! Knows bytes and offsets, nothing of the format.
 
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, ErrorKind as IoKind};
+use std::io;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{FallocateFlags, OFlags};
 use rustix::io::Errno;
 
-use crate::aligned::{ALIGN_BYTES, AlignedBuffer, aligned_range};
+use crate::aligned::{AlignedBuffer, aligned_range};
 use crate::error::{Error, ErrorKind, Result};
-use crate::plan::{Plan, Step, Target};
-use crate::units::{Extent, in_memory};
-
-/// Bytes per write of a long run.
-const CHUNK_BYTES: u64 = 1 << 20;
+use crate::medium::Medium;
+use crate::plan::{Plan, Target};
 
 /// How bytes travel between us and the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +30,8 @@ enum Mode {
 pub struct ImageFile {
     file: File,
     path: PathBuf,
-    len_bytes: u64,
+    /// Grows with writes.
+    len_bytes: AtomicU64,
     mode: Mode,
     /// Device and inode, to tell that two paths are one image.
     identity: (u64, u64),
@@ -43,6 +42,13 @@ impl ImageFile {
     pub fn open(path: &Path) -> Result<Self> {
         let doing = || format!("cannot open `{}`", path.display());
         let file = options().read(true).open(path).map_err(|source| Error::io(doing(), source))?;
+        ImageFile::checked(file, path).map_err(|error| error.within(doing()))
+    }
+
+    /// Opens for reading and writing what is there already.
+    pub fn open_rw(path: &Path) -> Result<Self> {
+        let doing = || format!("cannot open `{}` for writing", path.display());
+        let file = options().read(true).write(true).open(path).map_err(|source| Error::io(doing(), source))?;
         ImageFile::checked(file, path).map_err(|error| error.within(doing()))
     }
 
@@ -59,53 +65,18 @@ impl ImageFile {
             let errno = if metadata.is_dir() { Errno::ISDIR } else { Errno::INVAL };
             return Err(Error::new(ErrorKind::InvalidInput, "not a regular file or block device").with_errno(errno));
         };
-        Ok(ImageFile { file, path: path.to_owned(), len_bytes, mode, identity: identity(&metadata) })
-    }
-
-    /// Size when it was opened.
-    pub fn len_bytes(&self) -> u64 {
-        self.len_bytes
-    }
-
-    /// The path it was opened by.
-    pub fn path(&self) -> &Path {
-        &self.path
+        Ok(ImageFile {
+            file,
+            path: path.to_owned(),
+            len_bytes: AtomicU64::new(len_bytes),
+            mode,
+            identity: identity(&metadata),
+        })
     }
 
     /// Device and inode: equal for two paths of one image.
     pub(crate) fn identity(&self) -> (u64, u64) {
         self.identity
-    }
-
-    /// Reads `len` bytes. An error, before any memory is taken, where the file ends earlier.
-    pub(crate) fn read(&self, what: &str, offset: u64, len: usize) -> Result<Vec<u8>> {
-        let end = offset.checked_add(len as u64).filter(|&end| end <= self.len_bytes);
-        if end.is_none() {
-            return Err(Error::new(
-                ErrorKind::Truncated,
-                format!("{what} is {len} bytes at {offset}, `{}` has {}", self.path.display(), self.len_bytes),
-            ));
-        }
-        let mut bytes = vec![0; len];
-        let read = match self.mode {
-            Mode::Cached => self.file.read_exact_at(&mut bytes, offset),
-            Mode::Direct => self.read_direct(&mut bytes, offset),
-        };
-        match read {
-            Ok(()) => Ok(bytes),
-            Err(source) if source.kind() == IoKind::UnexpectedEof => Err(Error::new(
-                ErrorKind::Truncated,
-                format!("`{}` became shorter while {what} was read at {offset}", self.path.display()),
-            )),
-            Err(source) => {
-                Err(Error::io(format!("cannot read {what} at {offset} of `{}`", self.path.display()), source))
-            }
-        }
-    }
-
-    /// Reads a run that the format promises. Its length is bounded by whoever made the extent.
-    pub(crate) fn read_extent(&self, what: &str, extent: Extent) -> Result<Vec<u8>> {
-        self.read(what, extent.offset, in_memory(what, extent.len_bytes)?)
     }
 
     fn read_direct(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
@@ -116,35 +87,50 @@ impl ImageFile {
 
     /// The aligned piece of the device around a range, and where the range begins in it.
     fn read_around(&self, offset: u64, len: usize) -> io::Result<(AlignedBuffer, usize)> {
-        let range = aligned_range(offset, len as u64, self.len_bytes);
+        let range = aligned_range(offset, len as u64, self.len_bytes());
         let len = usize::try_from(range.end - range.start).map_err(io::Error::other)?;
         let mut buffer = AlignedBuffer::zeroed(len);
         self.file.read_exact_at(buffer.bytes_mut(), range.start)?;
         Ok((buffer, usize::try_from(offset - range.start).map_err(io::Error::other)?))
     }
+}
 
-    fn write(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+impl Medium for ImageFile {
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn len_bytes(&self) -> u64 {
+        self.len_bytes.load(Ordering::Relaxed)
+    }
+
+    fn target(&self) -> Target {
         match self.mode {
-            Mode::Cached => self.file.write_all_at(bytes, offset),
+            Mode::Cached => Target::File,
+            Mode::Direct => Target::BlockDevice { len_bytes: self.len_bytes() },
+        }
+    }
+
+    fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        match self.mode {
+            Mode::Cached => self.file.read_exact_at(bytes, offset),
+            Mode::Direct => self.read_direct(bytes, offset),
+        }
+    }
+
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        match self.mode {
+            Mode::Cached => {
+                self.file.write_all_at(bytes, offset)?;
+                self.len_bytes.fetch_max(offset.saturating_add(bytes.len() as u64), Ordering::Relaxed);
+                Ok(())
+            }
             Mode::Direct => {
                 let (mut buffer, skip) = self.read_around(offset, bytes.len())?;
                 buffer.bytes_mut()[skip..][..bytes.len()].copy_from_slice(bytes);
                 self.file.write_all_at(buffer.bytes(), offset - skip as u64)
             }
         }
-    }
-
-    fn fill(&self, byte: u8, offset: u64, len_bytes: u64) -> io::Result<()> {
-        let end = offset + len_bytes;
-        let mut at = offset;
-        while at < end {
-            // Later pieces start on the alignment of direct writes, so only the ends are read first.
-            let next = ((at / ALIGN_BYTES + 1) * ALIGN_BYTES + CHUNK_BYTES).min(end);
-            let len = usize::try_from(next - at).map_err(io::Error::other)?;
-            self.write(&vec![byte; len], at)?;
-            at = next;
-        }
-        Ok(())
     }
 
     fn reserve(&self, offset: u64, len_bytes: u64) -> io::Result<()> {
@@ -154,29 +140,18 @@ impl ImageFile {
         if self.mode == Mode::Cached {
             match rustix::fs::fallocate(&self.file, FallocateFlags::empty(), offset, len_bytes) {
                 Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
-                done => return Ok(done?),
+                done => {
+                    done?;
+                    self.len_bytes.fetch_max(offset.saturating_add(len_bytes), Ordering::Relaxed);
+                    return Ok(());
+                }
             }
         }
         self.fill(0, offset, len_bytes)
     }
 
-    fn perform(&self, plan: &Plan) -> Result<()> {
-        for step in &plan.steps {
-            let done = match step {
-                Step::Write { offset, bytes, .. } => self.write(bytes, *offset),
-                Step::Fill { offset, len_bytes, byte, .. } => self.fill(*byte, *offset, *len_bytes),
-                Step::Reserve { offset, len_bytes, .. } => self.reserve(*offset, *len_bytes),
-            };
-            let (offset, len_bytes) = step.range();
-            done.map_err(|source| {
-                let what = step.what();
-                Error::io(
-                    format!("cannot write {what} ({len_bytes} bytes at {offset}) of `{}`", self.path.display()),
-                    source,
-                )
-            })?;
-        }
-        self.file.sync_all().map_err(|source| Error::io(format!("cannot sync `{}`", self.path.display()), source))
+    fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
     }
 }
 
@@ -202,16 +177,15 @@ pub(crate) fn create(path: &Path, planner: impl FnOnce(Target) -> Result<Plan>) 
 
 fn write_new(file: File, path: &Path, planner: impl FnOnce(Target) -> Result<Plan>) -> Result<()> {
     let image = ImageFile::checked(file, path)?;
-    let target = match image.mode {
-        Mode::Cached => Target::File,
-        Mode::Direct => Target::BlockDevice { len_bytes: image.len_bytes },
-    };
+    let target = image.target();
     let plan = planner(target)?;
     if target == Target::File {
         // Only now: a request that cannot be planned leaves an older file as it was.
         image.file.set_len(0).map_err(|source| Error::io("cannot truncate", source))?;
+        image.len_bytes.store(0, Ordering::Relaxed);
     }
-    image.perform(&plan)
+    image.perform(&plan)?;
+    image.file.sync_all().map_err(|source| Error::io("cannot sync", source))
 }
 
 /// Removes what we made, unless someone has put another file there. Through a dangling symbolic link we made its target.

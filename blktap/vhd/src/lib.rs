@@ -2,13 +2,13 @@
 //!
 //! Three layers, each ignorant of the ones above it:
 //!
-//! 1. **Formats** (`footer`, `header`, `locator`, `locator_path`, `parent_name`, `bat`, `batmap` over `checksum`,
+//! 1. **Formats** (`footer`, `header`, `locator`, `locator_path`, `parent_name`, `bat`, `batmap`, `bitmap` over `checksum`,
 //!    `geometry`, `timestamp`, `version`, `units`): bytes to checked values and back. Raw types show what lies on disk,
 //!    checked types cannot be wrong. No I/O.
-//! 2. **Planners** (`create`): pure functions from a request to a `plan`, the writes in their order. No I/O, no clock,
+//! 2. **Planners** (`create`, `write_plan`): pure functions from a request to a `plan`, the writes in their order. No I/O, no clock,
 //!    no randomness.
-//! 3. **Files** (`image_file` over `aligned`, `footer_copies`, `image`, `chain`): open, read within bounds, perform
-//!    plans.
+//! 3. **Files** (`medium`, `image_file` over `aligned`, `footer_copies`, `image`, `chain`, `layer`, `disk`): open, read
+//!    within bounds, perform plans.
 //!
 //! Images are hostile until proved otherwise: every number from a file is checked before it is used, memory and work
 //! are bounded, and no input may panic.
@@ -18,9 +18,11 @@
 mod aligned;
 pub mod bat;
 pub mod batmap;
+mod bitmap;
 pub mod chain;
 mod checksum;
 pub mod create;
+mod disk;
 mod error;
 pub mod footer;
 mod footer_copies;
@@ -28,21 +30,26 @@ mod geometry;
 pub mod header;
 mod image;
 mod image_file;
+mod layer;
 pub mod locator;
 pub mod locator_path;
+mod medium;
 pub mod parent_name;
 pub mod plan;
 mod timestamp;
 pub mod units;
 mod version;
+mod write_plan;
 
 use std::path::Path;
 
 pub use chain::{MAX_CHAIN_DEPTH, Parent};
+pub use disk::Disk;
 pub use error::{Error, ErrorKind, Result};
 pub use geometry::Geometry;
 pub use image::{Image, peek};
 pub use image_file::ImageFile;
+pub use medium::Medium;
 pub use timestamp::Timestamp;
 pub use version::Version;
 

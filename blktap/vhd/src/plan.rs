@@ -1,4 +1,4 @@
-//! What is to be written, in order. A plan is a value: it can be printed, tested and replayed; `image_file` performs it.
+//! What is to be written, in order. A plan is a value: it can be printed, tested and replayed; `medium` performs it.
 
 /// Where a plan's writes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,8 @@ pub enum Step {
         /// Length of the range.
         len_bytes: u64,
     },
+    /// Nothing after this may reach the disk before everything ahead of it is there.
+    Barrier,
 }
 
 impl Step {
@@ -51,14 +53,16 @@ impl Step {
     pub fn what(&self) -> &'static str {
         match self {
             Step::Write { what, .. } | Step::Fill { what, .. } | Step::Reserve { what, .. } => what,
+            Step::Barrier => "barrier",
         }
     }
 
-    /// Byte position and length.
+    /// Byte position and length; nothing for a barrier.
     pub fn range(&self) -> (u64, u64) {
         match self {
             Step::Write { offset, bytes, .. } => (*offset, bytes.len() as u64),
             Step::Fill { offset, len_bytes, .. } | Step::Reserve { offset, len_bytes, .. } => (*offset, *len_bytes),
+            Step::Barrier => (0, 0),
         }
     }
 }

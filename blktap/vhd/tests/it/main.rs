@@ -3,7 +3,9 @@
 
 mod chain;
 mod create;
+mod disk;
 mod hostile;
 mod mutation;
 mod qemu;
 mod sample;
+mod sim_disk;

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use vhd::create::Storage;
 use vhd::footer::DiskKind;
-use vhd::{Image, chain, create_image};
+use vhd::{Disk, Image, chain, create_image};
 
 use crate::sample::request;
 
@@ -84,4 +84,33 @@ fn blocks_that_qemu_writes_are_counted() {
         let image = Image::open(&path).unwrap();
         assert_eq!(image.bat().unwrap().allocated_blocks(), 2);
     }
+}
+
+fn check_written(storage: Storage) {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, raw) = (directory.path().join("a.vhd"), directory.path().join("a.raw"));
+    create_image(&path, &request(16, storage)).unwrap();
+    let mut oracle = vec![0; 16 << 20];
+    let mut disk = Disk::open_rw(&path).unwrap();
+    for (offset, len) in [(0, 512), (9 << 20, 4096), ((4 << 20) - 512, 3 << 20), (512, 1024), ((16 << 20) - 512, 512)] {
+        let bytes: Vec<u8> = (0..len).map(|at| u8::try_from((at / 512 + offset / 512) % 251).unwrap()).collect();
+        disk.write_at(offset as u64, &bytes).unwrap();
+        oracle[offset..][..len].copy_from_slice(&bytes);
+    }
+    disk.flush().unwrap();
+    std::fs::write(&raw, &oracle).unwrap();
+    let compared = qemu_img(&["compare", "-f", "vpc", "-F", "raw", path.to_str().unwrap()], &raw);
+    if let Some(compared) = compared {
+        assert!(compared.contains("Images are identical"), "{compared}");
+    }
+    let mut bytes = vec![1; 16 << 20];
+    Disk::open(&path).unwrap().read_at(0, &mut bytes).unwrap();
+    assert!(bytes == oracle);
+}
+
+#[test]
+fn qemu_reads_what_we_write() {
+    check_written(Storage::Dynamic { max_bytes: None });
+    check_written(Storage::Dynamic { max_bytes: Some(2 << 40) });
+    check_written(Storage::Fixed);
 }

@@ -1,0 +1,105 @@
+//! Where an image's bytes lie: a file, a block device, or a disk that a test simulates. Reads within bounds, performs
+//! plans. Knows bytes and offsets, nothing of the format.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+use crate::aligned::ALIGN_BYTES;
+use crate::error::{Error, ErrorKind, Result};
+use crate::plan::{Plan, Step, Target};
+use crate::units::{Extent, in_memory};
+
+/// Bytes per write of a long run.
+const CHUNK_BYTES: u64 = 1 << 20;
+
+/// Something that holds an image. Methods take `&self`: one request at a time is the caller's business.
+pub trait Medium: fmt::Debug {
+    /// What it is called in messages.
+    fn path(&self) -> &Path;
+
+    /// Its size now.
+    fn len_bytes(&self) -> u64;
+
+    /// Whether it grows as it is written.
+    fn target(&self) -> Target;
+
+    /// Fills `bytes` from this position; `UnexpectedEof` past the end.
+    fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()>;
+
+    /// Writes all of `bytes`. What lies between an earlier end and `offset` reads as zeros.
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+
+    /// Returns when everything written is durable, and the size with it.
+    fn sync(&self) -> io::Result<()>;
+
+    /// Makes the range, which lies at the end or past it, read as zeros and own its space.
+    fn reserve(&self, offset: u64, len_bytes: u64) -> io::Result<()> {
+        self.fill(0, offset, len_bytes)
+    }
+
+    /// Writes one byte value many times.
+    fn fill(&self, byte: u8, offset: u64, len_bytes: u64) -> io::Result<()> {
+        let end = offset.checked_add(len_bytes).ok_or(io::ErrorKind::FileTooLarge)?;
+        let mut at = offset;
+        while at < end {
+            // Later pieces start on the alignment of direct writes, so only the ends are read first.
+            let next = ((at / ALIGN_BYTES + 1) * ALIGN_BYTES).saturating_add(CHUNK_BYTES).min(end);
+            let len = usize::try_from(next - at).map_err(io::Error::other)?;
+            self.write_all_at(&vec![byte; len], at)?;
+            at = next;
+        }
+        Ok(())
+    }
+
+    /// Reads `len` bytes. An error, before any memory is taken, where the medium ends earlier.
+    fn read(&self, what: &str, offset: u64, len: usize) -> Result<Vec<u8>> {
+        let (path, len_bytes) = (self.path().display(), self.len_bytes());
+        if offset.checked_add(len as u64).is_none_or(|end| end > len_bytes) {
+            return Err(Error::new(
+                ErrorKind::Truncated,
+                format!("{what} is {len} bytes at {offset}, `{path}` has {len_bytes}"),
+            ));
+        }
+        let mut bytes = vec![0; len];
+        match self.read_exact_at(&mut bytes, offset) {
+            Ok(()) => Ok(bytes),
+            Err(source) if source.kind() == io::ErrorKind::UnexpectedEof => Err(Error::new(
+                ErrorKind::Truncated,
+                format!("`{path}` became shorter while {what} was read at {offset}"),
+            )),
+            Err(source) => Err(Error::io(format!("cannot read {what} at {offset} of `{path}`"), source)),
+        }
+    }
+
+    /// Reads a run that the format promises. Its length is bounded by whoever made the extent.
+    fn read_extent(&self, what: &str, extent: Extent) -> Result<Vec<u8>> {
+        self.read(what, extent.offset, in_memory(what, extent.len_bytes)?)
+    }
+
+    /// Performs the steps in their order. The last ones are durable only after [`Medium::flush`].
+    fn perform(&self, plan: &Plan) -> Result<()> {
+        for step in &plan.steps {
+            let done = match step {
+                Step::Write { offset, bytes, .. } => self.write_all_at(bytes, *offset),
+                Step::Fill { offset, len_bytes, byte, .. } => self.fill(*byte, *offset, *len_bytes),
+                Step::Reserve { offset, len_bytes, .. } => self.reserve(*offset, *len_bytes),
+                Step::Barrier => {
+                    self.flush()?;
+                    continue;
+                }
+            };
+            let (offset, len_bytes) = step.range();
+            done.map_err(|source| {
+                let (what, path) = (step.what(), self.path().display());
+                Error::io(format!("cannot write {what} ({len_bytes} bytes at {offset}) of `{path}`"), source)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// [`Medium::sync`] with an error that names the medium.
+    fn flush(&self) -> Result<()> {
+        self.sync().map_err(|source| Error::io(format!("cannot sync `{}`", self.path().display()), source))
+    }
+}

@@ -1,0 +1,262 @@
+//! Planning writes to blocks: where new blocks go, and in which order footer, data, bitmaps and BAT reach the disk, so
+//! that a crash after any step leaves an image that opens, with every sector old or new. Decides only.
+//!
+//! 1. A file that grows gets its footer first, at its new end: whatever a guest writes, the last sector of the file is
+//!    never one that a guest chose.
+//! 2. Data, and in new blocks zeros and bitmap: nothing points to them yet.
+//! 3. Bits of old bitmaps and entries of the BAT, once everything that they point to is durable.
+
+use crate::bat::ENTRY_BYTES;
+use crate::bitmap::Bitmap;
+use crate::error::{Error, ErrorKind, Result};
+use crate::footer::FOOTER_BYTES;
+use crate::header::BlockSize;
+use crate::plan::{Plan, Step, Target};
+use crate::units::{SECTOR_BYTES, Sectors, sum};
+
+const FOOTER_LEN: u64 = FOOTER_BYTES as u64;
+/// Data of a new block begins on a page, as libvhd places it.
+const DATA_ALIGN_SECTORS: u64 = 8;
+
+/// Where an image's blocks lie and may go.
+#[derive(Clone, Debug)]
+pub(crate) struct Space<'a> {
+    pub(crate) block_size: BlockSize,
+    pub(crate) table_offset: u64,
+    /// The byte position after all metadata and blocks.
+    pub(crate) end: u64,
+    pub(crate) target: Target,
+    pub(crate) medium_bytes: u64,
+    pub(crate) footer: &'a [u8],
+}
+
+/// A block that is written to.
+#[derive(Clone, Debug)]
+pub(crate) enum Block {
+    /// It gets a place.
+    New,
+    /// It has one; with its bitmap as it is.
+    At { entry: u32, bitmap: Bitmap },
+}
+
+/// Bytes for one block.
+#[derive(Clone, Debug)]
+pub(crate) struct BlockWrite<'a> {
+    pub(crate) index: usize,
+    pub(crate) block: Block,
+    pub(crate) first_sector: u64,
+    /// Whole sectors, at least one, all in this block.
+    pub(crate) bytes: &'a [u8],
+}
+
+/// What to do, and what is different when it is done.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct WritePlan {
+    pub(crate) plan: Plan,
+    /// Blocks that have a place now, and their BAT entries.
+    pub(crate) placed: Vec<(usize, u32)>,
+    /// [`Space::end`] afterwards.
+    pub(crate) end: u64,
+}
+
+/// Plans writes to different blocks, in ascending order.
+pub(crate) fn plan(space: &Space<'_>, writes: Vec<BlockWrite<'_>>) -> Result<WritePlan> {
+    let mut planner = Planner { space, end: space.end, data: vec![], metadata: vec![], placed: vec![] };
+    for write in writes {
+        planner.write(write)?;
+    }
+    planner.finish()
+}
+
+struct Planner<'a> {
+    space: &'a Space<'a>,
+    end: u64,
+    data: Vec<Step>,
+    metadata: Vec<Step>,
+    placed: Vec<(usize, u32)>,
+}
+
+impl Planner<'_> {
+    fn write(&mut self, write: BlockWrite<'_>) -> Result<()> {
+        let BlockWrite { index, block, first_sector, bytes } = write;
+        let sectors = first_sector..first_sector + bytes.len() as u64 / SECTOR_BYTES;
+        let data = |entry: u32| {
+            let offset = self.space.data_offset(entry) + first_sector * SECTOR_BYTES;
+            Step::Write { what: "data", offset, bytes: bytes.to_vec() }
+        };
+        match block {
+            Block::At { entry, mut bitmap } => {
+                self.data.push(data(entry));
+                if bitmap.set(sectors) {
+                    let bytes = bitmap.into_bytes();
+                    self.metadata.push(Step::Write { what: "bitmap", offset: byte(entry), bytes });
+                }
+            }
+            Block::New => {
+                let entry = self.space.place(self.end)?;
+                let mut bitmap = Bitmap::empty(self.space.block_size)?;
+                bitmap.set(sectors);
+                let data = data(entry);
+                let block_end = self.space.block_end(entry);
+                let (data_offset, data_len) = data.range();
+                self.zeros(self.space.data_offset(entry), data_offset);
+                self.data.push(data);
+                self.zeros(data_offset + data_len, block_end);
+                self.data.push(Step::Write { what: "bitmap", offset: byte(entry), bytes: bitmap.into_bytes() });
+                self.point(index, entry);
+                self.end = block_end;
+            }
+        }
+        Ok(())
+    }
+
+    /// Zeros where old bytes may lie. Past the end of a file there are none.
+    fn zeros(&mut self, from: u64, to: u64) {
+        let to = match self.space.target {
+            Target::File => to.min(self.space.medium_bytes),
+            Target::BlockDevice { .. } => to,
+        };
+        if from < to {
+            self.data.push(Step::Fill { what: "rest of block", offset: from, len_bytes: to - from, byte: 0 });
+        }
+    }
+
+    fn point(&mut self, index: usize, entry: u32) {
+        let is_next = self.placed.last().is_some_and(|&(last, _)| last + 1 == index);
+        self.placed.push((index, entry));
+        let entry = entry.to_be_bytes();
+        match self.metadata.last_mut() {
+            Some(Step::Write { what: "BAT", bytes, .. }) if is_next => bytes.extend(entry),
+            _ => self.metadata.push(Step::Write {
+                what: "BAT",
+                offset: self.space.table_offset + index as u64 * ENTRY_BYTES,
+                bytes: entry.to_vec(),
+            }),
+        }
+    }
+
+    fn finish(self) -> Result<WritePlan> {
+        let mut steps = Vec::new();
+        if let Some(offset) = self.space.new_footer(self.end)? {
+            steps.push(Step::Write { what: "footer", offset, bytes: self.space.footer.to_vec() });
+            steps.push(Step::Barrier);
+        }
+        steps.extend(self.data);
+        if !self.metadata.is_empty() {
+            steps.push(Step::Barrier);
+            steps.extend(self.metadata);
+        }
+        Ok(WritePlan { plan: Plan { steps }, placed: self.placed, end: self.end })
+    }
+}
+
+impl Space<'_> {
+    /// The BAT entry of a block that is put after `end`.
+    fn place(&self, end: u64) -> Result<u32> {
+        let bitmap_sectors = self.block_size.bitmap_sectors();
+        let data = (Sectors::holding(end).0 + bitmap_sectors).next_multiple_of(DATA_ALIGN_SECTORS);
+        let full = |message| Error::new(ErrorKind::NoSpace, message);
+        let entry = u32::try_from(data - bitmap_sectors).ok().filter(|&entry| entry != crate::bat::UNUSED);
+        let entry = entry.ok_or_else(|| full("no block can begin beyond 2 TiB of the file".to_owned()))?;
+        if let Target::BlockDevice { len_bytes } = self.target {
+            let needed = self.block_end(entry) + FOOTER_LEN;
+            if needed > len_bytes {
+                return Err(full(format!("device has {len_bytes} bytes, the image needs {needed}")));
+            }
+        }
+        Ok(entry)
+    }
+
+    /// Where a footer has to be written so that the file ends with one, and after its blocks; `None` when it does.
+    fn new_footer(&self, end: u64) -> Result<Option<u64>> {
+        let is_short = !self.medium_bytes.is_multiple_of(SECTOR_BYTES);
+        match self.target {
+            Target::File if is_short || sum("footer", &[end, FOOTER_LEN])? > self.medium_bytes => {
+                Ok(Some(end.max(self.medium_bytes / SECTOR_BYTES * SECTOR_BYTES)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn data_offset(&self, entry: u32) -> u64 {
+        byte(entry) + Bitmap::len_bytes(self.block_size)
+    }
+
+    pub(crate) fn block_end(&self, entry: u32) -> u64 {
+        self.data_offset(entry) + self.block_size.bytes()
+    }
+}
+
+fn byte(entry: u32) -> u64 {
+    u64::from(entry) * SECTOR_BYTES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn space(end: u64, medium_bytes: u64, target: Target) -> Space<'static> {
+        Space { block_size: BlockSize::DEFAULT, table_offset: 1536, end, target, medium_bytes, footer: &[9; 512] }
+    }
+
+    fn check(space: &Space<'_>, block: Block, expected: &[(&str, u64, u64)]) {
+        let write = BlockWrite { index: 3, block, first_sector: 1, bytes: &[1; 1024] };
+        let planned = plan(space, vec![write]).unwrap().plan;
+        let steps: Vec<_> = planned.steps.iter().map(|step| (step.what(), step.range().0, step.range().1)).collect();
+        assert_eq!(steps, expected);
+    }
+
+    #[test]
+    fn a_file_grows_with_its_footer_ahead_and_the_bat_last() {
+        check(
+            &space(3072, 3584, Target::File),
+            Block::New,
+            &[
+                ("footer", 4096 + (2 << 20), 512),
+                ("barrier", 0, 0),
+                ("data", 4608, 1024),
+                ("bitmap", 3584, 512),
+                ("barrier", 0, 0),
+                ("BAT", 1548, 4),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_device_is_zeroed_where_nothing_is_written() {
+        check(
+            &space(3072, 4 << 20, Target::BlockDevice { len_bytes: 4 << 20 }),
+            Block::New,
+            &[
+                ("rest of block", 4096, 512),
+                ("data", 4608, 1024),
+                ("rest of block", 5632, (2 << 20) - 1536),
+                ("bitmap", 3584, 512),
+                ("barrier", 0, 0),
+                ("BAT", 1548, 4),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_bitmap_follows_its_data_and_only_if_it_changes() {
+        let full = space((2 << 20) + 4096, (2 << 20) + 4608, Target::File);
+        let mut bitmap = Bitmap::empty(BlockSize::DEFAULT).unwrap();
+        let at = |bitmap: &Bitmap| Block::At { entry: 7, bitmap: bitmap.clone() };
+        check(&full, at(&bitmap), &[("data", 4608, 1024), ("barrier", 0, 0), ("bitmap", 3584, 512)]);
+        bitmap.set(0..4);
+        check(&full, at(&bitmap), &[("data", 4608, 1024)]);
+    }
+
+    #[test]
+    fn there_is_no_place_past_the_device_or_2_tib() {
+        let refused = |space: &Space<'_>| {
+            let write = BlockWrite { index: 0, block: Block::New, first_sector: 0, bytes: &[1; 512] };
+            plan(space, vec![write]).map(|_| ()).map_err(|error| error.errno())
+        };
+        let device = |len_bytes| space(3072, len_bytes, Target::BlockDevice { len_bytes });
+        assert_eq!(refused(&device((2 << 20) + 4607)), Err(28));
+        assert_eq!(refused(&device((2 << 20) + 4608)), Ok(()));
+        assert_eq!(refused(&space(2 << 40, 2 << 40, Target::File)), Err(28));
+    }
+}

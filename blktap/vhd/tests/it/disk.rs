@@ -1,0 +1,275 @@
+//! Reading and writing disks: against a byte vector, and on what every crash leaves behind.
+
+use proptest::prelude::*;
+use vhd::header::BlockSize;
+use vhd::{Disk, Image};
+
+use crate::sample::{BASE_UUID, LIBVHD_CODES, child, dynamic, edit_footers, edit_header};
+use crate::sim_disk::SimDisk;
+
+const SECTOR: usize = 512;
+/// Small blocks make small images, and many blocks in few writes.
+const BLOCK_SECTORS: usize = 8;
+const BLOCKS: usize = 6;
+/// The last block is not whole.
+const DISK_SECTORS: usize = BLOCK_SECTORS * BLOCKS - 3;
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Dynamic,
+    Differencing,
+    Fixed,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    File,
+    /// With old bytes everywhere.
+    Device(u8),
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    Write { first: usize, sectors: usize },
+    Flush,
+}
+
+fn ops() -> impl Strategy<Value = Vec<Op>> {
+    let write = (0..DISK_SECTORS, 1..2 * BLOCK_SECTORS + 2)
+        .prop_map(|(first, sectors)| Op::Write { first, sectors: sectors.min(DISK_SECTORS - first) });
+    prop::collection::vec(prop_oneof![4 => write, 1 => Just(Op::Flush)], 1..12)
+}
+
+fn kinds() -> impl Strategy<Value = Kind> {
+    prop_oneof![Just(Kind::Dynamic), Just(Kind::Differencing), Just(Kind::Fixed)]
+}
+
+fn places() -> impl Strategy<Value = Place> {
+    prop_oneof![Just(Place::File), Just(Place::Device(0)), Just(Place::Device(0xff)), Just(Place::Device(1))]
+}
+
+/// An image of the kind with small blocks, as bytes of a file.
+fn empty(kind: Kind) -> Vec<u8> {
+    let disk_bytes = (DISK_SECTORS * SECTOR) as u64;
+    let mut image = match kind {
+        Kind::Dynamic => dynamic(64),
+        Kind::Differencing => child("./a.vhd".as_ref(), BASE_UUID, &LIBVHD_CODES),
+        Kind::Fixed => {
+            let footer = dynamic(64)[..512].to_vec();
+            [vec![0; DISK_SECTORS * SECTOR], footer].concat()
+        }
+    };
+    if matches!(kind, Kind::Fixed) {
+        let mut footer = image.split_off(image.len() - SECTOR);
+        edit_footers(&mut footer, |footer| {
+            footer.kind = vhd::footer::DiskKind::Fixed;
+            footer.data_offset = u64::MAX;
+            footer.current_bytes = disk_bytes;
+        });
+        return [image, footer].concat();
+    }
+    edit_header(&mut image, |header| {
+        header.block_size = BlockSize::try_from(u32::try_from(BLOCK_SECTORS * SECTOR).unwrap()).unwrap();
+    });
+    edit_footers(&mut image, |footer| footer.current_bytes = disk_bytes);
+    image
+}
+
+fn place(mut image: Vec<u8>, place: Place) -> SimDisk {
+    match place {
+        Place::File => SimDisk::file(image),
+        Place::Device(old) => {
+            let footer = image.split_off(image.len() - SECTOR);
+            let room = if image.len() == DISK_SECTORS * SECTOR { 0 } else { 64 << 10 };
+            image.resize(image.len() + room, old);
+            SimDisk::device([image, footer].concat())
+        }
+    }
+}
+
+/// What the parent holds: every third sector.
+fn parent() -> SimDisk {
+    let sim = place(empty(Kind::Dynamic), Place::File);
+    let mut disk = Disk::of(Image::on(sim.clone()).unwrap(), vec![], None).unwrap();
+    for sector in (0..DISK_SECTORS).step_by(3) {
+        disk.write_at((sector * SECTOR) as u64, &[0xaa; SECTOR]).unwrap();
+    }
+    sim
+}
+
+fn open(sim: &SimDisk, kind: Kind, parent: &SimDisk) -> Disk<SimDisk> {
+    let parents = match kind {
+        Kind::Differencing => vec![Image::on(parent.clone()).unwrap()],
+        Kind::Dynamic | Kind::Fixed => vec![],
+    };
+    Disk::of(Image::on(sim.clone()).unwrap(), parents, None).unwrap()
+}
+
+/// One byte per sector, which all of the sector has.
+fn read(disk: &Disk<SimDisk>) -> Vec<u8> {
+    let mut bytes = vec![1; DISK_SECTORS * SECTOR];
+    disk.read_at(0, &mut bytes).unwrap();
+    bytes
+        .chunks(SECTOR)
+        .map(|sector| {
+            assert!(sector.iter().all(|&byte| byte == sector[0]), "torn sector");
+            sector[0]
+        })
+        .collect()
+}
+
+fn start(kind: Kind) -> Vec<u8> {
+    let of_parent = |sector: usize| if sector.is_multiple_of(3) { 0xaa } else { 0 };
+    match kind {
+        Kind::Differencing => (0..DISK_SECTORS).map(of_parent).collect(),
+        Kind::Dynamic | Kind::Fixed => vec![0; DISK_SECTORS],
+    }
+}
+
+/// What was done, and how many events the log had before and after.
+struct Done {
+    op: Op,
+    value: u8,
+    from: usize,
+    to: usize,
+}
+
+fn run(sim: &SimDisk, kind: Kind, parent: &SimDisk, ops: &[Op]) -> Vec<Done> {
+    let mut disk = open(sim, kind, parent);
+    let mut oracle = start(kind);
+    let done = ops.iter().enumerate().map(|(index, op)| {
+        let (from, value) = (sim.log_len(), u8::try_from(index).unwrap() + 1);
+        match *op {
+            Op::Write { first, sectors } => {
+                disk.write_at((first * SECTOR) as u64, &vec![value; sectors * SECTOR]).unwrap();
+                oracle[first..][..sectors].fill(value);
+            }
+            Op::Flush => disk.flush().unwrap(),
+        }
+        assert_eq!(read(&disk), oracle);
+        Done { op: op.clone(), value, from, to: sim.log_len() }
+    });
+    let done = done.collect();
+    assert_eq!(read(&open(sim, kind, parent)), oracle, "opened again");
+    done
+}
+
+/// The values that each sector may have after a crash: the last one flushed, and those written since.
+fn allowed(kind: Kind, done: &[Done], events: usize) -> Vec<Vec<u8>> {
+    let mut allowed: Vec<Vec<u8>> = start(kind).into_iter().map(|value| vec![value]).collect();
+    for done in done.iter().filter(|done| done.from < events) {
+        match done.op {
+            Op::Write { first, sectors } => {
+                allowed[first..][..sectors].iter_mut().for_each(|values| values.push(done.value));
+            }
+            Op::Flush if done.to <= events => {
+                allowed.iter_mut().for_each(|values| values.drain(..values.len() - 1).for_each(drop));
+            }
+            Op::Flush => {}
+        }
+    }
+    allowed
+}
+
+/// What a crash left opens, holds what was flushed, and can be written to.
+fn check_crash(crashed: &SimDisk, kind: Kind, parent: &SimDisk, allowed: &[Vec<u8>]) {
+    let mut disk = open(crashed, kind, parent);
+    let mut found = read(&disk);
+    for (sector, (value, allowed)) in found.iter().zip(allowed).enumerate() {
+        assert!(allowed.contains(value), "sector {sector} is {value}, not one of {allowed:?}");
+    }
+    for sector in [BLOCK_SECTORS - 1, 2 * BLOCK_SECTORS, DISK_SECTORS - 1] {
+        disk.write_at((sector * SECTOR) as u64, &[0xbb; SECTOR]).unwrap();
+        found[sector] = 0xbb;
+    }
+    assert_eq!(read(&disk), found, "written to after the crash");
+    assert_eq!(read(&open(crashed, kind, parent)), found, "opened again after that");
+}
+
+/// Writes one sector of block 0, or of block 1 behind it, whose BAT entries are these; an error number if it fails.
+fn check_hostile(entries: [u32; 2], sector: u64, expected: Result<(), i32>) {
+    let mut image = empty(Kind::Dynamic);
+    let footer = image.split_off(image.len() - SECTOR);
+    for (index, entry) in entries.iter().enumerate() {
+        image[1536 + 4 * index..][..4].copy_from_slice(&entry.to_be_bytes());
+    }
+    image.resize(16 << 10, 0);
+    let sim = SimDisk::file([image, footer].concat());
+    let mut disk = Disk::of(Image::on(sim.clone()).unwrap(), vec![], None).unwrap();
+    let written = disk.write_at(sector * 512, &[1; SECTOR]).map_err(|error| error.errno());
+    assert_eq!(written, expected, "{entries:?}");
+    if written.is_err() {
+        assert_eq!(sim.log_len(), 0, "a refused write leaves the image alone");
+    }
+}
+
+#[test]
+fn an_entry_into_metadata_or_over_another_block_fails_the_write() {
+    check_hostile([7, 16], 0, Ok(()));
+    check_hostile([7, 16], 8, Ok(()));
+    check_hostile([5, 16], 0, Err(5));
+    check_hostile([0, 16], 8, Ok(()));
+    for (entries, sector) in [([7, 7], 0), ([7, 7], 8), ([7, 15], 0), ([7, 15], 8), ([15, 7], 0)] {
+        check_hostile(entries, sector, Err(5));
+    }
+}
+
+#[test]
+fn an_entry_past_the_end_fails_where_it_is_used() {
+    check_hostile([1 << 20, u32::MAX], 0, Err(5));
+    check_hostile([1 << 20, 7], 8, Ok(()));
+    check_hostile([u32::MAX - 1, u32::MAX], 0, Err(5));
+    // A new block goes behind all others, which must be within 2 TiB.
+    check_hostile([u32::MAX - 1, u32::MAX], 8, Err(28));
+}
+
+#[test]
+fn only_whole_sectors_inside_the_disk_are_taken() {
+    let sim = place(empty(Kind::Dynamic), Place::File);
+    let mut disk = open(&sim, Kind::Dynamic, &sim);
+    for (offset, len) in [(1, 512), (0, 511), ((DISK_SECTORS * SECTOR) as u64, 512), (u64::MAX - 511, 512)] {
+        assert_eq!(disk.write_at(offset, &vec![0; len]).unwrap_err().errno(), 22);
+        assert_eq!(disk.read_at(offset, &mut vec![0; len]).unwrap_err().errno(), 22);
+    }
+}
+
+#[test]
+fn an_image_under_a_journal_is_not_written() {
+    let mut image = empty(Kind::Dynamic);
+    edit_footers(&mut image, |footer| footer.is_poisoned = true);
+    assert_eq!(Disk::of(Image::on(SimDisk::file(image)).unwrap(), vec![], None).unwrap_err().errno(), 22);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
+
+    #[test]
+    fn disks_read_what_was_written(ops in ops(), kind in kinds(), at in places()) {
+        run(&place(empty(kind), at), kind, &parent(), &ops);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_crash_keeps_what_was_flushed(ops in ops(), kind in kinds(), at in places(), seed: u64) {
+        let (sim, parent) = (place(empty(kind), at), parent());
+        let done = run(&sim, kind, &parent, &ops);
+        let mut random = seed | 1;
+        for events in 0..=sim.log_len() {
+            let allowed = allowed(kind, &done, events);
+            check_crash(&sim.crashed(events, || true), kind, &parent, &allowed);
+            for _ in 0..3 {
+                // xorshift: which sectors arrive out of order.
+                let coin = || {
+                    random ^= random << 13;
+                    random ^= random >> 7;
+                    random ^= random << 17;
+                    random & 1 == 0
+                };
+                check_crash(&sim.crashed(events, coin), kind, &parent, &allowed);
+            }
+        }
+    }
+}
