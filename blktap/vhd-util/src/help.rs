@@ -11,9 +11,10 @@ Commands:
   create    Create an image
   query     Print properties of an image, one per line
   read      Print the headers of an image (-p)
+  snapshot  Create an image on top of another
 
 Commands of blktap's vhd-util that this version does not have yet (exit status 95):
-  snapshot set repair resize fill coalesce modify scan check revert key copy
+  set repair resize fill coalesce modify scan check revert key copy
 
 Results go to standard output, in the format of blktap 4; explanations go to standard error.
 The exit status is 0 or the Linux error number of the first failure (22 for wrong usage).
@@ -84,4 +85,26 @@ Options of blktap's vhd-util that this version does not have yet (exit status 95
 
 Example:
   vhd-util read -n disk.vhd -p
+";
+
+/// `vhd-util snapshot --help`.
+pub(crate) const SNAPSHOT: &str = "\
+Create an image on top of another
+
+usage: vhd-util snapshot -n FILE -p PARENT [-m] [-e] [-l LIMIT] [-S MIB]
+
+  -n FILE    The new image; what it does not hold is read from its parent. A file that exists loses its content
+  -p PARENT  The parent. A parent that is itself a snapshot and holds nothing is left out of the chain
+  -m         The parent is a raw disk, not a VHD
+  -e         Keep the parent in the chain even if it holds nothing
+  -l LIMIT   Fail with status 28 when the chain would have more images than this
+  -S MIB     Reserve tables for a disk of this size, so that it can grow to it quickly later
+  --help     Print this text
+
+The path to the parent is stored relative to the directory of FILE: move both, or neither. Do not write to PARENT as
+long as it has children.
+
+Examples:
+  vhd-util snapshot -n today.vhd -p base.vhd
+  vhd-util snapshot -n /dev/VG/LEAF -p /dev/VG/BASE -S 2097152
 ";

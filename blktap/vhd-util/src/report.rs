@@ -4,6 +4,8 @@
 pub(crate) const EINVAL: i32 = 22;
 /// Sizes beyond the format.
 pub(crate) const EFBIG: i32 = 27;
+/// Chains that are too long already.
+pub(crate) const ENOSPC: i32 = 28;
 /// Output that cannot be written for no reason the system names.
 pub(crate) const EIO: i32 = 5;
 /// Commands and options that this version does not have.

@@ -119,7 +119,7 @@ fn find(image: &Image, stored: &Path) -> Result<PathBuf> {
 
 /// The path without links. Nodes of the device mapper keep their names: `/dev/VG/LV` leads to `/dev/dm-N`, whose
 /// number may belong to another volume tomorrow.
-fn canonical(path: &Path) -> std::io::Result<PathBuf> {
+pub(crate) fn canonical(path: &Path) -> std::io::Result<PathBuf> {
     let real = fs::canonicalize(path)?;
     let is_mapped = real.parent() == Some(Path::new("/dev"))
         && real.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"dm-"));

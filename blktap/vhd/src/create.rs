@@ -7,8 +7,8 @@ use crate::batmap::{BatmapHeader, RawBatmapHeader};
 use crate::error::{Error, ErrorKind, Result};
 use crate::footer::{Creator, DiskKind, FEATURES_RESERVED, FOOTER_BYTES, Footer, NO_HEADER, RawFooter};
 use crate::geometry::Geometry;
-use crate::header::{BlockSize, HEADER_BYTES, Header, LOCATOR_SLOTS, RawHeader};
-use crate::locator::Locator;
+use crate::header::{BlockSize, HEADER_BYTES, Header, RawHeader};
+use crate::parent_link::{ParentLink, Placed};
 use crate::parent_name::ParentName;
 use crate::plan::{Plan, Step, Target};
 use crate::timestamp::Timestamp;
@@ -48,6 +48,16 @@ pub struct Request {
 /// The writes that create the image. The primary footer comes last: what a killed writer leaves behind in a file has
 /// no valid footer at its end.
 pub fn plan(request: &Request, target: Target) -> Result<Plan> {
+    plan_over(request, None, target)
+}
+
+/// The writes that create the image as a child of another: what it lacks is read from there. A fixed disk has no
+/// parent.
+pub fn plan_child(request: &Request, link: &ParentLink, target: Target) -> Result<Plan> {
+    plan_over(request, Some(link), target)
+}
+
+fn plan_over(request: &Request, link: Option<&ParentLink>, target: Target) -> Result<Plan> {
     let size_bytes = whole_blocks(request.size_bytes)?;
     if size_bytes > MAX_VIRTUAL_BYTES {
         return Err(Error::new(
@@ -56,6 +66,9 @@ pub fn plan(request: &Request, target: Target) -> Result<Plan> {
         ));
     }
     match request.storage {
+        Storage::Fixed if link.is_some() => {
+            Err(Error::new(ErrorKind::InvalidInput, "a disk on top of another cannot be fixed"))
+        }
         Storage::Fixed => fixed(&footer(request, DiskKind::Fixed, size_bytes), target),
         Storage::Dynamic { max_bytes } => {
             let max_bytes = whole_blocks(max_bytes.unwrap_or(size_bytes))?;
@@ -65,7 +78,8 @@ pub fn plan(request: &Request, target: Target) -> Result<Plan> {
                     format!("room for {max_bytes} bytes cannot hold a disk of {size_bytes}"),
                 ));
             }
-            dynamic(&footer(request, DiskKind::Dynamic, size_bytes), max_bytes, target)
+            let kind = if link.is_some() { DiskKind::Differencing } else { DiskKind::Dynamic };
+            dynamic(&footer(request, kind, size_bytes), max_bytes, link, target)
         }
     }
 }
@@ -101,7 +115,7 @@ fn fixed(footer: &Footer, target: Target) -> Result<Plan> {
     Ok(Plan { steps: vec![data, write("footer", footer_offset, RawFooter::from(footer).bytes())] })
 }
 
-fn dynamic(footer: &Footer, max_bytes: u64, target: Target) -> Result<Plan> {
+fn dynamic(footer: &Footer, max_bytes: u64, link: Option<&ParentLink>, target: Target) -> Result<Plan> {
     let entries =
         u32::try_from(max_bytes / BLOCK_BYTES).ok().filter(|&entries| entries <= MAX_BAT_ENTRIES).ok_or_else(|| {
             Error::new(
@@ -116,24 +130,29 @@ fn dynamic(footer: &Footer, max_bytes: u64, target: Target) -> Result<Plan> {
     // lies inside the map and its own `check` refuses the image. Here the map is written whole, which `check` accepts.
     let map_bytes = Sectors::holding(u64::from(entries).div_ceil(8)).0.max(1) * SECTOR_BYTES;
     let map = Extent { offset: map_header.end("batmap header")?, len_bytes: map_bytes };
-    let footer_offset = place_footer(map.end("batmap")?, target)?;
+    let map_end = map.end("batmap")?;
+    let placed = link.map_or_else(|| Ok(Placed::none(map_end)), |link| link.place(map_end))?;
+    let footer_offset = place_footer(placed.end, target)?;
 
     let header = Header {
         table_offset: table.offset,
         max_bat_entries: entries,
         block_size: BlockSize::DEFAULT,
-        parent_uuid: Uuid::nil(),
-        parent_timestamp: Timestamp::default(),
+        parent_uuid: link.map_or(Uuid::nil(), |link| link.uuid),
+        parent_timestamp: link.map_or(Timestamp::default(), |link| link.timestamp),
         reserved1: 0,
-        parent_name: ParentName::default(),
-        locators: [Locator::default(); LOCATOR_SLOTS],
+        parent_name: link.map_or(ParentName::default(), |link| link.name),
+        locators: placed.locators,
         reserved2: [0; 256],
     };
     let [unused_byte, ..] = UNUSED.to_be_bytes();
     let footer_bytes = RawFooter::from(footer);
-    let batmap = RawBatmapHeader::from(&BatmapHeader::empty(map)?);
-    Ok(Plan {
-        steps: vec![
+    let key_hash = link.and_then(|link| link.key_hash);
+    let batmap = RawBatmapHeader::from(&BatmapHeader { key_hash, ..BatmapHeader::empty(map)? });
+    let steps = placed
+        .paths
+        .into_iter()
+        .chain([
             Step::Fill { what: "batmap", offset: map.offset, len_bytes: map.len_bytes, byte: 0 },
             write("batmap header", map_header.offset, batmap.bytes()),
             Step::Fill { what: "BAT", offset: table.offset, len_bytes: used_bytes, byte: unused_byte },
@@ -146,8 +165,9 @@ fn dynamic(footer: &Footer, max_bytes: u64, target: Target) -> Result<Plan> {
             write("footer copy", 0, footer_bytes.bytes()),
             write("header", HEADER_OFFSET, RawHeader::from(&header).bytes()),
             write("footer", footer_offset, footer_bytes.bytes()),
-        ],
-    })
+        ])
+        .collect();
+    Ok(Plan { steps })
 }
 
 /// Where the primary footer goes when everything else ends at `end`.

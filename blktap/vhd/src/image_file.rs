@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use rustix::fs::{FallocateFlags, OFlags};
 use rustix::io::Errno;
@@ -77,6 +78,11 @@ impl ImageFile {
     /// Device and inode: equal for two paths of one image.
     pub(crate) fn identity(&self) -> (u64, u64) {
         self.identity
+    }
+
+    /// When it was last written; for a device, when its node was.
+    pub(crate) fn modified(&self) -> io::Result<SystemTime> {
+        self.file.metadata()?.modified()
     }
 
     fn read_direct(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {

@@ -7,7 +7,7 @@
 //!    checked types cannot be wrong. No I/O.
 //! 2. **Planners** (`create`, `write_plan`): pure functions from a request to a `plan`, the writes in their order. No I/O, no clock,
 //!    no randomness.
-//! 3. **Files** (`medium`, `image_file` over `aligned`, `footer_copies`, `image`, `chain`, `layer`, `disk`): open, read
+//! 3. **Files** (`medium`, `image_file` over `aligned`, `footer_copies`, `image`, `chain`, `layer`, `disk`, `parent_link`, `snapshot`): open, read
 //!    within bounds, perform plans.
 //!
 //! Images are hostile until proved otherwise: every number from a file is checked before it is used, memory and work
@@ -34,8 +34,10 @@ mod layer;
 pub mod locator;
 pub mod locator_path;
 mod medium;
+mod parent_link;
 pub mod parent_name;
 pub mod plan;
+pub mod snapshot;
 mod timestamp;
 pub mod units;
 mod version;
@@ -50,6 +52,7 @@ pub use geometry::Geometry;
 pub use image::{Image, peek};
 pub use image_file::ImageFile;
 pub use medium::Medium;
+pub use parent_link::ParentLink;
 pub use timestamp::Timestamp;
 pub use version::Version;
 

@@ -3,6 +3,7 @@
 mod create;
 mod query;
 mod read;
+mod snapshot;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -18,8 +19,8 @@ COMMAND := { create | snapshot | query | read | set | repair | resize | fill | c
 ";
 
 /// Commands of blktap that are not here yet.
-const MISSING: [&str; 12] =
-    ["snapshot", "set", "repair", "resize", "fill", "coalesce", "modify", "scan", "check", "revert", "key", "copy"];
+const MISSING: [&str; 11] =
+    ["set", "repair", "resize", "fill", "coalesce", "modify", "scan", "check", "revert", "key", "copy"];
 
 /// Runs the command that the arguments name; returns the exit status.
 pub(crate) fn run(arguments: Vec<OsString>, terminal: &mut Terminal) -> i32 {
@@ -30,6 +31,7 @@ pub(crate) fn run(arguments: Vec<OsString>, terminal: &mut Terminal) -> i32 {
     match command.to_str() {
         Some("create") => create::run(arguments, terminal),
         Some("query") => query::run(arguments, terminal),
+        Some("snapshot") => snapshot::run(arguments, terminal),
         Some("read") => read::run(arguments, terminal),
         Some("--help") => {
             terminal.print(help::MAIN);

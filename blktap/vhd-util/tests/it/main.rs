@@ -7,4 +7,5 @@ mod query;
 mod read;
 #[path = "../../../vhd/tests/it/sample.rs"]
 mod sample;
+mod snapshot;
 mod usage;

@@ -66,7 +66,7 @@ fn help_names_every_command_and_what_is_missing() {
     for command in legacy.split(' ') {
         assert!(help.contains(&format!(" {command}")), "{command} is not in\n{help}");
     }
-    for command in ["create", "query", "read"] {
+    for command in ["create", "query", "read", "snapshot"] {
         let help = Bench::new().run([command, "--help"]).code(0).stderr_eq("").get_output().stdout.clone();
         assert!(String::from_utf8(help).unwrap().contains("Example"));
     }
@@ -134,6 +134,19 @@ query: invalid option -- '-'
 
 "#]],
     );
+}
+
+#[test]
+fn wrong_options_of_snapshot_print_its_usage() {
+    let usage = || {
+        str![[r#"
+options: <-n name> <-p parent name> [-l snapshot depth limit] [-m parent_is_raw] [-S size (MB) for metadata preallocation (see vhd-util resize)] [-e link to supplied parent name even if it's empty] [-h help]
+
+"#]]
+    };
+    for arguments in [&["-n", "b.vhd"][..], &["-p", "a.vhd"], &["-h"], &["-n", "b.vhd", "-p", "a.vhd", "-l", "x"]] {
+        check(&[&["snapshot"], arguments].concat(), 22, usage(), str![]);
+    }
 }
 
 #[test]

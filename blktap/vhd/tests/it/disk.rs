@@ -224,6 +224,39 @@ fn an_entry_past_the_end_fails_where_it_is_used() {
 }
 
 #[test]
+fn a_guest_cannot_forge_the_footer_with_a_crash() {
+    let image = empty(Kind::Dynamic);
+    let mut forged = image[..SECTOR].to_vec();
+    edit_footers(&mut forged, |footer| footer.uuid = uuid::Uuid::from_u128(666));
+    let sim = SimDisk::file(image);
+    let mut disk = open(&sim, Kind::Dynamic, &sim);
+    disk.write_at(0, &forged.repeat(DISK_SECTORS)).unwrap();
+    for events in 0..=sim.log_len() {
+        for bits in 0..256u32 {
+            let mut at = 0;
+            let coin = || {
+                at += 1;
+                bits.wrapping_mul(0x9e37_79b9).rotate_left(at * 7) & 1 == 0
+            };
+            let crashed = Image::on(sim.crashed(events, coin)).unwrap();
+            assert_eq!(crashed.footer().uuid, BASE_UUID);
+        }
+    }
+}
+
+#[test]
+fn old_bytes_of_a_device_do_not_show_in_blocks() {
+    // For readers that look at no bitmap, as qemu's.
+    let sim = place(empty(Kind::Dynamic), Place::Device(0xff));
+    open(&sim, Kind::Dynamic, &sim).write_at(512, &[5; 512]).unwrap();
+    let entry = Image::on(sim.clone()).unwrap().bat().unwrap().entries()[0];
+    let mut block = [1; (BLOCK_SECTORS + 1) * SECTOR];
+    vhd::Medium::read_exact_at(&sim, &mut block, u64::from(entry) * 512).unwrap();
+    let sectors: Vec<u8> = block.chunks(SECTOR).map(|sector| sector[0]).collect();
+    assert_eq!(sectors, [0x40, 0, 5, 0, 0, 0, 0, 0, 0]);
+}
+
+#[test]
 fn only_whole_sectors_inside_the_disk_are_taken() {
     let sim = place(empty(Kind::Dynamic), Place::File);
     let mut disk = open(&sim, Kind::Dynamic, &sim);
