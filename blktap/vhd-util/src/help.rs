@@ -2,7 +2,7 @@
 
 /// `vhd-util --help`.
 pub(crate) const MAIN: &str = "\
-Create and inspect VHD images
+Create, inspect and change VHD images
 
 usage: vhd-util COMMAND [OPTIONS]
        vhd-util COMMAND --help
@@ -12,9 +12,12 @@ Commands:
   query     Print properties of an image, one per line
   read      Print the headers of an image (-p)
   snapshot  Create an image on top of another
+  set       Set the hidden flag or the marker
+  modify    Give an image another parent or physical size, or drop its data
+  fill      Give every block of a disk a place
 
 Commands of blktap's vhd-util that this version does not have yet (exit status 95):
-  set repair resize fill coalesce modify scan check revert key copy
+  repair resize coalesce scan check revert key copy
 
 Results go to standard output, in the format of blktap 4; explanations go to standard error.
 The exit status is 0 or the Linux error number of the first failure (22 for wrong usage).
@@ -107,4 +110,52 @@ long as it has children.
 Examples:
   vhd-util snapshot -n today.vhd -p base.vhd
   vhd-util snapshot -n /dev/VG/LEAF -p /dev/VG/BASE -S 2097152
+";
+
+/// `vhd-util set --help`.
+pub(crate) const SET: &str = "\
+Set the hidden flag or the marker of an image
+
+usage: vhd-util set -n FILE -f FIELD -v VALUE
+
+  -n FILE   The image
+  -f FIELD  `hidden`: 1 for a base copy that no machine uses. `marker`: a number that toolstacks keep in the image
+  -v VALUE  From 0 to 255
+  --help    Print this text
+
+Examples:
+  vhd-util set -n base.vhd -f hidden -v 1
+";
+
+/// `vhd-util modify --help`.
+pub(crate) const MODIFY: &str = "\
+Give an image another parent or physical size, or drop its data
+
+usage: vhd-util modify -n FILE [-p PARENT [-m]] [-s BYTES] [-z]
+
+  -n FILE    The image
+  -p PARENT  Read from this image what FILE does not hold. Its data must be what the old parent's was
+  -m         PARENT is a raw disk, not a VHD
+  -s BYTES   Write the footer at the end of this many bytes, before or after the volume gets this size
+  -z         Drop all data of FILE: every block reads from the parent, or zero
+  --help     Print this text
+
+A crash while the parent is changed leaves the old parent or the new one.
+
+Examples:
+  vhd-util modify -n leaf.vhd -p base.vhd
+  vhd-util modify -n /dev/VG/LV -s 4194304
+";
+
+/// `vhd-util fill --help`.
+pub(crate) const FILL: &str = "\
+Give every block of a disk a place, with the data that it reads now
+
+usage: vhd-util fill -n FILE
+
+  -n FILE  The image; what its parents hold is copied into it
+  --help   Print this text
+
+Examples:
+  vhd-util fill -n disk.vhd
 ";

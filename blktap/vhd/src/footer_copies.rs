@@ -5,6 +5,8 @@ use rustix::io::Errno;
 use crate::error::{Error, ErrorKind, Result};
 use crate::footer::{FOOTER_BYTES, Footer, RawFooter};
 use crate::medium::Medium;
+use crate::plan::Target;
+use crate::units::sum;
 
 const FOOTER_LEN: u64 = FOOTER_BYTES as u64;
 /// Old versions of Virtual PC wrote footers without the last byte.
@@ -34,6 +36,22 @@ pub(crate) fn peek(file: &impl Medium) -> RawFooter {
         }
     }
     last
+}
+
+/// Where the primary footer of an image goes whose data and metadata end at `end`: a device's last sector; a file's, or
+/// if the file is too short or no whole number of sectors, a new last one.
+pub(crate) fn primary_offset(target: Target, medium_bytes: u64, end: u64) -> Result<u64> {
+    let has_room = sum("footer", &[end, FOOTER_LEN])? <= medium_bytes;
+    match target {
+        Target::BlockDevice { len_bytes } if !has_room => Err(Error::new(
+            ErrorKind::NoSpace,
+            format!("device has {len_bytes} bytes, the image needs {end} and a footer"),
+        )),
+        Target::File if !has_room || !medium_bytes.is_multiple_of(FOOTER_LEN) => {
+            Ok(end.max(medium_bytes / FOOTER_LEN * FOOTER_LEN))
+        }
+        Target::File | Target::BlockDevice { .. } => Ok(medium_bytes - FOOTER_LEN),
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

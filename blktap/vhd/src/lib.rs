@@ -7,7 +7,8 @@
 //!    checked types cannot be wrong. No I/O.
 //! 2. **Planners** (`create`, `write_plan`): pure functions from a request to a `plan`, the writes in their order. No I/O, no clock,
 //!    no randomness.
-//! 3. **Files** (`medium`, `image_file` over `aligned`, `footer_copies`, `image`, `chain`, `layer`, `disk`, `parent_link`, `snapshot`): open, read
+//! 3. **Files** (`medium`, `image_file` over `aligned`, `footer_copies`, `image`, `chain`, `layer`, `disk`, `parent_link`, `snapshot`, `relink`,
+//!    `edit`): open, read
 //!    within bounds, perform plans.
 //!
 //! Images are hostile until proved otherwise: every number from a file is checked before it is used, memory and work
@@ -23,6 +24,7 @@ pub mod chain;
 mod checksum;
 pub mod create;
 mod disk;
+pub mod edit;
 mod error;
 pub mod footer;
 mod footer_copies;
@@ -37,6 +39,7 @@ mod medium;
 mod parent_link;
 pub mod parent_name;
 pub mod plan;
+pub mod relink;
 pub mod snapshot;
 mod timestamp;
 pub mod units;

@@ -55,7 +55,7 @@ impl Base {
         }
     }
 
-    fn link(&self, child: &Path) -> Result<ParentLink> {
+    pub(crate) fn link(&self, child: &Path) -> Result<ParentLink> {
         match self {
             Base::Vhd(image) => ParentLink::to_vhd(child, image),
             Base::Raw(file) => ParentLink::to_raw(child, file),
@@ -63,7 +63,7 @@ impl Base {
     }
 
     /// Whether `path` is this image or one below it.
-    fn has_in_chain(&self, path: &Path) -> Result<bool> {
+    pub(crate) fn has_in_chain(&self, path: &Path) -> Result<bool> {
         let Ok(there) = ImageFile::open(path) else { return Ok(false) };
         let wanted = there.identity();
         let mut image = match self {

@@ -10,6 +10,7 @@ use crate::bat::ENTRY_BYTES;
 use crate::bitmap::Bitmap;
 use crate::error::{Error, ErrorKind, Result};
 use crate::footer::FOOTER_BYTES;
+use crate::footer_copies;
 use crate::header::BlockSize;
 use crate::plan::{Plan, Step, Target};
 use crate::units::{SECTOR_BYTES, Sectors, sum};
@@ -169,13 +170,8 @@ impl Space<'_> {
 
     /// Where a footer has to be written so that the file ends with one, and after its blocks; `None` when it does.
     fn new_footer(&self, end: u64) -> Result<Option<u64>> {
-        let is_short = !self.medium_bytes.is_multiple_of(SECTOR_BYTES);
-        match self.target {
-            Target::File if is_short || sum("footer", &[end, FOOTER_LEN])? > self.medium_bytes => {
-                Ok(Some(end.max(self.medium_bytes / SECTOR_BYTES * SECTOR_BYTES)))
-            }
-            _ => Ok(None),
-        }
+        let offset = footer_copies::primary_offset(self.target, self.medium_bytes, end)?;
+        Ok((sum("footer", &[offset, FOOTER_LEN])? > self.medium_bytes).then_some(offset))
     }
 
     fn data_offset(&self, entry: u32) -> u64 {

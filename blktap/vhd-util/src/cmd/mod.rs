@@ -1,12 +1,18 @@
 //! One file per command: its options, its run. What is here finds the command and knows which ones are missing.
 
 mod create;
+mod fill;
+mod modify;
 mod query;
 mod read;
+mod set;
 mod snapshot;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use vhd::Error;
 
 use crate::getopt::{End, Parsed};
 use crate::help;
@@ -19,8 +25,7 @@ COMMAND := { create | snapshot | query | read | set | repair | resize | fill | c
 ";
 
 /// Commands of blktap that are not here yet.
-const MISSING: [&str; 11] =
-    ["set", "repair", "resize", "fill", "coalesce", "modify", "scan", "check", "revert", "key", "copy"];
+const MISSING: [&str; 8] = ["repair", "resize", "coalesce", "scan", "check", "revert", "key", "copy"];
 
 /// Runs the command that the arguments name; returns the exit status.
 pub(crate) fn run(arguments: Vec<OsString>, terminal: &mut Terminal) -> i32 {
@@ -32,6 +37,9 @@ pub(crate) fn run(arguments: Vec<OsString>, terminal: &mut Terminal) -> i32 {
         Some("create") => create::run(arguments, terminal),
         Some("query") => query::run(arguments, terminal),
         Some("snapshot") => snapshot::run(arguments, terminal),
+        Some("set") => set::run(arguments, terminal),
+        Some("modify") => modify::run(arguments, terminal),
+        Some("fill") => fill::run(arguments, terminal),
         Some("read") => read::run(arguments, terminal),
         Some("--help") => {
             terminal.print(help::MAIN);
@@ -77,4 +85,13 @@ fn stop(parsed: &Parsed, usage: &str, help: &str, help_status: i32, terminal: &m
 fn misused(usage: &str, terminal: &mut Terminal) -> i32 {
     terminal.print(usage);
     EINVAL
+}
+
+/// Prints that an image cannot be opened; returns the exit status.
+fn not_opened(name: &Path, error: &Error, terminal: &mut Terminal) -> i32 {
+    terminal.print("error opening ");
+    terminal.print_path(name);
+    terminal.print(format_args!(": -{}\n", error.errno()));
+    terminal.explain(error);
+    error.errno()
 }

@@ -26,13 +26,7 @@ pub(super) fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
     };
     match Image::open(&name) {
         Ok(image) => Query { name: &name, image: &image, terminal, failures: FirstErrno::default() }.answer(&parsed),
-        Err(error) => {
-            terminal.print("error opening ");
-            terminal.print_path(&name);
-            terminal.print(format_args!(": -{}\n", error.errno()));
-            terminal.explain(&error);
-            error.errno()
-        }
+        Err(error) => super::not_opened(&name, &error, terminal),
     }
 }
 

@@ -3,9 +3,12 @@
 
 mod bench;
 mod create;
+mod fill;
+mod modify;
 mod query;
 mod read;
 #[path = "../../../vhd/tests/it/sample.rs"]
 mod sample;
+mod set;
 mod snapshot;
 mod usage;

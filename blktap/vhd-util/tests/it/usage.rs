@@ -66,7 +66,7 @@ fn help_names_every_command_and_what_is_missing() {
     for command in legacy.split(' ') {
         assert!(help.contains(&format!(" {command}")), "{command} is not in\n{help}");
     }
-    for command in ["create", "query", "read", "snapshot"] {
+    for command in ["create", "query", "read", "snapshot", "set", "modify", "fill"] {
         let help = Bench::new().run([command, "--help"]).code(0).stderr_eq("").get_output().stdout.clone();
         assert!(String::from_utf8(help).unwrap().contains("Example"));
     }
@@ -147,6 +147,37 @@ options: <-n name> <-p parent name> [-l snapshot depth limit] [-m parent_is_raw]
     for arguments in [&["-n", "b.vhd"][..], &["-p", "a.vhd"], &["-h"], &["-n", "b.vhd", "-p", "a.vhd", "-l", "x"]] {
         check(&[&["snapshot"], arguments].concat(), 22, usage(), str![]);
     }
+}
+
+#[test]
+fn wrong_options_of_set_print_its_usage() {
+    let usage = "options: <-n name> <-f field> <-v value> [-h help]\n";
+    for (arguments, line) in [
+        (&["-n", "a.vhd", "-f", "hidden"][..], ""),
+        (&["-n", "a.vhd", "-v", "1"], ""),
+        (&["-h"], ""),
+        (&["-n", "a.vhd", "-f", "size", "-v", "1"], "invalid field size\n"),
+        (&["-n", "a.vhd", "-f", "hidden", "-v", "256"], "invalid value 256\n"),
+        (&["-n", "a.vhd", "-f", "hidden", "-v", "-1"], "invalid value -1\n"),
+    ] {
+        check(&[&["set"], arguments].concat(), 22, format!("{line}{usage}"), str![]);
+    }
+}
+
+#[test]
+fn wrong_options_of_modify_and_fill_print_their_usage() {
+    let usage = || {
+        str![[r#"
+*** Dangerous operations, use with care ***
+options: <-n name> [-p NEW_PARENT set parent [-m raw]] [-s NEW_SIZE set size] [-z zero (kill data)] [-h help]
+
+"#]]
+    };
+    for arguments in [&["-p", "a.vhd"][..], &["-h"], &["-n", "a.vhd", "-s", "x"]] {
+        check(&[&["modify"], arguments].concat(), 22, usage(), str![]);
+    }
+    check(&["fill", "-h"], 22, "options: <-n name> [-h help]\n", str![]);
+    check(&["fill"], 22, "options: <-n name> [-h help]\n", str![]);
 }
 
 #[test]

@@ -1,0 +1,57 @@
+//! `fill`: gives every block of a disk a place, with the data that it reads now.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use vhd::units::BLOCK_BYTES;
+use vhd::{Disk, Error};
+
+use crate::getopt;
+use crate::help;
+use crate::report::{EINVAL, EOPNOTSUPP};
+use crate::terminal::Terminal;
+
+const OPTIONS: &str = "n:f:t:bBh";
+const USAGE: &str = "options: <-n name> [-h help]\n";
+
+pub(super) fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
+    let parsed = getopt::parse("fill", OPTIONS, arguments);
+    if let Some(status) = super::stop(&parsed, USAGE, help::FILL, EINVAL, terminal) {
+        return status;
+    }
+    let mut name = None;
+    for (letter, value) in &parsed.options {
+        match letter {
+            'n' => name = value.as_ref().map(PathBuf::from),
+            missing => {
+                terminal.say(format_args!("error: this version of vhd-util has no `fill -{missing}` yet"));
+                terminal.help("`vhd-util fill --help` lists what it has; use blktap's vhd-util for the rest");
+                return EOPNOTSUPP;
+            }
+        }
+    }
+    let Some(name) = name else { return super::misused(USAGE, terminal) };
+    match Disk::open_rw(&name) {
+        Err(error) => super::not_opened(&name, &error, terminal),
+        Ok(disk) => match fill(disk) {
+            Ok(()) => 0,
+            Err(error) => {
+                terminal.explain(&error);
+                error.errno()
+            }
+        },
+    }
+}
+
+/// Block by block, so that memory is bounded.
+fn fill(mut disk: Disk) -> Result<(), Error> {
+    let (size, mut at) = (disk.size_bytes(), 0);
+    let mut bytes = vec![0; usize::try_from(BLOCK_BYTES).expect("a block fits in memory")];
+    while at < size {
+        let len = usize::try_from(BLOCK_BYTES.min(size - at)).expect("a block fits in memory");
+        disk.read_at(at, &mut bytes[..len])?;
+        disk.write_at(at, &bytes[..len])?;
+        at += BLOCK_BYTES;
+    }
+    disk.flush()
+}

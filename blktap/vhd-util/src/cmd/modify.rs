@@ -1,0 +1,87 @@
+//! `modify`: another parent, another physical size, or no data.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use vhd::snapshot::Base;
+use vhd::{Image, edit, relink};
+
+use crate::getopt::{self, Parsed};
+use crate::help;
+use crate::report::EINVAL;
+use crate::terminal::Terminal;
+
+const OPTIONS: &str = "n:s:p:mzh";
+const USAGE: &str = "\
+*** Dangerous operations, use with care ***
+options: <-n name> [-p NEW_PARENT set parent [-m raw]] [-s NEW_SIZE set size] [-z zero (kill data)] [-h help]
+";
+
+#[derive(Default)]
+struct Args {
+    name: PathBuf,
+    parent: Option<PathBuf>,
+    is_raw: bool,
+    size_bytes: Option<u64>,
+    is_zeroed: bool,
+}
+
+impl Args {
+    /// `None` when something is missing or no number.
+    fn parse(parsed: &Parsed) -> Option<Args> {
+        let mut args = Args::default();
+        for (letter, value) in &parsed.options {
+            let value = value.as_deref().unwrap_or_default();
+            match letter {
+                'n' => args.name = value.into(),
+                'p' => args.parent = Some(value.into()),
+                's' => args.size_bytes = Some(value.to_str()?.trim().parse().ok()?),
+                'm' => args.is_raw = true,
+                _ => args.is_zeroed = true,
+            }
+        }
+        (!args.name.as_os_str().is_empty()).then_some(args)
+    }
+}
+
+pub(super) fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
+    let parsed = getopt::parse("modify", OPTIONS, arguments);
+    if let Some(status) = super::stop(&parsed, USAGE, help::MODIFY, EINVAL, terminal) {
+        return status;
+    }
+    let Some(args) = Args::parse(&parsed) else { return super::misused(USAGE, terminal) };
+    match Image::open_rw(&args.name) {
+        Ok(image) => modify(&args, &image, terminal),
+        Err(error) => super::not_opened(&args.name, &error, terminal),
+    }
+}
+
+fn modify(args: &Args, image: &Image, terminal: &mut Terminal) -> i32 {
+    if let Some(size_bytes) = args.size_bytes
+        && let Err(error) = edit::set_physical_size(image, size_bytes)
+    {
+        terminal.print(format_args!("failed to set physical size to {size_bytes}: -{}\n", error.errno()));
+        terminal.explain(&error);
+        return error.errno();
+    }
+    if args.is_zeroed
+        && let Err(error) = edit::kill_data(image)
+    {
+        terminal.explain(&error);
+        return error.errno();
+    }
+    let Some(parent) = &args.parent else { return 0 };
+    let base = if args.is_raw { Base::raw(parent) } else { Base::vhd(parent) };
+    match base.and_then(|base| relink::relink(image, &base)) {
+        Ok(()) => 0,
+        Err(error) => {
+            let number = format!("': -{}\n", error.errno());
+            terminal.print_bytes(
+                &[b"failed to set parent to '", parent.as_os_str().as_bytes(), number.as_bytes()].concat(),
+            );
+            terminal.explain(&error);
+            error.errno()
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Changes to what an image says about itself: hidden flag, marker, place of the footer, no blocks, another parent.
+//! Each is one write that counts, or an order of writes of which every part is a valid image.
+
+use rustix::io::Errno;
+
+use crate::bat::{Bat, UNUSED};
+use crate::batmap::{BatmapHeader, RawBatmapHeader};
+use crate::error::{Error, ErrorKind, Result};
+use crate::footer::{Footer, RawFooter};
+use crate::footer_copies;
+use crate::image::Image;
+use crate::medium::Medium;
+use crate::plan::{Plan, Step};
+use crate::units::{Extent, SECTOR_BYTES, in_memory};
+
+/// Sets the hidden flag in both footers. Where there is no space for the primary one, a flag that is set goes to the
+/// copy at least, so that the disk can be deleted.
+pub fn set_hidden<M: Medium>(image: &Image<M>, hidden: u8) -> Result<()> {
+    let footer = Footer { hidden, ..image.footer().clone() };
+    let medium = image.file();
+    let offset = footer_copies::primary_offset(medium.target(), medium.len_bytes(), end(image)?)?;
+    let is_sparse = footer.kind.is_sparse();
+    if is_sparse {
+        perform(image, vec![write("footer copy", 0, RawFooter::from(&footer).bytes())])?;
+    }
+    match perform(image, vec![write("footer", offset, RawFooter::from(&footer).bytes())]) {
+        Err(error) if error.errno() == Errno::NOSPC.raw_os_error() && is_sparse && hidden != 0 => Ok(()),
+        done => done,
+    }
+}
+
+/// Sets the marker. An error when the image has no batmap.
+pub fn set_marker<M: Medium>(image: &Image<M>, marker: u8) -> Result<()> {
+    let Some(raw) = image.raw_batmap_header()? else {
+        let message = format!("`{}` has no batmap to hold a marker", image.file().path().display());
+        return Err(Error::new(ErrorKind::Unsupported, message).with_errno(Errno::NOSYS));
+    };
+    let header = BatmapHeader { marker, ..BatmapHeader::try_from(&raw)? };
+    let at = Bat::room(image.header()?).and_then(BatmapHeader::extent)?;
+    perform(image, vec![write("batmap header", at.offset, RawBatmapHeader::from(&header).bytes())])
+}
+
+/// Puts the footer at the end of `size_bytes`: the size that the file or volume has or is about to get. An error when
+/// the image takes more.
+pub fn set_physical_size<M: Medium>(image: &Image<M>, size_bytes: u64) -> Result<()> {
+    let footer = RawFooter::from(image.footer());
+    let end = end(image)?;
+    let offset = size_bytes.checked_sub(footer.bytes().len() as u64).filter(|&offset| offset >= end);
+    let Some(offset) = offset else {
+        return Err(Error::new(
+            ErrorKind::InvalidInput,
+            format!("data and metadata take {end} bytes and a footer: they do not fit in {size_bytes}"),
+        ));
+    };
+    if !offset.is_multiple_of(SECTOR_BYTES) {
+        return Err(Error::new(ErrorKind::InvalidInput, format!("size is no whole number of sectors: {size_bytes}")));
+    }
+    perform(image, vec![write("footer", offset, footer.bytes())])
+}
+
+/// Makes a sparse image hold nothing.
+pub fn kill_data<M: Medium>(image: &Image<M>) -> Result<()> {
+    let Extent { offset, len_bytes } = Bat::extent(image.footer(), image.header()?)?;
+    let mut steps = Vec::new();
+    if let Some(batmap) = image.batmap()? {
+        // Header and map before the BAT: a block that is not there must not be said to be full.
+        let map = batmap.header().map_room();
+        let zeros = vec![0; in_memory("batmap", map.len_bytes)?];
+        let header = BatmapHeader { checksum: batmap.header().computed_checksum(&zeros), ..batmap.header().clone() };
+        let at = Bat::room(image.header()?).and_then(BatmapHeader::extent)?;
+        steps.push(write("batmap header", at.offset, RawBatmapHeader::from(&header).bytes()));
+        steps.push(write("batmap", map.offset, &zeros));
+        steps.push(Step::Barrier);
+    }
+    let [unused_byte, ..] = UNUSED.to_be_bytes();
+    steps.push(Step::Fill { what: "BAT", offset, len_bytes, byte: unused_byte });
+    perform(image, steps)
+}
+
+/// The byte position after all that the image holds, its primary footer aside.
+pub(crate) fn end<M: Medium>(image: &Image<M>) -> Result<u64> {
+    if !image.footer().kind.is_sparse() {
+        return Ok(image.footer().current_bytes);
+    }
+    let blocks_end = image.bat()?.end_of_data().unwrap_or(0);
+    Ok(image.metadata_end(image.header()?)?.max(blocks_end))
+}
+
+/// Performs the steps and makes them durable.
+pub(crate) fn perform<M: Medium>(image: &Image<M>, steps: Vec<Step>) -> Result<()> {
+    if image.footer().is_poisoned {
+        let path = image.file().path().display();
+        return Err(Error::corrupt(format!("`{path}` is in the middle of a resize: revert its journal first")));
+    }
+    image.file().perform(&Plan { steps })?;
+    image.file().flush()
+}
+
+fn write(what: &'static str, offset: u64, bytes: &[u8]) -> Step {
+    Step::Write { what, offset, bytes: bytes.to_vec() }
+}
