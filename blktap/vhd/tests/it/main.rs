@@ -4,6 +4,7 @@
 mod chain;
 mod create;
 mod disk;
+mod edit;
 mod hostile;
 mod mutation;
 mod qemu;

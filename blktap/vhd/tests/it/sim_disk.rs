@@ -39,6 +39,10 @@ impl SimDisk {
         SimDisk { is_device: true, ..SimDisk::file(bytes) }
     }
 
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        self.state.borrow().bytes.clone()
+    }
+
     pub(crate) fn log_len(&self) -> usize {
         self.state.borrow().log.len()
     }

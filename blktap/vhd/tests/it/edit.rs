@@ -1,0 +1,124 @@
+//! Changes of metadata: what every crash in the middle of one leaves behind.
+
+use std::fs;
+use std::path::Path;
+
+use uuid::Uuid;
+use vhd::header::Header;
+use vhd::parent_name::ParentName;
+use vhd::{Disk, Image, ParentLink, Result, Timestamp, edit, relink};
+
+use crate::sample::{BASE_UUID, LIBVHD_CODES, child, dynamic, edit_footers, edit_header};
+use crate::sim_disk::SimDisk;
+
+/// Changes an image with one block, and looks at what a crash leaves after each write with any sectors lost.
+fn check(change: impl Fn(&Image<SimDisk>) -> Result<()>, see: impl Fn(&Image<SimDisk>) -> (u64, u64, u64)) {
+    let start = SimDisk::file(dynamic(64));
+    Disk::of(Image::on(start.clone()).unwrap(), vec![], None).unwrap().write_at(0, &[5; 512]).unwrap();
+    let sim = start.crashed(start.log_len(), || true);
+    let old = see(&Image::on(sim.clone()).unwrap());
+    change(&Image::on(sim.clone()).unwrap()).unwrap();
+    let new = see(&Image::on(sim.clone()).unwrap());
+    assert_ne!(old, new);
+    for events in 0..=sim.log_len() {
+        for bits in 0..64u32 {
+            let mut at = 0;
+            let coin = || {
+                at += 1;
+                bits >> (at % 6) & 1 == 0
+            };
+            let crashed = sim.crashed(events, coin);
+            let found = see(&Image::on(crashed).unwrap());
+            assert!(found == old || found == new, "{found:?} after {events} events");
+        }
+    }
+}
+
+#[test]
+fn a_crash_leaves_old_or_new_flags() {
+    let see = |image: &Image<SimDisk>| {
+        (image.footer().hidden.into(), image.marker().unwrap().into(), image.bat().unwrap().allocated_blocks() as u64)
+    };
+    check(|image| edit::set_hidden(image, 1), see);
+    check(|image| edit::set_marker(image, 9), see);
+    check(edit::kill_data, see);
+}
+
+#[test]
+fn a_crash_leaves_the_footer_at_the_old_end_or_the_new_one() {
+    let see = |image: &Image<SimDisk>| {
+        assert_eq!(image.footer().uuid, BASE_UUID);
+        (vhd::Medium::len_bytes(image.file()), 0, 0)
+    };
+    check(|image| edit::set_physical_size(image, 8 << 20), see);
+}
+
+/// A directory with the parents `old.vhd` and `new/new.vhd`, which read as 1 and 2.
+fn parents() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    fs::create_dir(directory.path().join("new")).unwrap();
+    for (name, uuid, value) in [("old.vhd", BASE_UUID, 1), ("new/new.vhd", Uuid::from_u128(77), 2)] {
+        let path = directory.path().join(name);
+        let mut image = dynamic(64);
+        edit_footers(&mut image, |footer| footer.uuid = uuid);
+        fs::write(&path, image).unwrap();
+        Disk::open_rw(&path).unwrap().write_at(0, &[value; 512]).unwrap();
+    }
+    directory
+}
+
+fn link() -> ParentLink {
+    ParentLink {
+        uuid: Uuid::from_u128(77),
+        timestamp: Timestamp(1),
+        name: ParentName::encode("new.vhd").unwrap(),
+        path: "./new/new.vhd".into(),
+        key_hash: None,
+    }
+}
+
+fn sector(directory: &Path, image: &SimDisk) -> u8 {
+    let path = directory.join("child.vhd");
+    fs::write(&path, image.bytes()).unwrap();
+    let mut bytes = [9; 512];
+    Disk::open(&path).unwrap().read_at(0, &mut bytes).unwrap();
+    bytes[0]
+}
+
+#[test]
+fn a_crash_while_relinking_leaves_the_old_parent_or_the_new_one() {
+    let directory = parents();
+    for codes in [&LIBVHD_CODES[..], &LIBVHD_CODES[1..]] {
+        let sim = SimDisk::file(child("./old.vhd".as_ref(), BASE_UUID, codes));
+        relink::apply(&Image::on(sim.clone()).unwrap(), &link()).unwrap();
+        // Whole writes: a header is two sectors with one checksum, and has no copy that could bridge a torn one.
+        let found: Vec<u8> = (0..=sim.log_len())
+            .map(|events| {
+                let crashed = sim.crashed(events, || true);
+                let found = sector(directory.path(), &crashed);
+                // And again, from there.
+                relink::apply(&Image::on(crashed.clone()).unwrap(), &link()).unwrap();
+                assert_eq!(sector(directory.path(), &crashed), 2);
+                found
+            })
+            .collect();
+        assert!(found.is_sorted() && found[0] == 1 && found[found.len() - 1] == 2, "{found:?}");
+    }
+}
+
+#[test]
+fn paths_are_not_written_over_anything_else() {
+    let refused = |edit: &dyn Fn(&mut Header)| {
+        let mut image = child("./old.vhd".as_ref(), BASE_UUID, &LIBVHD_CODES);
+        edit_header(&mut image, edit);
+        let sim = SimDisk::file(image);
+        let done = relink::apply(&Image::on(sim.clone()).unwrap(), &link());
+        assert_eq!((done.map_err(|error| error.errno()), sim.log_len()), (Err(22), 0));
+    };
+    refused(&|header| header.locators[0].offset = 0);
+    refused(&|header| header.locators[0].offset = 1536);
+    refused(&|header| header.locators[1].offset = header.locators[0].offset);
+    refused(&|header| header.locators[2].offset = u64::MAX - 511);
+    refused(&|header| header.locators[2].offset = 1 << 30);
+    refused(&|header| header.locators = Default::default());
+}
