@@ -64,7 +64,7 @@ pub fn kill_data<M: Medium>(image: &Image<M>) -> Result<()> {
     let mut steps = Vec::new();
     if let Some(batmap) = image.batmap()? {
         // Header and map before the BAT: a block that is not there must not be said to be full.
-        let map = batmap.header().map_room();
+        let map = batmap.header().map_extent(image.footer())?;
         let zeros = vec![0; in_memory("batmap", map.len_bytes)?];
         let header = BatmapHeader { checksum: batmap.header().computed_checksum(&zeros), ..batmap.header().clone() };
         let at = Bat::room(image.header()?).and_then(BatmapHeader::extent)?;

@@ -9,13 +9,13 @@ use crate::bat::{Bat, UNUSED};
 use crate::batmap::Batmap;
 use crate::bitmap::Bitmap;
 use crate::error::{Error, ErrorKind, Result};
-use crate::footer::{DiskKind, RawFooter};
+use crate::footer::{DiskKind, FOOTER_BYTES, RawFooter};
 use crate::header::Header;
 use crate::image::Image;
 use crate::image_file::ImageFile;
 use crate::medium::Medium;
 use crate::plan::{Plan, Step, Target};
-use crate::units::{SECTOR_BYTES, in_memory};
+use crate::units::{SECTOR_BYTES, in_memory, sum};
 use crate::write_plan::{self, Block, BlockWrite, Space};
 
 /// An image with its BAT in memory.
@@ -147,6 +147,11 @@ impl<M: Medium> Layer<M> {
     pub(crate) fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
         let Some(writable) = &self.writable else { return Err(self.read_only()) };
         let Some(blocks) = &self.blocks else {
+            let end = sum("data", &[offset, bytes.len() as u64, FOOTER_BYTES as u64])?;
+            if end > self.image.file().len_bytes() {
+                let error = Error::corrupt(format!("file ends before byte {end} and a footer"));
+                return Err(bad_block(error).within(self.cannot_write()));
+            }
             let step = Step::Write { what: "data", offset, bytes: bytes.to_vec() };
             return self.image.file().perform(&Plan { steps: vec![step] });
         };

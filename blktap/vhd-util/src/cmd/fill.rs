@@ -43,15 +43,18 @@ pub(super) fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
     }
 }
 
-/// Block by block, so that memory is bounded.
+/// A few blocks at a time: memory is bounded, and they share their barriers.
+const CHUNK_BYTES: u64 = 4 * BLOCK_BYTES;
+
 fn fill(mut disk: Disk) -> Result<(), Error> {
     let (size, mut at) = (disk.size_bytes(), 0);
-    let mut bytes = vec![0; usize::try_from(BLOCK_BYTES).expect("a block fits in memory")];
+    let len = |left: u64| usize::try_from(CHUNK_BYTES.min(left)).expect("a few blocks fit in memory");
+    let mut bytes = vec![0; len(size)];
     while at < size {
-        let len = usize::try_from(BLOCK_BYTES.min(size - at)).expect("a block fits in memory");
-        disk.read_at(at, &mut bytes[..len])?;
-        disk.write_at(at, &bytes[..len])?;
-        at += BLOCK_BYTES;
+        let bytes = &mut bytes[..len(size - at)];
+        disk.read_at(at, bytes)?;
+        disk.write_at(at, bytes)?;
+        at += CHUNK_BYTES;
     }
     disk.flush()
 }

@@ -257,6 +257,19 @@ fn old_bytes_of_a_device_do_not_show_in_blocks() {
 }
 
 #[test]
+fn a_fixed_disk_larger_than_its_file_keeps_its_footer() {
+    let mut image = empty(Kind::Fixed);
+    let footer = image.split_off(image.len() - SECTOR);
+    image.truncate(4 * SECTOR);
+    let sim = SimDisk::file([image, footer].concat());
+    let mut disk = open(&sim, Kind::Fixed, &sim);
+    assert!(disk.write_at(3 * 512, &[1; SECTOR]).is_ok());
+    assert_eq!(disk.write_at(4 * 512, &[1; SECTOR]).unwrap_err().errno(), 5);
+    assert_eq!(disk.write_at(3 * 512, &[1; 2 * SECTOR]).unwrap_err().errno(), 5);
+    assert_eq!(disk.read_at(5 * 512, &mut [0; SECTOR]).unwrap_err().errno(), 5);
+}
+
+#[test]
 fn only_whole_sectors_inside_the_disk_are_taken() {
     let sim = place(empty(Kind::Dynamic), Place::File);
     let mut disk = open(&sim, Kind::Dynamic, &sim);

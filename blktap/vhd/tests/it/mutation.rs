@@ -1,11 +1,14 @@
 //! No image, however damaged, makes the library panic, run on, or read what is not there.
 
+use std::path::Path;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use vhd::footer::RawFooter;
 use vhd::header::RawHeader;
-use vhd::{Image, chain};
+use vhd::snapshot::Base;
+use vhd::{Disk, Image, chain, edit, relink};
 
 use crate::sample::{BASE_UUID, LIBVHD_CODES, child, dynamic};
 
@@ -53,6 +56,30 @@ fn check(image: &[u8]) {
         drop((chain::parent(&image), chain::stored_parent(&image)));
     }
     drop(chain::depth(&path));
+    read_and_write(&path);
+}
+
+/// Reads and writes it, and changes all that it says about itself.
+fn read_and_write(path: &Path) {
+    let ends = |size: u64| [0, (4 << 20) - 512, size.saturating_sub(512) / 512 * 512];
+    if let Ok(disk) = Disk::open(path) {
+        for at in ends(disk.size_bytes()) {
+            drop(disk.read_at(at, &mut [0; 512]));
+        }
+        drop(disk.read_at(0, &mut vec![0; 3 << 20]));
+    }
+    if let Ok(mut disk) = Disk::open_rw(path) {
+        for at in ends(disk.size_bytes()) {
+            drop(disk.write_at(at, &[1; 512]));
+        }
+        drop(disk.write_at(0, &vec![1; 3 << 20]));
+    }
+    let image = || Image::open_rw(path);
+    drop(image().and_then(|image| edit::set_marker(&image, 1)));
+    drop(image().and_then(|image| edit::set_hidden(&image, 1)));
+    drop(image().and_then(|image| relink::relink(&image, &Base::vhd(&path.with_file_name("a.vhd"))?)));
+    drop(image().and_then(|image| edit::set_physical_size(&image, 8 << 20)));
+    drop(image().and_then(|image| edit::kill_data(&image)));
 }
 
 proptest! {
