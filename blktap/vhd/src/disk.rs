@@ -125,7 +125,7 @@ impl<M: Medium> Disk<M> {
     }
 
     /// Writes. Everything is durable after the next [`Disk::flush`]; until then each sector reads old or new, also
-    /// after a crash.
+    /// after a crash. When the medium fails, this and every later write or flush is an error: open the image again.
     pub fn write_at(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
         self.check("write", offset, bytes.len())?;
         let Some(leaf) = self.layers.first_mut() else { return Ok(()) };

@@ -2,6 +2,7 @@
 //! business.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::Errno;
 
@@ -41,6 +42,8 @@ struct Writable {
     end: u64,
     /// BAT entries in ascending order, to see that no block lies over another.
     entries: Vec<u32>,
+    /// A write or sync failed: nobody knows what reached the disk, so nothing may build on it.
+    has_failed: AtomicBool,
 }
 
 /// A stretch of the disk, in the image or not.
@@ -77,7 +80,7 @@ impl<M: Medium> Layer<M> {
             return Err(Error::corrupt(format!("`{path}` is in the middle of a resize: revert its journal first")));
         }
         let footer = RawFooter::from(image.footer());
-        let mut writable = Writable { footer, metadata_end: 0, end: 0, entries: vec![] };
+        let mut writable = Writable { footer, metadata_end: 0, end: 0, entries: vec![], has_failed: false.into() };
         if let Some(Blocks { header, bat, .. }) = &layer.blocks {
             writable.metadata_end = image.metadata_end(header)?;
             writable.end = writable.metadata_end.max(bat.end_of_data().unwrap_or(0));
@@ -145,7 +148,7 @@ impl<M: Medium> Layer<M> {
 
     /// Writes whole sectors that lie in the disk.
     pub(crate) fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
-        let Some(writable) = &self.writable else { return Err(self.read_only()) };
+        let writable = self.writable()?;
         let Some(blocks) = &self.blocks else {
             let end = sum("data", &[offset, bytes.len() as u64, FOOTER_BYTES as u64])?;
             if end > self.image.file().len_bytes() {
@@ -153,7 +156,7 @@ impl<M: Medium> Layer<M> {
                 return Err(bad_block(error).within(self.cannot_write()));
             }
             let step = Step::Write { what: "data", offset, bytes: bytes.to_vec() };
-            return self.image.file().perform(&Plan { steps: vec![step] });
+            return writable.note(self.image.file().perform(&Plan { steps: vec![step] }));
         };
         let file = self.image.file();
         let space = Space {
@@ -174,7 +177,7 @@ impl<M: Medium> Layer<M> {
             writes.push(BlockWrite { index: piece.index, block, first_sector: piece.sectors.start, bytes });
         }
         let planned = write_plan::plan(&space, writes).map_err(|error| error.within(self.cannot_write()))?;
-        file.perform(&planned.plan)?;
+        writable.note(file.perform(&planned.plan))?;
         if let (Some(blocks), Some(writable)) = (&mut self.blocks, &mut self.writable) {
             writable.end = planned.end;
             for (index, entry) in planned.placed {
@@ -219,7 +222,18 @@ impl<M: Medium> Layer<M> {
 
     /// Makes everything written durable.
     pub(crate) fn flush(&self) -> Result<()> {
-        self.image.file().flush()
+        self.writable()?.note(self.image.file().flush())
+    }
+
+    fn writable(&self) -> Result<&Writable> {
+        let refuse = |why, errno| Error::new(ErrorKind::Io, why).with_errno(errno).within(self.cannot_write());
+        match &self.writable {
+            None => Err(refuse("image is open for reading only", Errno::BADF)),
+            Some(writable) if writable.has_failed.load(Ordering::Relaxed) => {
+                Err(refuse("an earlier write failed: open the image again", Errno::IO))
+            }
+            Some(writable) => Ok(writable),
+        }
     }
 
     fn in_block(&self, index: usize, error: Error) -> Error {
@@ -229,11 +243,15 @@ impl<M: Medium> Layer<M> {
     fn cannot_write(&self) -> String {
         format!("cannot write to `{}`", self.image.file().path().display())
     }
+}
 
-    fn read_only(&self) -> Error {
-        Error::new(ErrorKind::InvalidInput, "image is open for reading only")
-            .with_errno(Errno::BADF)
-            .within(self.cannot_write())
+impl Writable {
+    /// Remembers a failure.
+    fn note(&self, done: Result<()>) -> Result<()> {
+        if done.is_err() {
+            self.has_failed.store(true, Ordering::Relaxed);
+        }
+        done
     }
 }
 

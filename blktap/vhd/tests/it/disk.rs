@@ -257,6 +257,32 @@ fn old_bytes_of_a_device_do_not_show_in_blocks() {
 }
 
 #[test]
+fn after_a_failure_nothing_is_written_until_the_image_is_opened_again() {
+    for kind in [Kind::Dynamic, Kind::Differencing, Kind::Fixed] {
+        for events in 0.. {
+            let (sim, parent) = (place(empty(kind), Place::File), parent());
+            open(&sim, kind, &parent).write_at(20 * 512, &[1; SECTOR]).unwrap();
+            let mut disk = open(&sim, kind, &parent);
+            sim.fail_in(events);
+            // Two stretches of new blocks around the one that is there.
+            let done = disk.write_at(0, &[2; DISK_SECTORS * SECTOR]).and_then(|()| disk.flush());
+            let Err(error) = done else { break };
+            assert_eq!(error.errno(), 28);
+            let log_len = sim.log_len();
+            assert_eq!(disk.write_at(0, &[3; SECTOR]).unwrap_err().errno(), 5);
+            assert_eq!(disk.flush().unwrap_err().errno(), 5);
+            assert_eq!(sim.log_len(), log_len);
+            let mut disk = open(&sim, kind, &parent);
+            for sector in 0..DISK_SECTORS {
+                disk.write_at((sector * SECTOR) as u64, &[u8::try_from(sector).unwrap(); SECTOR]).unwrap();
+            }
+            let expected: Vec<u8> = (0..DISK_SECTORS).map(|sector| u8::try_from(sector).unwrap()).collect();
+            assert_eq!(read(&open(&sim, kind, &parent)), expected, "{kind:?} {events}");
+        }
+    }
+}
+
+#[test]
 fn a_fixed_disk_larger_than_its_file_keeps_its_footer() {
     let mut image = empty(Kind::Fixed);
     let footer = image.split_off(image.len() - SECTOR);

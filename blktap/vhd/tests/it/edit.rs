@@ -53,6 +53,18 @@ fn a_crash_leaves_the_footer_at_the_old_end_or_the_new_one() {
     check(|image| edit::set_physical_size(image, 8 << 20), see);
 }
 
+#[test]
+fn without_space_for_the_footer_the_copy_at_least_is_hidden() {
+    let mut image = dynamic(64);
+    image.truncate(image.len() - 512);
+    for (hidden, expected) in [(1, Ok(())), (0, Err(28))] {
+        let sim = SimDisk::file(image.clone());
+        sim.fail_in(2);
+        let done = edit::set_hidden(&Image::on(sim.clone()).unwrap(), hidden).map_err(|error| error.errno());
+        assert_eq!((done, Image::on(sim).unwrap().footer().hidden), (expected, hidden));
+    }
+}
+
 /// A directory with the parents `old.vhd` and `new/new.vhd`, which read as 1 and 2.
 fn parents() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();

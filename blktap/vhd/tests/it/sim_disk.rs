@@ -20,6 +20,24 @@ struct State {
     start: Vec<u8>,
     bytes: Vec<u8>,
     log: Vec<Event>,
+    /// How many events there may be before one fails, once, for want of space.
+    fails_in: Option<usize>,
+}
+
+impl State {
+    fn fail(&mut self) -> io::Result<()> {
+        match &mut self.fails_in {
+            Some(0) => {
+                self.fails_in = None;
+                Err(io::Error::from_raw_os_error(28))
+            }
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 /// Clones are handles of one disk.
@@ -31,12 +49,16 @@ pub(crate) struct SimDisk {
 
 impl SimDisk {
     pub(crate) fn file(bytes: Vec<u8>) -> Self {
-        let state = State { start: bytes.clone(), bytes, log: vec![] };
+        let state = State { start: bytes.clone(), bytes, log: vec![], fails_in: None };
         SimDisk { state: Rc::new(RefCell::new(state)), is_device: false }
     }
 
     pub(crate) fn device(bytes: Vec<u8>) -> Self {
         SimDisk { is_device: true, ..SimDisk::file(bytes) }
+    }
+
+    pub(crate) fn fail_in(&self, events: usize) {
+        self.state.borrow_mut().fails_in = Some(events);
     }
 
     pub(crate) fn bytes(&self) -> Vec<u8> {
@@ -100,13 +122,16 @@ impl Medium for SimDisk {
         let offset = usize::try_from(offset).unwrap();
         let mut state = self.state.borrow_mut();
         assert!(!self.is_device || offset + bytes.len() <= state.bytes.len(), "write past the end of the device");
+        state.fail()?;
         put(&mut state.bytes, offset, bytes);
         state.log.push(Event::Write { offset, bytes: bytes.to_vec() });
         Ok(())
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.state.borrow_mut().log.push(Event::Sync);
+        let mut state = self.state.borrow_mut();
+        state.fail()?;
+        state.log.push(Event::Sync);
         Ok(())
     }
 }
