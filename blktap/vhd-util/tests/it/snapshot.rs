@@ -53,6 +53,23 @@ fn an_empty_parent_is_left_out_unless_asked_for() {
 }
 
 #[test]
+fn a_child_has_the_key_hash_of_its_parent() {
+    let mut image = dynamic(64);
+    image[2048 + 29] = 1;
+    image[2048 + 30..2048 + 94].fill(0x5a);
+    let bench = Bench::with(&[("a.vhd", &image)]);
+    bench.run(["snapshot", "-n", "b.vhd", "-p", "a.vhd"]).code(0);
+    bench.run(["snapshot", "-n", "c.vhd", "-p", "b.vhd", "-e", "-S", "2097152"]).code(0);
+    let key_hash = |name: &str| {
+        let image = Image::open(&bench.path(name)).unwrap();
+        image.batmap().unwrap().unwrap().header().key_hash
+    };
+    assert!(key_hash("a.vhd").is_some());
+    assert_eq!((key_hash("b.vhd"), key_hash("c.vhd")), (key_hash("a.vhd"), key_hash("a.vhd")));
+    bench.run(["query", "-n", "c.vhd", "-vS"]).code(0).stdout_eq("64\n2097152\n");
+}
+
+#[test]
 fn a_path_leads_from_the_child_to_the_parent() {
     let bench = bench();
     fs::create_dir_all(bench.path("x/y")).unwrap();
