@@ -74,8 +74,11 @@ fn known(definitions: &Definitions, name: &Name) -> Result<()> {
 }
 
 fn fetch_all(session: &Session, world: &World, sources: &BTreeSet<Name>, discard: bool) -> Result<()> {
-    crate::origin::sweep(&session.layout);
     let report = Report::new(if session.json { Mode::Json } else { Mode::Auto }, None);
+    // Not beside a build or a distclean: all work below the same directories.
+    let say = |line: &str| report.note(line);
+    let _turn = session.turn(&say)?;
+    crate::origin::sweep(&session.layout);
     let queue: Vec<&Name> = sources.iter().collect();
     let (next, failures) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let worker = || {
