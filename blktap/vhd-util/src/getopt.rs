@@ -19,8 +19,8 @@ pub(crate) struct Parsed {
 pub(crate) enum End {
     /// All of it was options.
     Done,
-    /// There was an argument that is no option.
-    Operands,
+    /// There were arguments that are no options.
+    Operands(Vec<OsString>),
     /// There was `--help`.
     LongHelp,
     /// There was an option that is wrong: getopt's line for standard error.
@@ -34,14 +34,14 @@ pub(crate) fn parse(command: &str, spec: &str, arguments: &[OsString]) -> Parsed
     let mut parser = lexopt::Parser::from_args(arguments);
     parser.set_short_equals(false);
     let mut options = Vec::new();
-    let mut has_operands = false;
+    let mut operands = Vec::new();
     let wrong = |what: &str, letter: char| End::Wrong(format!("{command}: {what} -- '{letter}'"));
     let end = loop {
         let letter = match parser.next() {
-            Ok(None) if has_operands => break End::Operands,
-            Ok(None) => break End::Done,
-            Ok(Some(Arg::Value(_))) => {
-                has_operands = true;
+            Ok(None) if operands.is_empty() => break End::Done,
+            Ok(None) => break End::Operands(operands),
+            Ok(Some(Arg::Value(operand))) => {
+                operands.push(operand);
                 continue;
             }
             Ok(Some(Arg::Long("help"))) => break End::LongHelp,
@@ -88,9 +88,10 @@ mod tests {
 
     #[test]
     fn other_arguments_do_not_end_the_options() {
-        check(&["x", "-v"], &[('v', None)], End::Operands);
-        check(&["-v", "--", "-h"], &[('v', None)], End::Operands);
-        check(&["-"], &[], End::Operands);
+        let operand = |text: &str| End::Operands(vec![text.into()]);
+        check(&["x", "-v"], &[('v', None)], operand("x"));
+        check(&["-v", "--", "-h"], &[('v', None)], operand("-h"));
+        check(&["-"], &[], operand("-"));
     }
 
     #[test]

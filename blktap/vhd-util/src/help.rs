@@ -8,16 +8,19 @@ usage: vhd-util COMMAND [OPTIONS]
        vhd-util COMMAND --help
 
 Commands:
+  check     Find every fault of an image
   create    Create an image
   query     Print properties of an image, one per line
   read      Print the headers of an image (-p)
+  repair    Write both footers anew
+  scan      Print one line per image, or the tree of images and their parents
   snapshot  Create an image on top of another
   set       Set the hidden flag or the marker
   modify    Give an image another parent or physical size, or drop its data
   fill      Give every block of a disk a place
 
 Commands of blktap's vhd-util that this version does not have yet (exit status 95):
-  repair resize coalesce scan check revert key copy
+  resize coalesce revert key copy
 
 Results go to standard output, in the format of blktap 4; explanations go to standard error.
 The exit status is 0 or the Linux error number of the first failure (22 for wrong usage).
@@ -26,6 +29,72 @@ The exit status is 0 or the Linux error number of the first failure (22 for wron
 Examples:
   vhd-util create -n disk.vhd -s 10240
   vhd-util query -n disk.vhd -v -s -p
+";
+
+/// `vhd-util check --help`.
+pub(crate) const CHECK: &str = "\
+Find every fault of an image
+
+usage: vhd-util check -n FILE [-i] [-I] [-t] [-p] [-b] [-s] [-B] [--json]
+
+  -n FILE  The image
+  -p       Check its parents too
+  -b       Look for data where bitmaps say there is none; reads all data
+  -s       Print how many sectors are allocated and written instead of `FILE is valid`
+  -i       A missing or damaged footer at the end is no fault
+  -I       A parent with another identity is no fault
+  -t       A creation time in the future is no fault
+  -B       Overlapping blocks are no fault; not with -s or -b
+  --json   Print one line of JSON per image with all faults, and nothing else
+  --help   Print this text
+
+The first fault is printed on standard output, all others on standard error. Of a fixed disk only the footer is checked,
+and nothing is printed where it is right. The exit status is 0, or the error number of the first fault (mostly 22).
+
+Example:
+  vhd-util check -n disk.vhd -p
+";
+
+/// `vhd-util scan --help`.
+pub(crate) const SCAN: &str = "\
+Print one line per image, or the tree of images and their parents
+
+usage: vhd-util scan [-m PATTERN] [-f] [-c] [-a] [-p] [-v] [-M] [--json] [FILE]...
+
+  FILE        An image
+  -m PATTERN  Images whose names match, like '/sr/*.vhd'; quote it, so that the shell leaves it alone
+  -f          Fast: print the parent as it is stored, without looking for it
+  -c          Go on after an image that cannot be read; the exit status is then 0
+  -a          Scan parents too, wherever they are
+  -p          Print a tree: children below their parents
+  -v          Print paths instead of names
+  -M          Print markers and hashes of keys
+  --json      Print one line of JSON per image
+  --help      Print this text
+
+An image gives `vhd=NAME capacity=BYTES size=BYTES hidden=N parent=NAME|none`, one that cannot be read
+`vhd=NAME scan-error=-ERRNO error-message='TEXT'`. Images are read in parallel and printed in order.
+
+Option of blktap's vhd-util that this version does not have yet (exit status 38): -l
+
+Example:
+  vhd-util scan -f -c -m '/sr/*.vhd'
+";
+
+/// `vhd-util repair --help`.
+pub(crate) const REPAIR: &str = "\
+Write both footers anew
+
+usage: vhd-util repair -n FILE [-b]
+
+  -n FILE  The image
+  -b       Trust the copy of the footer at the start, not the footer at the end
+  --help   Print this text
+
+The footer goes to where tables and blocks end; what lies behind it is cut off. Nothing else is changed.
+
+Example:
+  vhd-util repair -n disk.vhd && vhd-util check -n disk.vhd
 ";
 
 /// `vhd-util create --help`.

@@ -4,9 +4,12 @@
 
 mod cmd;
 mod getopt;
+mod glob;
 mod headers_text;
 mod help;
+mod json;
 mod report;
+mod scan_look;
 mod terminal;
 
 use std::process::ExitCode;

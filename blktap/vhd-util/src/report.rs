@@ -8,6 +8,12 @@ pub(crate) const EFBIG: i32 = 27;
 pub(crate) const ENOSPC: i32 = 28;
 /// Output that cannot be written for no reason the system names.
 pub(crate) const EIO: i32 = 5;
+/// Names that lead nowhere.
+pub(crate) const ENOENT: i32 = 2;
+/// Options that this version cannot serve.
+pub(crate) const ENOSYS: i32 = 38;
+/// Chains that never end.
+pub(crate) const ELOOP: i32 = 40;
 /// Commands and options that this version does not have.
 pub(crate) const EOPNOTSUPP: i32 = 95;
 

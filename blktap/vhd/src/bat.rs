@@ -76,6 +76,16 @@ impl Bat {
         self.entries.iter().filter(|&&entry| entry != UNUSED).count()
     }
 
+    /// Sectors of data in a block.
+    pub(crate) fn data_sectors(&self) -> u64 {
+        self.block_size.sectors()
+    }
+
+    /// Sectors that a block takes, its bitmap included.
+    pub(crate) fn block_sectors(&self) -> u64 {
+        self.block_size.bitmap_sectors() + self.block_size.sectors()
+    }
+
     /// The byte position after the last allocated block; `None` when there is none.
     pub fn end_of_data(&self) -> Option<u64> {
         let last = self.entries.iter().copied().filter(|&entry| entry != UNUSED).max()?;

@@ -83,7 +83,7 @@ pub(crate) fn end<M: Medium>(image: &Image<M>) -> Result<u64> {
         return Ok(image.footer().current_bytes);
     }
     let blocks_end = image.bat()?.end_of_data().unwrap_or(0);
-    Ok(image.metadata_end(image.header()?)?.max(blocks_end))
+    Ok(image.metadata_end()?.max(blocks_end))
 }
 
 /// Performs the steps and makes them durable.

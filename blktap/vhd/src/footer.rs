@@ -87,6 +87,11 @@ impl RawFooter {
         self.cookie
     }
 
+    /// Whether this is a footer, and none under a journal.
+    pub(crate) fn has_cookie(&self) -> bool {
+        self.cookie == COOKIE
+    }
+
     /// The checksum that is stored.
     pub fn stored_checksum(&self) -> u32 {
         self.checksum.get()
@@ -128,7 +133,7 @@ impl RawFooter {
     }
 
     /// blktap 1.1 set `hidden` without computing the checksum again.
-    fn is_hidden_without_checksum(&self) -> bool {
+    pub(crate) fn is_hidden_without_checksum(&self) -> bool {
         let shown = RawFooter { hidden: 0, ..*self };
         self.fields().creator.keeps_hidden_in_backup()
             && self.hidden != 0

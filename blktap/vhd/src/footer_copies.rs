@@ -26,6 +26,12 @@ pub(crate) fn read(file: &impl Medium) -> Result<(RawFooter, Footer)> {
     Err(first_error.unwrap_or_else(|| too_small(file)))
 }
 
+/// The copy at offset 0.
+pub(crate) fn read_backup(file: &impl Medium) -> Result<(RawFooter, Footer)> {
+    let raw = Candidate { offset: 0, len: FOOTER_BYTES }.read(file)?;
+    Ok((raw, Footer::try_from(&raw)?))
+}
+
 /// The footer that [`read`] tried last, unjudged; zeros where none can be read.
 pub(crate) fn peek(file: &impl Medium) -> RawFooter {
     let mut last = RawFooter::from_prefix(&[]);

@@ -74,6 +74,20 @@ impl RawHeader {
         self.cookie
     }
 
+    pub(crate) fn has_cookie(&self) -> bool {
+        self.cookie == COOKIE
+    }
+
+    /// Whether bits without meaning are set.
+    pub(crate) fn has_reserved_bits(&self) -> bool {
+        self.reserved1.get() != 0 || self.reserved2.iter().any(|&byte| byte != 0)
+    }
+
+    /// Whether a locator says anything but its code, which alone leads nowhere.
+    pub(crate) fn has_locators(&self) -> bool {
+        self.locators.iter().any(|locator| locator.as_bytes()[4..].iter().any(|&byte| byte != 0))
+    }
+
     /// The field that the specification leaves unused.
     pub fn data_offset(&self) -> u64 {
         self.data_offset.get()

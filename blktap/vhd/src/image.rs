@@ -43,8 +43,16 @@ impl Image<ImageFile> {
 impl<M: Medium> Image<M> {
     /// Opens the image that lies on a medium.
     pub fn on(file: M) -> Result<Self> {
-        let doing = |what| format!("cannot read {what} of `{}`", file.path().display());
+        let path = file.path().to_owned();
+        let doing = |what| format!("cannot read {what} of `{}`", path.display());
         let (raw_footer, footer) = footer_copies::read(&file).map_err(|error| error.within(doing("footer")))?;
+        Image::with_footer(file, raw_footer, footer)
+    }
+
+    /// An image that this footer describes.
+    pub(crate) fn with_footer(file: M, raw_footer: RawFooter, footer: Footer) -> Result<Self> {
+        let path = file.path().to_owned();
+        let doing = |what| format!("cannot read {what} of `{}`", path.display());
         let sparse = match footer.kind.is_sparse() {
             true => Some(read_header(&file, footer.data_offset).map_err(|error| error.within(doing("header")))?),
             false => None,
@@ -138,14 +146,17 @@ impl<M: Medium> Image<M> {
     /// Bytes that the image takes. A fixed disk takes its file; a dynamic one what lies before the end of its metadata
     /// and blocks, and a footer, which on a device is less than the device.
     pub fn physical_bytes(&self) -> Result<u64> {
-        let Some((_, header)) = &self.sparse else { return Ok(self.file.len_bytes()) };
+        if self.sparse.is_none() {
+            return Ok(self.file.len_bytes());
+        }
         let blocks_end = self.bat()?.end_of_data().unwrap_or(0);
-        let end = self.metadata_end(header).map_err(|error| error.within(self.cannot_read("metadata")))?;
+        let end = self.metadata_end().map_err(|error| error.within(self.cannot_read("metadata")))?;
         sum("footer", &[end.max(blocks_end), FOOTER_LEN])
     }
 
     /// The byte position after headers, BAT, batmap and the parent's paths.
-    pub(crate) fn metadata_end(&self, header: &Header) -> Result<u64> {
+    pub(crate) fn metadata_end(&self) -> Result<u64> {
+        let header = self.header()?;
         let header_end = sum("header", &[self.footer.data_offset, HEADER_BYTES as u64])?;
         let mut end = header_end.max(Bat::room(header)?.end("BAT")?);
         if let Some(batmap) = self.batmap()? {

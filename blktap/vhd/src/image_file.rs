@@ -41,8 +41,12 @@ pub struct ImageFile {
 impl ImageFile {
     /// Opens for reading. Neither a FIFO nor a slow device can make this wait.
     pub fn open(path: &Path) -> Result<Self> {
+        ImageFile::open_with(path, options().read(true))
+    }
+
+    fn open_with(path: &Path, options: &OpenOptions) -> Result<Self> {
         let doing = || format!("cannot open `{}`", path.display());
-        let file = options().read(true).open(path).map_err(|source| Error::io(doing(), source))?;
+        let file = options.open(path).map_err(|source| Error::io(doing(), source))?;
         ImageFile::checked(file, path).map_err(|error| error.within(doing()))
     }
 
@@ -83,6 +87,14 @@ impl ImageFile {
     /// When it was last written; for a device, when its node was.
     pub(crate) fn modified(&self) -> io::Result<SystemTime> {
         self.file.metadata()?.modified()
+    }
+
+    /// Ends the file here.
+    pub(crate) fn cut(&self, len_bytes: u64) -> Result<()> {
+        let cut = self.file.set_len(len_bytes).and_then(|()| self.file.sync_all());
+        cut.map_err(|source| Error::io(format!("cannot cut `{}` at {len_bytes}", self.path.display()), source))?;
+        self.len_bytes.store(len_bytes, Ordering::Relaxed);
+        Ok(())
     }
 
     fn read_direct(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {

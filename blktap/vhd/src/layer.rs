@@ -81,8 +81,8 @@ impl<M: Medium> Layer<M> {
         }
         let footer = RawFooter::from(image.footer());
         let mut writable = Writable { footer, metadata_end: 0, end: 0, entries: vec![], has_failed: false.into() };
-        if let Some(Blocks { header, bat, .. }) = &layer.blocks {
-            writable.metadata_end = image.metadata_end(header)?;
+        if let Some(Blocks { bat, .. }) = &layer.blocks {
+            writable.metadata_end = image.metadata_end()?;
             writable.end = writable.metadata_end.max(bat.end_of_data().unwrap_or(0));
             writable.entries = bat.entries().iter().copied().filter(|&entry| entry != UNUSED).collect();
             writable.entries.sort_unstable();

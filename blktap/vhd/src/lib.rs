@@ -8,8 +8,7 @@
 //! 2. **Planners** (`create`, `write_plan`): pure functions from a request to a `plan`, the writes in their order. No I/O, no clock,
 //!    no randomness.
 //! 3. **Files** (`medium`, `image_file` over `aligned`, `footer_copies`, `image`, `chain`, `layer`, `disk`, `parent_link`, `snapshot`, `relink`,
-//!    `edit`): open, read
-//!    within bounds, perform plans.
+//!    `edit`, `check`, `repair`): open, read within bounds, perform plans.
 //!
 //! Images are hostile until proved otherwise: every number from a file is checked before it is used, memory and work
 //! are bounded, and no input may panic.
@@ -21,6 +20,7 @@ pub mod bat;
 pub mod batmap;
 mod bitmap;
 pub mod chain;
+pub mod check;
 mod checksum;
 pub mod create;
 mod disk;
@@ -40,6 +40,7 @@ mod parent_link;
 pub mod parent_name;
 pub mod plan;
 pub mod relink;
+pub mod repair;
 pub mod snapshot;
 mod timestamp;
 pub mod units;

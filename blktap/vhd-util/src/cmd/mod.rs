@@ -1,10 +1,13 @@
 //! One file per command: its options, its run. What is here finds the command and knows which ones are missing.
 
+mod check;
 mod create;
 mod fill;
 mod modify;
 mod query;
 mod read;
+mod repair;
+mod scan;
 mod set;
 mod snapshot;
 
@@ -25,7 +28,7 @@ COMMAND := { create | snapshot | query | read | set | repair | resize | fill | c
 ";
 
 /// Commands of blktap that are not here yet.
-const MISSING: [&str; 8] = ["repair", "resize", "coalesce", "scan", "check", "revert", "key", "copy"];
+const MISSING: [&str; 5] = ["resize", "coalesce", "revert", "key", "copy"];
 
 /// Runs the command that the arguments name; returns the exit status.
 pub(crate) fn run(arguments: Vec<OsString>, terminal: &mut Terminal) -> i32 {
@@ -34,6 +37,7 @@ pub(crate) fn run(arguments: Vec<OsString>, terminal: &mut Terminal) -> i32 {
         return 0;
     };
     match command.to_str() {
+        Some("check") => check::run(arguments, terminal),
         Some("create") => create::run(arguments, terminal),
         Some("query") => query::run(arguments, terminal),
         Some("snapshot") => snapshot::run(arguments, terminal),
@@ -41,6 +45,8 @@ pub(crate) fn run(arguments: Vec<OsString>, terminal: &mut Terminal) -> i32 {
         Some("modify") => modify::run(arguments, terminal),
         Some("fill") => fill::run(arguments, terminal),
         Some("read") => read::run(arguments, terminal),
+        Some("repair") => repair::run(arguments, terminal),
+        Some("scan") => scan::run(arguments, terminal),
         Some("--help") => {
             terminal.print(help::MAIN);
             0
@@ -69,7 +75,7 @@ fn stop(parsed: &Parsed, usage: &str, help: &str, help_status: i32, terminal: &m
     }
     match &parsed.end {
         End::Done => None,
-        End::Operands => Some(misused(usage, terminal)),
+        End::Operands(_) => Some(misused(usage, terminal)),
         End::LongHelp => {
             terminal.print(help);
             Some(0)

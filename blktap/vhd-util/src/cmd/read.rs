@@ -52,9 +52,14 @@ pub(super) fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
     let Some(name) = name else {
         return super::misused(USAGE, terminal);
     };
-    match Image::open(&name) {
-        Ok(image) => headers(&name, &image, is_headers, terminal),
-        Err(error) => invalid(&name, &error, terminal),
+    print(&name, is_headers, terminal)
+}
+
+/// Prints the headers of an image, or what there is of one that cannot be opened.
+pub(super) fn print(name: &Path, is_headers: bool, terminal: &mut Terminal) -> i32 {
+    match Image::open(name) {
+        Ok(image) => headers(name, &image, is_headers, terminal),
+        Err(error) => invalid(name, &error, terminal),
     }
 }
 

@@ -2,13 +2,16 @@
 #![allow(clippy::unwrap_used, reason = "a test says what failed by failing there")]
 
 mod bench;
+mod check;
 mod create;
 mod fill;
 mod modify;
 mod query;
 mod read;
+mod repair;
 #[path = "../../../vhd/tests/it/sample.rs"]
 mod sample;
+mod scan;
 mod set;
 mod snapshot;
 mod usage;

@@ -5,6 +5,7 @@ use std::path::Path;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
+use vhd::check::{MAX_FINDINGS, Options};
 use vhd::footer::RawFooter;
 use vhd::header::RawHeader;
 use vhd::snapshot::Base;
@@ -56,6 +57,9 @@ fn check(image: &[u8]) {
         drop((chain::parent(&image), chain::stored_parent(&image)));
     }
     drop(chain::depth(&path));
+    let options = Options { check_bitmaps: true, count_sectors: true, ..Options::default() };
+    let report = vhd::check::check(&path, &options).unwrap();
+    assert!(report.findings.len() <= MAX_FINDINGS);
     read_and_write(&path);
 }
 

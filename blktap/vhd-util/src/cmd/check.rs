@@ -1,0 +1,171 @@
+//! `check`: whether an image is right, in blktap's words; `--json` has every fault.
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use vhd::check::{Options, Report, SectorCounts};
+use vhd::{Error, MAX_CHAIN_DEPTH, Timestamp};
+
+use super::read;
+use crate::getopt::{self, Parsed};
+use crate::help;
+use crate::json::{self, Object};
+use crate::report::{EINVAL, ELOOP, EOPNOTSUPP};
+use crate::terminal::Terminal;
+
+const OPTIONS: &str = "n:iItBpbsh";
+const USAGE: &str = "options: -n <file> [-i ignore missing primary footers] [-I ignore parent uuids] [-t ignore timestamps] [-B do not check BAT for overlapping (precludes -s, -b)] [-p check parents] [-b check bitmaps] [-s stats] [-h help]\n";
+
+/// How a check shows what it found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Style {
+    Legacy,
+    Json,
+}
+
+pub(super) fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
+    let (flags, arguments): (Vec<_>, Vec<_>) = arguments.iter().cloned().partition(|argument| argument == "--json");
+    let parsed = getopt::parse("check", OPTIONS, &arguments);
+    if let Some(status) = super::stop(&parsed, USAGE, help::CHECK, 0, terminal) {
+        return status;
+    }
+    let is_asked = |letter| parsed.options.iter().any(|&(asked, _)| asked == letter);
+    let options = options(&is_asked);
+    let Some(name) = name(&parsed).filter(|_| !options.ignore_overlaps || !(is_asked('s') || is_asked('b'))) else {
+        return super::misused(USAGE, terminal);
+    };
+    if is_asked('s') && is_asked('p') {
+        terminal.say("error: this version of vhd-util has no `check -s` with `-p` yet");
+        terminal.help("call `vhd-util check -s` for each image of the chain");
+        return EOPNOTSUPP;
+    }
+    let style = if flags.is_empty() { Style::Legacy } else { Style::Json };
+    chain(name, is_asked('p'), &options, style, terminal)
+}
+
+fn name(parsed: &Parsed) -> Option<PathBuf> {
+    let names = parsed.options.iter().filter(|&&(letter, _)| letter == 'n');
+    names.filter_map(|(_, value)| value.as_ref()).next_back().map(PathBuf::from)
+}
+
+fn options(is_asked: &dyn Fn(char) -> bool) -> Options {
+    Options {
+        ignore_primary_footer: is_asked('i'),
+        ignore_parent_uuid: is_asked('I'),
+        ignore_timestamps: is_asked('t'),
+        ignore_overlaps: is_asked('B'),
+        check_bitmaps: is_asked('b'),
+        count_sectors: is_asked('s'),
+        now: Timestamp::from(SystemTime::now()),
+    }
+}
+
+/// Checks an image, and with `with_parents` those below it until one is wrong.
+fn chain(mut name: PathBuf, with_parents: bool, options: &Options, style: Style, terminal: &mut Terminal) -> i32 {
+    let mut passed = HashSet::new();
+    for _ in 0..MAX_CHAIN_DEPTH {
+        if !passed.insert(fs::canonicalize(&name).unwrap_or_else(|_| name.clone())) {
+            break;
+        }
+        let report = match vhd::check::check(&name, options) {
+            Ok(report) => report,
+            Err(error) => return unopened(&name, &error, style, terminal),
+        };
+        let errno = show(&name, &report, style, terminal);
+        match report.parent {
+            Some(parent) if errno == 0 && with_parents => name = parent,
+            _ => return errno,
+        }
+    }
+    terminal.say(format_args!("error: chain comes back to `{}`, or never ends", name.display()));
+    ELOOP
+}
+
+fn unopened(name: &Path, error: &Error, style: Style, terminal: &mut Terminal) -> i32 {
+    terminal.explain(error);
+    if style == Style::Json {
+        let object = Object::default().path("file", name).raw("valid", false).raw("errno", error.errno());
+        terminal.print(format_args!("{}\n", object.text("error", &error.to_string())));
+        return error.errno();
+    }
+    let other = |kind: fs::FileType| !kind.is_file() && !kind.is_block_device();
+    match fs::metadata(name) {
+        Err(source) => {
+            let errno = source.raw_os_error().unwrap_or(EINVAL);
+            terminal.print("cannot stat ");
+            terminal.print_path(name);
+            terminal.print(format_args!(": {errno}\n"));
+            errno
+        }
+        Ok(metadata) if other(metadata.file_type()) => {
+            terminal.print_path(name);
+            terminal.print(" is not a regular file or block device\n");
+            EINVAL
+        }
+        Ok(_) => {
+            terminal.print("error opening ");
+            terminal.print_path(name);
+            terminal.print(format_args!(": -{}\n", error.errno()));
+            error.errno()
+        }
+    }
+}
+
+fn show(name: &Path, report: &Report, style: Style, terminal: &mut Terminal) -> i32 {
+    let errno = report.findings.first().map_or(0, |finding| finding.errno);
+    if style == Style::Json {
+        terminal.print(format_args!("{}\n", object(name, report)));
+        return errno;
+    }
+    let Some((first, others)) = report.findings.split_first() else {
+        // blktap's tool is silent about fixed disks.
+        if report.is_sparse {
+            valid(name, report.sectors, terminal);
+        }
+        return 0;
+    };
+    terminal.print(format_args!("{}\n", first.message));
+    terminal.print_path(name);
+    terminal.print(" appears invalid; dumping metadata\n");
+    read::print(name, true, terminal);
+    for other in others {
+        terminal.say_bytes(&[b"also: ", name.as_os_str().as_bytes(), b": ", other.message.as_bytes()]);
+    }
+    if report.omitted > 0 {
+        terminal.say(format_args!("also: {} more", report.omitted));
+    }
+    errno
+}
+
+fn valid(name: &Path, sectors: Option<SectorCounts>, terminal: &mut Terminal) {
+    terminal.print_path(name);
+    match sectors {
+        None => terminal.print(" is valid\n"),
+        Some(SectorCounts { allocated, written }) => {
+            // In 1/100 %, rounded like printf's %.2f but without floating point.
+            let share = (written * 20_000).checked_div(allocated).unwrap_or(0).div_ceil(2);
+            let (whole, rest) = (share / 100, share % 100);
+            terminal.print(format_args!(
+                ": secs allocated: {allocated:#x} secs written: {written:#x} ({whole}.{rest:02}%)\n"
+            ));
+        }
+    }
+}
+
+fn object(name: &Path, report: &Report) -> Object {
+    let findings = report.findings.iter().map(|finding| {
+        let object = Object::default().text("place", finding.place.name()).text("message", &finding.message);
+        object.raw("errno", finding.errno)
+    });
+    let object = Object::default().path("file", name).raw("valid", report.is_valid());
+    let object = object.raw("findings", json::list(findings)).raw("omitted", report.omitted);
+    match report.sectors {
+        None => object,
+        Some(counts) => object.raw("sectors_allocated", counts.allocated).raw("sectors_written", counts.written),
+    }
+}

@@ -1,0 +1,47 @@
+//! `repair`: writes both footers anew.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use vhd::repair::{Repair, Source};
+
+use crate::getopt;
+use crate::help;
+use crate::report::EINVAL;
+use crate::terminal::Terminal;
+
+const OPTIONS: &str = "n:bh";
+const USAGE: &str = "options: <-n name> <-b use the back-up footer> [-h help]\n";
+
+pub(super) fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
+    let parsed = getopt::parse("repair", OPTIONS, arguments);
+    if let Some(status) = super::stop(&parsed, USAGE, help::REPAIR, EINVAL, terminal) {
+        return status;
+    }
+    let (mut name, mut source) = (None, Source::Any);
+    for (letter, value) in &parsed.options {
+        match letter {
+            'n' => name = value.as_ref().map(PathBuf::from),
+            _ => source = Source::Backup,
+        }
+    }
+    let Some(name) = name else { return super::misused(USAGE, terminal) };
+    let repair = match Repair::open(&name, source) {
+        Ok(repair) => repair,
+        Err(error) => {
+            terminal.print("error opening ");
+            terminal.print_path(&name);
+            terminal.print(format_args!(": -{}\n", error.errno()));
+            terminal.explain(&error);
+            return error.errno();
+        }
+    };
+    match repair.write() {
+        Ok(()) => 0,
+        Err(error) => {
+            terminal.print(format_args!("error writing footer: -{}\n", error.errno()));
+            terminal.explain(&error);
+            error.errno()
+        }
+    }
+}

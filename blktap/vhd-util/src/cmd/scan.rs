@@ -1,0 +1,192 @@
+//! `scan`: one line per image, or a tree. The looking is `scan_look`'s.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use crate::getopt::{self, End};
+use crate::glob;
+use crate::help;
+use crate::json::Object;
+use crate::report::{ENOENT, ENOSYS};
+use crate::scan_look::{self, Depth, Failure, Found, Look};
+use crate::terminal::Terminal;
+
+const OPTIONS: &str = "m:fcl:pavMh";
+const USAGE: &str = "\
+usage: [OPTIONS] FILES
+options: [-m match filter] [-f fast] [-c continue on failure] [-l LVM volume] [-p pretty print] [-a scan parents] [-v verbose] [-h help] [-M show markers]
+";
+const LOST: &str = "failure scanning target";
+
+/// How lines look.
+struct Style {
+    is_pretty: bool,
+    is_verbose: bool,
+    is_fast: bool,
+    with_markers: bool,
+    is_json: bool,
+}
+
+pub(super) fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
+    let (flags, arguments): (Vec<_>, Vec<_>) = arguments.iter().cloned().partition(|argument| argument == "--json");
+    let mut parsed = getopt::parse("scan", OPTIONS, &arguments);
+    let files = match std::mem::replace(&mut parsed.end, End::Done) {
+        End::Operands(files) => files,
+        end => {
+            parsed.end = end;
+            Vec::new()
+        }
+    };
+    if let Some(status) = super::stop(&parsed, USAGE, help::SCAN, 0, terminal) {
+        return status;
+    }
+    let is_asked = |letter| parsed.options.iter().any(|&(asked, _)| asked == letter);
+    if is_asked('l') {
+        terminal.say("error: this version of vhd-util cannot scan LVM volume groups (-l) yet");
+        terminal.help("vhd-util scan -m '/dev/VG/VHD-*' looks at the active volumes of a group");
+        return ENOSYS;
+    }
+    let patterns = parsed.options.iter().filter(|&&(letter, _)| letter == 'm');
+    let pattern = patterns.filter_map(|(_, value)| value.as_ref()).next_back();
+    if pattern.is_none() && files.is_empty() {
+        return super::misused(USAGE, terminal);
+    }
+    let style = Style {
+        is_pretty: is_asked('p') && flags.is_empty(),
+        is_verbose: is_asked('v'),
+        is_fast: is_asked('f'),
+        with_markers: is_asked('M'),
+        is_json: !flags.is_empty(),
+    };
+    let mut targets = pattern.map(|pattern| glob::files(pattern)).unwrap_or_default();
+    let goes_on = is_asked('c');
+    for file in files.into_iter().map(PathBuf::from) {
+        if fs::metadata(&file).is_ok() {
+            targets.push(file);
+            continue;
+        }
+        failure(&file, &Failure { errno: ENOENT, doing: LOST }, &style, terminal);
+        if !goes_on {
+            terminal.say(format_args!("scan failed: -{ENOENT}. Check syslog for details"));
+            return ENOENT;
+        }
+    }
+    let looks =
+        scan_look::scan(targets, Depth { is_fast: style.is_fast && !style.is_pretty, with_parents: is_asked('a') });
+    print(&looks, goes_on, &style, terminal)
+}
+
+fn print(looks: &[Look], goes_on: bool, style: &Style, terminal: &mut Terminal) -> i32 {
+    for (at, look) in looks.iter().enumerate() {
+        match &look.found {
+            Ok(_) if style.is_pretty => {}
+            Ok(found) => image(&look.path, found, "", style, terminal),
+            Err(error) => {
+                failure(&look.path, error, style, terminal);
+                // A parent that is lost is told, but is no failure of the images asked for.
+                if !goes_on && error.doing != LOST {
+                    if style.is_pretty {
+                        tree(&looks[..at], style, terminal);
+                    }
+                    return error.errno;
+                }
+            }
+        }
+    }
+    if style.is_pretty {
+        tree(looks, style, terminal);
+    }
+    0
+}
+
+/// Children under their parents, hidden images before others, otherwise in the order of the scan.
+fn tree(looks: &[Look], style: &Style, terminal: &mut Terminal) {
+    let mut nodes: Vec<(&Path, &Found)> =
+        looks.iter().filter_map(|look| look.found.as_ref().ok().map(|found| (look.path.as_path(), found))).collect();
+    nodes.sort_by_key(|(_, found)| found.hidden == 0);
+    let mut places: HashMap<&Path, usize> = HashMap::new();
+    for (at, (_, found)) in nodes.iter().enumerate() {
+        places.entry(&found.canonical).or_insert(at);
+    }
+    let mut children = vec![Vec::new(); nodes.len()];
+    let mut roots = Vec::new();
+    for (at, (path, found)) in nodes.iter().enumerate() {
+        let directory = fs::canonicalize(path).ok().and_then(|path| path.parent().map(Path::to_owned));
+        let stored = found.parent.as_ref().map(|parent| directory.unwrap_or_default().join(parent));
+        let parent = found.found_parent.as_ref().map(|(path, _)| path.clone());
+        let parent = parent.or_else(|| stored.and_then(|stored| fs::canonicalize(stored).ok()));
+        match parent.and_then(|parent| places.get(parent.as_path()).copied()) {
+            Some(parent) => children[parent].push(at),
+            None => roots.push(at),
+        }
+    }
+    // Images that are each other's parents have no root; they are shown all the same.
+    let mut is_shown = vec![false; nodes.len()];
+    let mut stack: Vec<(usize, usize)> = Vec::new();
+    let orphans: Vec<usize> = (0..nodes.len()).collect();
+    for (root, is_root) in roots.iter().map(|&root| (root, true)).chain(orphans.iter().map(|&node| (node, false))) {
+        stack.push((root, 0));
+        while let Some((at, level)) = stack.pop() {
+            if std::mem::replace(&mut is_shown[at], true) {
+                continue;
+            }
+            let (path, found) = nodes[at];
+            terminal.print("   ".repeat(level));
+            let is_lost = is_root && level == 0 && found.parent.is_some();
+            image(path, found, if is_lost { " (not found in scan)" } else { "" }, style, terminal);
+            stack.extend(children[at].iter().rev().map(|&child| (child, level + 1)));
+        }
+    }
+}
+
+fn image(path: &Path, found: &Found, remark: &str, style: &Style, terminal: &mut Terminal) {
+    let key = found.key_hash.iter().flatten().map(|byte| format!("{byte:02x}")).collect::<String>();
+    if style.is_json {
+        let object = Object::default().path("vhd", path).raw("capacity", found.capacity).raw("size", found.size);
+        let object = object.raw("hidden", found.hidden).raw("marker", found.marker).text("keyhash", &key);
+        let object = match &found.parent {
+            Some(parent) => object.path("parent", parent),
+            None => object.raw("parent", "null"),
+        };
+        terminal.print(format_args!("{object}\n"));
+        return;
+    }
+    terminal.print("vhd=");
+    match (style.is_verbose, style.is_pretty) {
+        (true, true) => terminal.print_path(&found.canonical),
+        (true, false) => terminal.print_path(path),
+        (false, _) => terminal.print_path(name(path)),
+    }
+    terminal.print(format_args!(" capacity={} size={} hidden={}", found.capacity, found.size, found.hidden));
+    if style.with_markers {
+        terminal.print(format_args!(" marker={} keyhash={key}", found.marker));
+    }
+    terminal.print(" parent=");
+    match &found.parent {
+        None => terminal.print("none"),
+        Some(parent) if style.is_verbose && !style.is_fast => terminal.print_path(parent),
+        Some(parent) => terminal.print_path(name(parent)),
+    }
+    terminal.print(format_args!("{remark}\n"));
+}
+
+fn failure(path: &Path, error: &Failure, style: &Style, terminal: &mut Terminal) {
+    if style.is_json {
+        let object = Object::default().path("vhd", path).raw("errno", error.errno).text("error", error.doing);
+        terminal.print(format_args!("{object}\n"));
+        return;
+    }
+    terminal.print("vhd=");
+    match fs::canonicalize(path) {
+        Ok(canonical) if style.is_pretty => terminal.print_path(&canonical),
+        _ => terminal.print_path(path),
+    }
+    terminal.print(format_args!(" scan-error=-{} error-message='{}'\n", error.errno, error.doing));
+}
+
+fn name(path: &Path) -> &Path {
+    path.file_name().filter(|name| !name.as_bytes().is_empty()).map_or(path, Path::new)
+}

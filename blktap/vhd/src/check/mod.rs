@@ -1,0 +1,179 @@
+//! Checking a whole image: every fault it has, in the order in which blktap's `check` would meet them and in its words,
+//! which scripts and people know. Reads; never writes. Time is O(n log n) in blocks; findings are bounded.
+
+mod blocks;
+mod footers;
+mod header;
+mod parents;
+
+use std::path::{Path, PathBuf};
+
+use crate::error::Result;
+use crate::footer::{DiskKind, FOOTER_BYTES};
+use crate::image::Image;
+use crate::image_file::ImageFile;
+use crate::medium::Medium;
+use crate::timestamp::Timestamp;
+
+/// Findings that are kept; a hostile image can have millions.
+pub const MAX_FINDINGS: usize = 1000;
+
+/// What to look at, and what to overlook.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// A missing or damaged primary footer is no fault.
+    pub ignore_primary_footer: bool,
+    /// A parent with another identity is no fault.
+    pub ignore_parent_uuid: bool,
+    /// A creation time in the future is no fault.
+    pub ignore_timestamps: bool,
+    /// Blocks may overlap.
+    pub ignore_overlaps: bool,
+    /// Sectors that bitmaps call absent must hold zeros; reads all data.
+    pub check_bitmaps: bool,
+    /// Count sectors; reads all bitmaps.
+    pub count_sectors: bool,
+    /// The present time.
+    pub now: Timestamp,
+}
+
+/// Where a fault is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The file as a whole.
+    File,
+    /// The footer at the end.
+    PrimaryFooter,
+    /// The footer at offset 0.
+    BackupFooter,
+    /// The sparse header.
+    Header,
+    /// The BAT.
+    Bat,
+    /// The batmap.
+    Batmap,
+    /// A parent locator.
+    Locator,
+    /// The parent.
+    Parent,
+    /// The bitmap of a block.
+    Bitmap,
+}
+
+impl Place {
+    /// A stable name for machines.
+    pub fn name(self) -> &'static str {
+        match self {
+            Place::File => "file",
+            Place::PrimaryFooter => "primary-footer",
+            Place::BackupFooter => "backup-footer",
+            Place::Header => "header",
+            Place::Bat => "bat",
+            Place::Batmap => "batmap",
+            Place::Locator => "locator",
+            Place::Parent => "parent",
+            Place::Bitmap => "bitmap",
+        }
+    }
+}
+
+/// One fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Where it is.
+    pub place: Place,
+    /// What it is, as blktap's `check` says it.
+    pub message: String,
+    /// The Linux error number of its cause.
+    pub errno: i32,
+}
+
+/// Sectors of blocks that are allocated, and those of them that hold data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SectorCounts {
+    /// Sectors of allocated blocks.
+    pub allocated: u64,
+    /// Sectors that bitmaps call present.
+    pub written: u64,
+}
+
+/// What a check found.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Faults in blktap's order, the first one is the one that it reports; at most [`MAX_FINDINGS`].
+    pub findings: Vec<Finding>,
+    /// Faults beyond that.
+    pub omitted: u64,
+    /// Whether the image has a header and blocks; of a fixed disk only the footer is checked.
+    pub is_sparse: bool,
+    /// The parent, when it is a VHD that could be found.
+    pub parent: Option<PathBuf>,
+    /// With [`Options::count_sectors`], of a disk whose tables could be read.
+    pub sectors: Option<SectorCounts>,
+}
+
+impl Report {
+    /// Whether nothing was found.
+    pub fn is_valid(&self) -> bool {
+        self.findings.is_empty()
+    }
+
+    fn add(&mut self, place: Place, message: impl Into<String>) {
+        self.add_errno(place, message, rustix::io::Errno::INVAL.raw_os_error());
+    }
+
+    fn add_errno(&mut self, place: Place, message: impl Into<String>, errno: i32) {
+        if self.findings.len() < MAX_FINDINGS {
+            self.findings.push(Finding { place, message: message.into(), errno });
+        } else {
+            self.omitted += 1;
+        }
+    }
+}
+
+/// Checks the image at `path`. An error only when the file cannot be opened or is no file; all else is a finding.
+pub fn check(path: &Path, options: &Options) -> Result<Report> {
+    let file = ImageFile::open(path)?;
+    let mut report = Report::default();
+    let Some(data_end) = file.len_bytes().checked_sub(FOOTER_BYTES as u64) else {
+        report.add(Place::File, "error calculating end of file: -22");
+        return Ok(report);
+    };
+    let Some(footer) = footers::check(&file, options, &mut report) else { return Ok(report) };
+    if footer.kind == DiskKind::Fixed {
+        return Ok(report);
+    }
+    report.is_sparse = true;
+    if !header::check(&file, &footer, data_end, &mut report) {
+        return Ok(report);
+    }
+    match Image::on(file) {
+        Ok(image) => tables(&image, data_end, options, &mut report),
+        Err(error) if report.is_valid() => {
+            let message = format!("error opening {}: -{}", path.display(), error.errno());
+            report.add_errno(Place::File, message, error.errno());
+        }
+        Err(_) => {}
+    }
+    Ok(report)
+}
+
+fn tables(image: &Image, data_end: u64, options: &Options, report: &mut Report) {
+    match (image.bat(), image.metadata_end()) {
+        (Err(error), _) => {
+            report.add_errno(Place::Bat, format!("error reading bat: -{}", error.errno()), error.errno());
+        }
+        (Ok(_), Err(error)) => {
+            let message = format!("error calculating end of metadata: -{}", error.errno());
+            report.add_errno(Place::Batmap, message, error.errno());
+        }
+        (Ok(bat), Ok(metadata_end)) => {
+            let room = metadata_end..data_end;
+            let is_readable = blocks::check(image, &bat, &room, options, report);
+            if options.check_bitmaps || options.count_sectors {
+                blocks::check_bitmaps(image, &bat, &is_readable, options, report);
+            }
+        }
+    }
+    parents::check(image, data_end, options, report);
+}
