@@ -94,17 +94,21 @@ impl World {
         self.plan.order.iter().flat_map(|name| self.sources_of(name)).collect()
     }
 
-    /// Somebody works in a source, on top of its pin.
-    pub fn has_local_work(&self, source: &Name) -> Result<bool> {
-        let state = origin::state(&self.layout, source, self.origin(source)?, self.pin(source))?;
-        Ok(matches!(state, origin::State::Worked { .. }))
+    /// Why a source that is not at its pin is built as it is: somebody works in it, or put something else there. `None` where fetch
+    /// is to bring it.
+    pub fn override_of(&self, source: &Name) -> Result<Option<&'static str>> {
+        Ok(match origin::state(&self.layout, source, self.origin(source)?, self.pin(source))? {
+            origin::State::Worked { .. } => Some("has local changes"),
+            origin::State::Foreign => Some("is not what the lock names, and fetch did not put it there"),
+            _ => None,
+        })
     }
 
-    /// What a build would take as it stands: at its pin, or with somebody's work on top of it.
+    /// What a build would take as it stands: at its pin, or overridden.
     pub fn is_here(&self, source: &Name) -> Result<bool> {
         Ok(match self.source(source)? {
             None => false,
-            Some(tree) => tree.at_pin || self.has_local_work(source)?,
+            Some(tree) => tree.at_pin || self.override_of(source)?.is_some(),
         })
     }
 

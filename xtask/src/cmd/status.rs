@@ -116,7 +116,9 @@ fn source_row(session: &Session, world: &World, source: &Name, origin: &Origin) 
                 let text = files.into_iter().chain(commits_here).collect::<Vec<_>>().join(", ");
                 (text, commits.into_iter().chain(changes.iter().map(ToString::to_string)).collect())
             }
-            SourceState::Foreign => ("something else stands in its place".to_owned(), Vec::new()),
+            SourceState::Foreign => {
+                (format!("overridden: not what the lock names (cargo xtask fetch {source} --discard)"), Vec::new())
+            }
         },
     };
     Ok(SourceRow { source: source.clone(), origin: origin.kind(), pinned, state, changes })

@@ -85,12 +85,13 @@ impl Run<'_> {
         for source in self.world.sources() {
             match self.world.source(&source)? {
                 Some(tree) if tree.at_pin => {}
-                Some(_) if self.world.has_local_work(&source)? => self.report.note(format!(
-                    "`{source}` has local changes; they are built as they are (cargo xtask status {source})"
-                )),
-                _ => {
-                    to_fetch.insert(source);
-                }
+                Some(_) => match self.world.override_of(&source)? {
+                    Some(why) => self.report.note(format!(
+                        "`{source}` {why}; it is built as it is, as an override (cargo xtask status {source})"
+                    )),
+                    None => drop(to_fetch.insert(source)),
+                },
+                None => drop(to_fetch.insert(source)),
             }
         }
         let mut vendor = BTreeSet::new();

@@ -7,6 +7,7 @@ mod incremental;
 mod kill;
 mod messages;
 mod outside;
+mod overrides;
 mod run;
 mod small;
 mod space;
