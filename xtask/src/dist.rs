@@ -221,6 +221,8 @@ fn set_directory_modes(dist: &Path, tree: &Tree) -> Result<()> {
     for (path, node) in &tree.0 {
         if let Node::Directory { mode } = node {
             let dir = dist.join(path);
+            // A removal takes along the directories that it emptied, these too.
+            fs::create_dir_all(&dir).context(|| format!("cannot make `{}`", dir.display()))?;
             fs::set_permissions(&dir, fs::Permissions::from_mode(*mode))
                 .context(|| format!("cannot set the mode of `{}`", dir.display()))?;
         }
@@ -278,6 +280,16 @@ mod tests {
         let moved = install(&world.layout, &world.store, &merged(&world.store, &[("sbin/x", "1")])).unwrap();
         assert_eq!((moved.written, moved.removed), (1, 2));
         assert!(!dist.join("bin").exists() && dist.join("mine").exists() && dist.join("sbin/x").exists());
+    }
+
+    #[test]
+    fn a_directory_that_is_emptied_stays_when_it_is_part_of_the_result() {
+        let world = world();
+        let full = merged(&world.store, &[("var/lib/x/file", "1")]);
+        install(&world.layout, &world.store, &full).unwrap();
+        let empty = merged(&world.store, &[("bin/y", "1")]);
+        assert_eq!(install(&world.layout, &world.store, &empty).unwrap().removed, 1);
+        assert!(world.layout.dist().join("var/lib/x").is_dir());
     }
 
     #[test]
