@@ -32,6 +32,22 @@ pub struct Turn {
 
 /// Takes the lock of `lock_file`. While another run has it, `say` gets `waiting`, once.
 pub fn take(lock_file: &Path, hold: Hold, cancel: &Cancel, say: &dyn Fn(&str), waiting: &str) -> Result<Turn> {
+    let mut said = false;
+    loop {
+        if let Some(turn) = try_take(lock_file, hold)? {
+            return Ok(turn);
+        }
+        if !said {
+            say(waiting);
+            said = true;
+        }
+        cancel.check()?;
+        std::thread::sleep(POLL);
+    }
+}
+
+/// The same without waiting: `None` while another run has it.
+pub fn try_take(lock_file: &Path, hold: Hold) -> Result<Option<Turn>> {
     let cannot = || format!("cannot lock `{}`", lock_file.display());
     if let Some(parent) = lock_file.parent() {
         fs::create_dir_all(parent).context(cannot)?;
@@ -40,22 +56,15 @@ pub fn take(lock_file: &Path, hold: Hold, cancel: &Cancel, say: &dyn Fn(&str), w
         Hold::Alone => FlockOperation::NonBlockingLockExclusive,
         Hold::Shared => FlockOperation::NonBlockingLockShared,
     };
-    let mut said = false;
     loop {
         let file = File::options().create(true).truncate(false).write(true).open(lock_file).context(cannot)?;
         match flock(&file, operation) {
             // While we waited for it the file may have been removed, and another run has the new one.
-            Ok(()) if is_still(&file, lock_file) => return Ok(Turn { _file: file }),
-            Ok(()) | Err(Errno::INTR) => continue,
-            Err(Errno::WOULDBLOCK) => {}
+            Ok(()) if is_still(&file, lock_file) => return Ok(Some(Turn { _file: file })),
+            Ok(()) | Err(Errno::INTR) => {}
+            Err(Errno::WOULDBLOCK) => return Ok(None),
             Err(errno) => return Err(errno).context(cannot),
         }
-        if !said {
-            say(waiting);
-            said = true;
-        }
-        cancel.check()?;
-        std::thread::sleep(POLL);
     }
 }
 

@@ -1,4 +1,5 @@
 //! Names that match a pattern, as glob(3): `*`, `?`, `[a-z]`, `[!a]`, `\` before a letter; sorted. No shell.
+//! The crate `glob` knows neither `\\` nor names outside UTF-8, and storage managers pass patterns that C's glob(3) understood.
 
 use std::ffi::OsStr;
 use std::fs;

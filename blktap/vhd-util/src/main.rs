@@ -7,7 +7,6 @@ mod getopt;
 mod glob;
 mod headers_text;
 mod help;
-mod json;
 mod report;
 mod scan_look;
 mod terminal;

@@ -4,11 +4,10 @@ use std::io::IsTerminal;
 
 use clap::builder::styling::{AnsiColor, Style};
 
-use super::Session;
+use super::{Selection, Session};
 use crate::doctor::{Diagnosis, Finding, Verdict, diagnose};
 use crate::error::{Error, Result};
 use crate::machine::Machine;
-use crate::plan::Wanted;
 
 /// Say what this machine lacks, and the one command that installs it
 ///
@@ -22,16 +21,13 @@ use crate::plan::Wanted;
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
-    /// Components [default: those of the manifest]
-    components: Vec<String>,
-    /// The manifest's optional components too
-    #[arg(long)]
-    all: bool,
+    #[command(flatten)]
+    selection: Selection,
 }
 
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     let definitions = session.definitions()?;
-    let wanted = Wanted { names: Session::names(&args.components)?, all: args.all };
+    let wanted = args.selection.wanted()?;
     let machine = Machine::of(&session.layout, false)?;
     let diagnosis = diagnose(&session.layout, &definitions, &wanted, &machine, &session.cancel)?;
     if session.json {

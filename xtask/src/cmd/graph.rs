@@ -8,11 +8,11 @@ use petgraph::dot::{Config, Dot};
 use petgraph::graph::DiGraph;
 use serde::Serialize;
 
-use super::Session;
+use super::{Selection, Session};
 use crate::definition::Name;
 use crate::error::Result;
 use crate::machine::Machine;
-use crate::plan::{Provider, Wanted};
+use crate::plan::Provider;
 use crate::state::State;
 use crate::world::World;
 
@@ -25,11 +25,8 @@ use crate::world::World;
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
-    /// Components [default: those of the manifest]
-    components: Vec<String>,
-    /// Optional components too
-    #[arg(long)]
-    all: bool,
+    #[command(flatten)]
+    selection: Selection,
     /// Print Graphviz DOT
     #[arg(long, conflicts_with = "html")]
     dot: bool,
@@ -64,7 +61,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         return super::extras::run_with_extras(session);
     }
     let definitions = session.definitions()?;
-    let wanted = Wanted { names: Session::names(&args.components)?, all: args.all };
+    let wanted = args.selection.wanted()?;
     let world = World::new(session.layout.clone(), definitions, &wanted, Machine::of(&session.layout, false)?)?;
     let rows = rows(&world, &State::read(&session.layout));
     if session.json {

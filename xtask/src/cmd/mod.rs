@@ -26,6 +26,7 @@ use crate::definition::{Definitions, Lock, Name};
 use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::origin::Fetching;
+use crate::plan::Wanted;
 use crate::process::Cancel;
 use crate::turn::{self, Hold, Turn};
 
@@ -83,6 +84,22 @@ enum Command {
     Schema(schema::Args),
     Test(test::Args),
     Doctor(doctor::Args),
+}
+
+/// Which components a command is about.
+#[derive(Debug, clap::Args)]
+struct Selection {
+    /// Components [default: those of the manifest]
+    components: Vec<String>,
+    /// The manifest's optional components too
+    #[arg(long)]
+    all: bool,
+}
+
+impl Selection {
+    fn wanted(&self) -> Result<Wanted> {
+        Ok(Wanted { names: Session::names(&self.components)?, all: self.all })
+    }
 }
 
 /// What every command gets.

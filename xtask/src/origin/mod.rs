@@ -40,17 +40,6 @@ pub use files::place_file;
 pub use local_work::{Change, ChangeKind, State, is_untouched, only_here, state};
 pub use scratch::sweep;
 
-/// What of the store a source at its pin is made of: its mirrors and files, whether they are there or not. `gc` leaves them alone;
-/// a mirror `X.git` is removed only while `X.lock` beside it is held.
-pub fn needs_of_store(layout: &Layout, origin: &Origin, pin: &Pin) -> Vec<PathBuf> {
-    let files = pin.files.iter().map(|file| layout.files().join(file.sha256.to_string()));
-    let mirrors = match origin {
-        Origin::Git(origin) => git::mirrors(layout, origin, Some(pin)),
-        Origin::Archive(_) | Origin::Apt(_) | Origin::Path(_) => Vec::new(),
-    };
-    files.chain(mirrors).collect()
-}
-
 /// What every fetch needs to know.
 #[derive(Clone, Copy)]
 pub struct Fetching<'a> {

@@ -13,6 +13,7 @@ use crate::digest::{Digest, Hash};
 use crate::error::{Context, Error, Result};
 use crate::reapi;
 use crate::tree::{Node, Tree};
+use crate::turn::{self, Hold};
 
 /// What a checkout needs: kept in `roots/` under a name made of its path.
 #[derive(Debug, Serialize, Deserialize)]
@@ -69,12 +70,9 @@ impl Store {
     /// Removes results that no live checkout needs, oldest first, until what stays fits into `quota_bytes`; then every blob that
     /// nothing names any more.
     pub fn collect(&self, quota_bytes: u64, dry_run: bool) -> Result<Collected> {
-        let lock_file = self.root().join("gc.lock");
-        let file = fs::File::create(&lock_file).context(|| format!("cannot write `{}`", lock_file.display()))?;
-        let mut lock = fd_lock::RwLock::new(file);
-        let _guard = lock
-            .try_write()
-            .map_err(|_| Error::machine("cannot collect garbage: a build or another gc uses the store"))?;
+        let Some(_alone) = turn::try_take(&self.root().join("gc.lock"), Hold::Alone)? else {
+            return Err(Error::machine("cannot collect garbage: a build or another gc uses the store"));
+        };
         let needed = self.needed()?;
         let mut sizes = self.sizes()?;
         let mut done = Collected { before_bytes: sizes.values().sum(), ..Collected::default() };

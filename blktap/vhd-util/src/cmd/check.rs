@@ -8,13 +8,13 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use serde_json::{Value, json};
 use vhd::check::{Options, Report, SectorCounts};
 use vhd::{Error, MAX_CHAIN_DEPTH, Timestamp};
 
 use super::read;
 use crate::getopt::{self, Parsed};
 use crate::help;
-use crate::json::{self, Object};
 use crate::report::{EINVAL, ELOOP, EOPNOTSUPP};
 use crate::terminal::Terminal;
 
@@ -89,8 +89,13 @@ fn chain(mut name: PathBuf, with_parents: bool, options: &Options, style: Style,
 fn unopened(name: &Path, error: &Error, style: Style, terminal: &mut Terminal) -> i32 {
     terminal.explain(error);
     if style == Style::Json {
-        let object = Object::default().path("file", name).raw("valid", false).raw("errno", error.errno());
-        terminal.print(format_args!("{}\n", object.text("error", &error.to_string())));
+        let object = json!({
+            "file": name.to_string_lossy(),
+            "valid": false,
+            "errno": error.errno(),
+            "error": error.to_string(),
+        });
+        terminal.print(format_args!("{object}\n"));
         return error.errno();
     }
     let other = |kind: fs::FileType| !kind.is_file() && !kind.is_block_device();
@@ -157,15 +162,20 @@ fn valid(name: &Path, sectors: Option<SectorCounts>, terminal: &mut Terminal) {
     }
 }
 
-fn object(name: &Path, report: &Report) -> Object {
-    let findings = report.findings.iter().map(|finding| {
-        let object = Object::default().text("place", finding.place.name()).text("message", &finding.message);
-        object.raw("errno", finding.errno)
+fn object(name: &Path, report: &Report) -> Value {
+    let findings = report
+        .findings
+        .iter()
+        .map(|finding| json!({ "place": finding.place.name(), "message": finding.message, "errno": finding.errno }));
+    let mut object = json!({
+        "file": name.to_string_lossy(),
+        "valid": report.is_valid(),
+        "findings": findings.collect::<Vec<_>>(),
+        "omitted": report.omitted,
     });
-    let object = Object::default().path("file", name).raw("valid", report.is_valid());
-    let object = object.raw("findings", json::list(findings)).raw("omitted", report.omitted);
-    match report.sectors {
-        None => object,
-        Some(counts) => object.raw("sectors_allocated", counts.allocated).raw("sectors_written", counts.written),
+    if let Some(counts) = report.sectors {
+        object["sectors_allocated"] = counts.allocated.into();
+        object["sectors_written"] = counts.written.into();
     }
+    object
 }

@@ -6,10 +6,11 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use serde_json::json;
+
 use crate::getopt::{self, End};
 use crate::glob;
 use crate::help;
-use crate::json::Object;
 use crate::report::{ENOENT, ENOSYS};
 use crate::scan_look::{self, Depth, Failure, Found, Look};
 use crate::terminal::Terminal;
@@ -145,12 +146,15 @@ fn tree(looks: &[Look], style: &Style, terminal: &mut Terminal) {
 fn image(path: &Path, found: &Found, remark: &str, style: &Style, terminal: &mut Terminal) {
     let key = found.key_hash.iter().flatten().map(|byte| format!("{byte:02x}")).collect::<String>();
     if style.is_json {
-        let object = Object::default().path("vhd", path).raw("capacity", found.capacity).raw("size", found.size);
-        let object = object.raw("hidden", found.hidden).raw("marker", found.marker).text("keyhash", &key);
-        let object = match &found.parent {
-            Some(parent) => object.path("parent", parent),
-            None => object.raw("parent", "null"),
-        };
+        let object = json!({
+            "vhd": path.to_string_lossy(),
+            "capacity": found.capacity,
+            "size": found.size,
+            "hidden": found.hidden,
+            "marker": found.marker,
+            "keyhash": key,
+            "parent": found.parent.as_ref().map(|parent| parent.to_string_lossy()),
+        });
         terminal.print(format_args!("{object}\n"));
         return;
     }
@@ -175,7 +179,7 @@ fn image(path: &Path, found: &Found, remark: &str, style: &Style, terminal: &mut
 
 fn failure(path: &Path, error: &Failure, style: &Style, terminal: &mut Terminal) {
     if style.is_json {
-        let object = Object::default().path("vhd", path).raw("errno", error.errno).text("error", error.doing);
+        let object = json!({ "vhd": path.to_string_lossy(), "errno": error.errno, "error": error.doing });
         terminal.print(format_args!("{object}\n"));
         return;
     }

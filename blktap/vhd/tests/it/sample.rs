@@ -92,7 +92,6 @@ pub(crate) fn edit_header(image: &mut [u8], edit: impl FnOnce(&mut Header)) {
 }
 
 /// Changes bytes of the header and makes its checksum right, for values that the checked type cannot hold.
-#[allow(dead_code, reason = "the crates that share this file use different parts of it")]
 pub(crate) fn patch_header(image: &mut [u8], offset: usize, bytes: &[u8]) {
     image[512 + offset..][..bytes.len()].copy_from_slice(bytes);
     let sum = RawHeader::from_prefix(&image[512..]).computed_checksum();

@@ -6,11 +6,10 @@ mod dry_run;
 mod finish;
 mod packages;
 
-use super::Session;
+use super::{Selection, Session};
 use crate::error::Result;
 use crate::machine::Machine;
 use crate::origin;
-use crate::plan::Wanted;
 use crate::run::{Mode, Report};
 use crate::state::State;
 use crate::turn::{self, Hold};
@@ -27,11 +26,8 @@ use crate::world::World;
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
-    /// Components to build [default: those of the manifest]
-    components: Vec<String>,
-    /// Build the manifest's optional components too
-    #[arg(long)]
-    all: bool,
+    #[command(flatten)]
+    selection: Selection,
     /// Install missing build dependencies without asking (root or sudo)
     #[arg(long, short)]
     yes: bool,
@@ -60,7 +56,7 @@ pub struct Args {
 
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     let definitions = session.definitions()?;
-    let wanted = Wanted { names: Session::names(&args.components)?, all: args.all };
+    let wanted = args.selection.wanted()?;
     let machine = Machine::of(&session.layout, args.no_sandbox)?;
     let locked = session.whole_lock(&definitions).map(|_| ());
     let mut world = World::new(session.layout.clone(), definitions, &wanted, machine)?;

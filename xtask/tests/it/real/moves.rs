@@ -65,7 +65,7 @@ fn a_moved_branch_moves_its_pin_and_rebuilds_only_what_it_changes() {
     assert!(project.read("dist/usr/include/libaio.h").contains("SULTANA"));
 
     // What no step reads is built, comes out the same, and moves nothing in dist/.
-    work.write("TODO", "nothing\n");
+    work.write("NEWS", "nothing\n");
     work.push("main", "a file that nobody installs");
     project.xtask(&["update"]).ok();
     let same = project.xtask(&["build"]);
