@@ -6,7 +6,6 @@ mod cmd;
 mod getopt;
 mod glob;
 mod headers_text;
-mod help;
 mod report;
 mod scan_look;
 mod terminal;

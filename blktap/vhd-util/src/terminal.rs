@@ -9,11 +9,13 @@ use std::path::Path;
 
 use crate::report;
 
-/// Output as it collects, printed at the end, so that a result is whole or its failure is told.
+/// Output as it collects, printed at the end or where a command says so.
 #[derive(Debug, Default)]
 pub(crate) struct Terminal {
     out: Vec<u8>,
     err: Vec<u8>,
+    /// Why standard output takes no more.
+    failed: Option<io::Error>,
 }
 
 impl Terminal {
@@ -59,19 +61,32 @@ impl Terminal {
         self.say(format_args!("help: {text}"));
     }
 
+    /// Prints what has collected for standard output: for results larger than memory, and for progress. Whether more is
+    /// worth the work.
+    pub(crate) fn flush(&mut self) -> bool {
+        if self.failed.is_none() {
+            self.failed = write(&mut io::stdout().lock(), &self.out).err();
+        }
+        self.out.clear();
+        self.failed.is_none()
+    }
+
     /// Prints everything. The exit status is `errno`, or that of the output when it cannot be written.
-    pub(crate) fn finish(self, errno: i32) -> i32 {
-        let write = |out: &mut dyn Write, bytes: &[u8]| out.write_all(bytes).and_then(|()| out.flush());
-        let printed = write(&mut io::stdout().lock(), &self.out);
-        let mut said = self.err;
-        if let Err(error) = &printed {
-            said.extend(format!("error: cannot write to standard output: {error}\n").bytes());
+    pub(crate) fn finish(mut self, errno: i32) -> i32 {
+        self.flush();
+        if let Some(error) = &self.failed {
+            self.err.extend(format!("error: cannot write to standard output: {error}\n").bytes());
         }
         // Where standard error is closed there is nobody left to tell.
-        drop(write(&mut io::stderr().lock(), &said));
-        match printed {
-            Err(error) if errno == 0 => error.raw_os_error().unwrap_or(report::EIO),
+        drop(write(&mut io::stderr().lock(), &self.err));
+        match self.failed {
+            Some(error) if errno == 0 => error.raw_os_error().unwrap_or(report::EIO),
             _ => errno,
         }
     }
+}
+
+fn write(stream: &mut dyn Write, bytes: &[u8]) -> io::Result<()> {
+    stream.write_all(bytes)?;
+    stream.flush()
 }

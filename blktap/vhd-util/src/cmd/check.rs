@@ -14,12 +14,33 @@ use vhd::{Error, MAX_CHAIN_DEPTH, Timestamp};
 
 use super::read;
 use crate::getopt::{self, Parsed};
-use crate::help;
 use crate::report::{EINVAL, ELOOP, EOPNOTSUPP};
 use crate::terminal::Terminal;
 
 const OPTIONS: &str = "n:iItBpbsh";
 const USAGE: &str = "options: -n <file> [-i ignore missing primary footers] [-I ignore parent uuids] [-t ignore timestamps] [-B do not check BAT for overlapping (precludes -s, -b)] [-p check parents] [-b check bitmaps] [-s stats] [-h help]\n";
+const HELP: &str = "\
+Find every fault of an image
+
+usage: vhd-util check -n FILE [-i] [-I] [-t] [-p] [-b] [-s] [-B] [--json]
+
+  -n FILE  The image
+  -p       Check its parents too
+  -b       Look for data where bitmaps say there is none; reads all data
+  -s       Print how many sectors are allocated and written instead of `FILE is valid`
+  -i       A missing or damaged footer at the end is no fault
+  -I       A parent with another identity is no fault
+  -t       A creation time in the future is no fault
+  -B       Overlapping blocks are no fault; not with -s or -b
+  --json   Print one line of JSON per image with all faults, and nothing else
+  --help   Print this text
+
+The first fault is printed on standard output, all others on standard error. Of a fixed disk only the footer is checked,
+and nothing is printed where it is right. The exit status is 0, or the error number of the first fault (mostly 22).
+
+Example:
+  vhd-util check -n disk.vhd -p
+";
 
 /// How a check shows what it found.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,7 +52,7 @@ enum Style {
 pub(super) fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
     let (flags, arguments): (Vec<_>, Vec<_>) = arguments.iter().cloned().partition(|argument| argument == "--json");
     let parsed = getopt::parse("check", OPTIONS, &arguments);
-    if let Some(status) = super::stop(&parsed, USAGE, help::CHECK, 0, terminal) {
+    if let Some(status) = super::stop(&parsed, USAGE, HELP, 0, terminal) {
         return status;
     }
     let is_asked = |letter| parsed.options.iter().any(|&(asked, _)| asked == letter);

@@ -11,12 +11,28 @@ use vhd::units::{MAX_VIRTUAL_BYTES, MIB_BYTES};
 use vhd::{Error, ErrorKind, Timestamp};
 
 use crate::getopt::{self, Parsed};
-use crate::help;
 use crate::report::{EFBIG, EINVAL};
 use crate::terminal::Terminal;
 
 const OPTIONS: &str = "n:s:S:rh";
 const USAGE: &str = "options: <-n name> <-s size (MB)> [-r reserve] [-h help] [<-S size (MB) for metadata preallocation (see vhd-util resize)>]\n";
+const HELP: &str = "\
+Create an image
+
+usage: vhd-util create -n FILE -s MIB [-S MIB] [-r]
+
+  -n FILE  The image: a new file, an existing one (its content is lost) or a block device
+  -s MIB   Size of the disk in MiB, rounded up to 2 MiB; at most 2097152 (2 TiB)
+  -S MIB   Reserve tables for a disk of this size, so that it can grow to it quickly later; not with -r
+  -r       Reserve all space now: a fixed disk instead of a dynamic one
+  --help   Print this text
+
+When it fails, a file that was not there before is removed again.
+
+Examples:
+  vhd-util create -n disk.vhd -s 10240
+  vhd-util create -n /dev/VG/LV -s 10240 -S 2097152
+";
 
 struct Args {
     name: PathBuf,
@@ -64,7 +80,7 @@ fn mib(text: &OsStr) -> Result<u64, Misuse> {
 
 pub(super) fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
     let parsed = getopt::parse("create", OPTIONS, arguments);
-    if let Some(status) = super::stop(&parsed, USAGE, help::CREATE, EINVAL, terminal) {
+    if let Some(status) = super::stop(&parsed, USAGE, HELP, EINVAL, terminal) {
         return status;
     }
     match Args::parse(&parsed) {

@@ -7,16 +7,26 @@ use vhd::units::BLOCK_BYTES;
 use vhd::{Disk, Error};
 
 use crate::getopt;
-use crate::help;
 use crate::report::{EINVAL, EOPNOTSUPP};
 use crate::terminal::Terminal;
 
 const OPTIONS: &str = "n:f:t:bBh";
 const USAGE: &str = "options: <-n name> [-h help]\n";
+const HELP: &str = "\
+Give every block of a disk a place, with the data that it reads now
+
+usage: vhd-util fill -n FILE
+
+  -n FILE  The image; what its parents hold is copied into it
+  --help   Print this text
+
+Examples:
+  vhd-util fill -n disk.vhd
+";
 
 pub(super) fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
     let parsed = getopt::parse("fill", OPTIONS, arguments);
-    if let Some(status) = super::stop(&parsed, USAGE, help::FILL, EINVAL, terminal) {
+    if let Some(status) = super::stop(&parsed, USAGE, HELP, EINVAL, terminal) {
         return status;
     }
     let mut name = None;

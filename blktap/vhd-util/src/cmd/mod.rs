@@ -18,13 +18,42 @@ use std::path::Path;
 use vhd::Error;
 
 use crate::getopt::{End, Parsed};
-use crate::help;
 use crate::report::{EINVAL, EOPNOTSUPP};
 use crate::terminal::Terminal;
 
 const USAGE: &str = "\
 usage: vhd-util COMMAND [OPTIONS]
 COMMAND := { create | snapshot | query | read | set | repair | resize | fill | coalesce | modify | scan | check | revert | key | copy }
+";
+
+const HELP: &str = "\
+Create, inspect and change VHD images
+
+usage: vhd-util COMMAND [OPTIONS]
+       vhd-util COMMAND --help
+
+Commands:
+  check     Find every fault of an image
+  create    Create an image
+  query     Print properties of an image, one per line
+  read      Print the headers of an image (-p)
+  repair    Write both footers anew
+  scan      Print one line per image, or the tree of images and their parents
+  snapshot  Create an image on top of another
+  set       Set the hidden flag or the marker
+  modify    Give an image another parent or physical size, or drop its data
+  fill      Give every block of a disk a place
+
+Commands of blktap's vhd-util that this version does not have yet (exit status 95):
+  resize coalesce revert key copy
+
+Results go to standard output, in the format of blktap 4; explanations go to standard error.
+The exit status is 0 or the Linux error number of the first failure (22 for wrong usage).
+--debug is accepted after COMMAND and ignored.
+
+Examples:
+  vhd-util create -n disk.vhd -s 10240
+  vhd-util query -n disk.vhd -v -s -p
 ";
 
 /// Commands of blktap that are not here yet.
@@ -48,7 +77,7 @@ pub(crate) fn run(arguments: Vec<OsString>, terminal: &mut Terminal) -> i32 {
         Some("repair") => repair::run(arguments, terminal),
         Some("scan") => scan::run(arguments, terminal),
         Some("--help") => {
-            terminal.print(help::MAIN);
+            terminal.print(HELP);
             0
         }
         Some(missing) if MISSING.contains(&missing) => {

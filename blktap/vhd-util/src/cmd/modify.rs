@@ -8,7 +8,6 @@ use vhd::snapshot::Base;
 use vhd::{Image, edit, relink};
 
 use crate::getopt::{self, Parsed};
-use crate::help;
 use crate::report::EINVAL;
 use crate::terminal::Terminal;
 
@@ -16,6 +15,24 @@ const OPTIONS: &str = "n:s:p:mzh";
 const USAGE: &str = "\
 *** Dangerous operations, use with care ***
 options: <-n name> [-p NEW_PARENT set parent [-m raw]] [-s NEW_SIZE set size] [-z zero (kill data)] [-h help]
+";
+const HELP: &str = "\
+Give an image another parent or physical size, or drop its data
+
+usage: vhd-util modify -n FILE [-p PARENT [-m]] [-s BYTES] [-z]
+
+  -n FILE    The image
+  -p PARENT  Read from this image what FILE does not hold. Its data must be what the old parent's was
+  -m         PARENT is a raw disk, not a VHD
+  -s BYTES   Write the footer at the end of this many bytes, before or after the volume gets this size
+  -z         Drop all data of FILE: every block reads from the parent, or zero
+  --help     Print this text
+
+A crash while the parent is changed leaves the old parent or the new one.
+
+Examples:
+  vhd-util modify -n leaf.vhd -p base.vhd
+  vhd-util modify -n /dev/VG/LV -s 4194304
 ";
 
 #[derive(Default)]
@@ -47,7 +64,7 @@ impl Args {
 
 pub(super) fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
     let parsed = getopt::parse("modify", OPTIONS, arguments);
-    if let Some(status) = super::stop(&parsed, USAGE, help::MODIFY, EINVAL, terminal) {
+    if let Some(status) = super::stop(&parsed, USAGE, HELP, EINVAL, terminal) {
         return status;
     }
     let Some(args) = Args::parse(&parsed) else { return super::misused(USAGE, terminal) };

@@ -8,16 +8,38 @@ use vhd::units::MIB_BYTES;
 use vhd::{Error, Image, Parent, chain};
 
 use crate::getopt::{self, Parsed};
-use crate::help;
 use crate::report::FirstErrno;
 use crate::terminal::Terminal;
 
 const OPTIONS: &str = "n:vspfmdSauh";
 const USAGE: &str = "options: <-n name> [-v print virtual size (in MB)] [-s print physical utilization (bytes)] [-p print parent] [-f print fields] [-m print marker] [-d print chain depth] [-S print max virtual size (MB) for fast resize] [-a print allocated block count] [-u don't resolve parent path] [-h help]\n";
+const HELP: &str = "\
+Print properties of an image, one per line
+
+usage: vhd-util query -n FILE [-v] [-s] [-p [-u]] [-f] [-m] [-d] [-a] [-S]
+
+Lines come in this order, whatever the order of the options:
+  -v       Size of the disk in MiB
+  -s       Bytes that the image takes, tables and footer included
+  -p       Path of the parent, or `FILE has no parent`
+  -f       `hidden: N`, 1 for a base copy that no machine uses
+  -m       `marker: N`, a number that toolstacks keep in the image
+  -d       `chain depth: N`, how many images are stacked, this one included
+  -a       How many blocks are allocated
+  -S       Size in MiB that the disk can grow to quickly
+
+  -u       With -p: print the parent's path as it is stored, without looking for it
+  --help   Print this text
+
+A property that cannot be read gets an error in its line; the others are still printed.
+
+Example:
+  vhd-util query -n disk.vhd -vsp
+";
 
 pub(super) fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
     let parsed = getopt::parse("query", OPTIONS, arguments);
-    if let Some(status) = super::stop(&parsed, USAGE, help::QUERY, 0, terminal) {
+    if let Some(status) = super::stop(&parsed, USAGE, HELP, 0, terminal) {
         return status;
     }
     let names = parsed.options.iter().filter(|&&(letter, _)| letter == 'n');

@@ -7,7 +7,6 @@ use vhd::{Error, Image};
 
 use crate::getopt;
 use crate::headers_text;
-use crate::help;
 use crate::report::{EINVAL, EOPNOTSUPP};
 use crate::terminal::Terminal;
 
@@ -31,10 +30,26 @@ options:
 -R byte     read num bytes at byte
 -x          print in hex
 ";
+const HELP: &str = "\
+Print the headers of an image
+
+usage: vhd-util read -n FILE -p
+
+  -p       Print footer, header, parent locators and batmap header; times are local
+  --help   Print this text
+
+Of an image that cannot be opened, footer and header are printed as they are, with `(Bad!)` at wrong checksums.
+
+Options of blktap's vhd-util that this version does not have yet (exit status 95):
+  -t -b -B -m -i -e -a -j -d -c -r -R -x -C
+
+Example:
+  vhd-util read -n disk.vhd -p
+";
 
 pub(super) fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
     let parsed = getopt::parse("read", OPTIONS, arguments);
-    if let Some(status) = super::stop(&parsed, USAGE, help::READ, EINVAL, terminal) {
+    if let Some(status) = super::stop(&parsed, USAGE, HELP, EINVAL, terminal) {
         return status;
     }
     let (mut name, mut is_headers) = (None, false);

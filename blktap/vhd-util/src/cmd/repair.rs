@@ -6,16 +6,29 @@ use std::path::PathBuf;
 use vhd::repair::{Repair, Source};
 
 use crate::getopt;
-use crate::help;
 use crate::report::EINVAL;
 use crate::terminal::Terminal;
 
 const OPTIONS: &str = "n:bh";
 const USAGE: &str = "options: <-n name> <-b use the back-up footer> [-h help]\n";
+const HELP: &str = "\
+Write both footers anew
+
+usage: vhd-util repair -n FILE [-b]
+
+  -n FILE  The image
+  -b       Trust the copy of the footer at the start, not the footer at the end
+  --help   Print this text
+
+The footer goes to where tables and blocks end; what lies behind it is cut off. Nothing else is changed.
+
+Example:
+  vhd-util repair -n disk.vhd && vhd-util check -n disk.vhd
+";
 
 pub(super) fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
     let parsed = getopt::parse("repair", OPTIONS, arguments);
-    if let Some(status) = super::stop(&parsed, USAGE, help::REPAIR, EINVAL, terminal) {
+    if let Some(status) = super::stop(&parsed, USAGE, HELP, EINVAL, terminal) {
         return status;
     }
     let (mut name, mut source) = (None, Source::Any);

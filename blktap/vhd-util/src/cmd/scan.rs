@@ -10,7 +10,6 @@ use serde_json::json;
 
 use crate::getopt::{self, End};
 use crate::glob;
-use crate::help;
 use crate::report::{ENOENT, ENOSYS};
 use crate::scan_look::{self, Depth, Failure, Found, Look};
 use crate::terminal::Terminal;
@@ -19,6 +18,30 @@ const OPTIONS: &str = "m:fcl:pavMh";
 const USAGE: &str = "\
 usage: [OPTIONS] FILES
 options: [-m match filter] [-f fast] [-c continue on failure] [-l LVM volume] [-p pretty print] [-a scan parents] [-v verbose] [-h help] [-M show markers]
+";
+const HELP: &str = "\
+Print one line per image, or the tree of images and their parents
+
+usage: vhd-util scan [-m PATTERN] [-f] [-c] [-a] [-p] [-v] [-M] [--json] [FILE]...
+
+  FILE        An image
+  -m PATTERN  Images whose names match, like '/sr/*.vhd'; quote it, so that the shell leaves it alone
+  -f          Fast: print the parent as it is stored, without looking for it
+  -c          Go on after an image that cannot be read; the exit status is then 0
+  -a          Scan parents too, wherever they are
+  -p          Print a tree: children below their parents
+  -v          Print paths instead of names
+  -M          Print markers and hashes of keys
+  --json      Print one line of JSON per image
+  --help      Print this text
+
+An image gives `vhd=NAME capacity=BYTES size=BYTES hidden=N parent=NAME|none`, one that cannot be read
+`vhd=NAME scan-error=-ERRNO error-message='TEXT'`. Images are read in parallel and printed in order.
+
+Option of blktap's vhd-util that this version does not have yet (exit status 38): -l
+
+Example:
+  vhd-util scan -f -c -m '/sr/*.vhd'
 ";
 const LOST: &str = "failure scanning target";
 
@@ -41,7 +64,7 @@ pub(super) fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
             Vec::new()
         }
     };
-    if let Some(status) = super::stop(&parsed, USAGE, help::SCAN, 0, terminal) {
+    if let Some(status) = super::stop(&parsed, USAGE, HELP, 0, terminal) {
         return status;
     }
     let is_asked = |letter| parsed.options.iter().any(|&(asked, _)| asked == letter);

@@ -7,12 +7,24 @@ use std::path::{Path, PathBuf};
 use vhd::{Image, edit};
 
 use crate::getopt;
-use crate::help;
 use crate::report::EINVAL;
 use crate::terminal::Terminal;
 
 const OPTIONS: &str = "n:f:v:h";
 const USAGE: &str = "options: <-n name> <-f field> <-v value> [-h help]\n";
+const HELP: &str = "\
+Set the hidden flag or the marker of an image
+
+usage: vhd-util set -n FILE -f FIELD -v VALUE
+
+  -n FILE   The image
+  -f FIELD  `hidden`: 1 for a base copy that no machine uses. `marker`: a number that toolstacks keep in the image
+  -v VALUE  From 0 to 255
+  --help    Print this text
+
+Examples:
+  vhd-util set -n base.vhd -f hidden -v 1
+";
 
 #[derive(Clone, Copy)]
 enum Field {
@@ -22,7 +34,7 @@ enum Field {
 
 pub(super) fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
     let parsed = getopt::parse("set", OPTIONS, arguments);
-    if let Some(status) = super::stop(&parsed, USAGE, help::SET, EINVAL, terminal) {
+    if let Some(status) = super::stop(&parsed, USAGE, HELP, EINVAL, terminal) {
         return status;
     }
     let last = |wanted| {

@@ -12,12 +12,31 @@ use vhd::units::MIB_BYTES;
 use vhd::{Error, Timestamp, chain};
 
 use crate::getopt::{self, Parsed};
-use crate::help;
 use crate::report::{EFBIG, EINVAL, ENOSPC};
 use crate::terminal::Terminal;
 
 const OPTIONS: &str = "n:p:l:mS:eh";
 const USAGE: &str = "options: <-n name> <-p parent name> [-l snapshot depth limit] [-m parent_is_raw] [-S size (MB) for metadata preallocation (see vhd-util resize)] [-e link to supplied parent name even if it's empty] [-h help]\n";
+const HELP: &str = "\
+Create an image on top of another
+
+usage: vhd-util snapshot -n FILE -p PARENT [-m] [-e] [-l LIMIT] [-S MIB]
+
+  -n FILE    The new image; what it does not hold is read from its parent. A file that exists loses its content
+  -p PARENT  The parent. A parent that is itself a snapshot and holds nothing is left out of the chain
+  -m         The parent is a raw disk, not a VHD
+  -e         Keep the parent in the chain even if it holds nothing
+  -l LIMIT   Fail with status 28 when the chain would have more images than this
+  -S MIB     Reserve tables for a disk of this size, so that it can grow to it quickly later
+  --help     Print this text
+
+The path to the parent is stored relative to the directory of FILE: move both, or neither. Do not write to PARENT as
+long as it has children.
+
+Examples:
+  vhd-util snapshot -n today.vhd -p base.vhd
+  vhd-util snapshot -n /dev/VG/LEAF -p /dev/VG/BASE -S 2097152
+";
 
 #[derive(Default)]
 struct Args {
@@ -56,7 +75,7 @@ fn number(text: &OsStr) -> Option<u64> {
 
 pub(super) fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
     let parsed = getopt::parse("snapshot", OPTIONS, arguments);
-    if let Some(status) = super::stop(&parsed, USAGE, help::SNAPSHOT, EINVAL, terminal) {
+    if let Some(status) = super::stop(&parsed, USAGE, HELP, EINVAL, terminal) {
         return status;
     }
     let Some(args) = Args::parse(&parsed) else { return super::misused(USAGE, terminal) };
