@@ -8,6 +8,7 @@ use rustix::fs::Access;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::Image;
+use crate::image_file::ImageFile;
 use crate::medium::Medium;
 
 /// The longest chain that is walked. Toolstacks stop at 30; a hostile image may point anywhere.
@@ -61,11 +62,45 @@ pub fn parent(image: &Image) -> Result<Option<Parent>> {
     Err(first_error.unwrap_or_else(|| no_locator(image)))
 }
 
+/// A parent that was opened for reading.
+#[derive(Debug)]
+pub enum OpenParent {
+    /// Another VHD.
+    Vhd(Box<Image>),
+    /// A raw file, the end of the chain.
+    Raw(ImageFile),
+}
+
+/// Opens the parent that [`parent`] finds, through the image's gate. Whether it is the right one, [`check_parent`] says.
+pub fn open_parent(image: &Image) -> Result<Option<OpenParent>> {
+    let Some(parent) = parent(image)? else { return Ok(None) };
+    let file = image.file().open_parent(parent.path())?;
+    Ok(Some(match parent {
+        Parent::Raw(_) => OpenParent::Raw(file),
+        Parent::Vhd(_) => OpenParent::Vhd(Box::new(Image::on(file)?)),
+    }))
+}
+
+/// An error when this is not the image that the child was made on.
+pub fn check_parent(child: &Image, parent: &Image) -> Result<()> {
+    let (wanted, found) = (child.header()?.parent_uuid, parent.footer().uuid);
+    if wanted == found {
+        return Ok(());
+    }
+    let (child, parent) = (child.file().path().display(), parent.file().path().display());
+    Err(Error::corrupt(format!("parent of `{child}` has the identity {wanted}, `{parent}` is {found}")))
+}
+
 /// How many images the chain has, this one included; 1 for an image without parent. An error when the chain comes
 /// back to an image it has passed or is longer than [`MAX_CHAIN_DEPTH`].
 pub fn depth(path: &Path) -> Result<u32> {
+    depth_of(Image::open(path)?)
+}
+
+/// [`depth`] of an open image; its parents open through its gate.
+pub fn depth_of(mut image: Image) -> Result<u32> {
+    let path = image.file().path().to_owned();
     let mut passed = HashSet::new();
-    let mut image = Image::open(path)?;
     for depth in 1..=MAX_CHAIN_DEPTH {
         if !passed.insert(image.file().identity()) {
             return Err(Error::new(
@@ -77,10 +112,11 @@ pub fn depth(path: &Path) -> Result<u32> {
             // Counted without being looked for, as in libvhd: a raw parent ends the chain wherever it is.
             return Ok(depth + 1);
         }
-        match parent(&image)? {
-            None => return Ok(depth),
-            Some(next) => image = Image::open(next.path())?,
-        }
+        image = match open_parent(&image)? {
+            Some(OpenParent::Vhd(parent)) => *parent,
+            // Raw ones were counted above.
+            None | Some(OpenParent::Raw(_)) => return Ok(depth),
+        };
     }
     Err(Error::new(
         ErrorKind::ChainLoop,

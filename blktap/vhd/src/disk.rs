@@ -1,32 +1,56 @@
 //! A disk as a guest sees it: an image on top of its chain of parents.
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::path::Path;
 
-use crate::chain::{self, MAX_CHAIN_DEPTH, Parent};
+use crate::chain::{self, MAX_CHAIN_DEPTH};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::Image;
 use crate::image_file::ImageFile;
 use crate::layer::Layer;
+use crate::layer_write::Write;
+use crate::map::{Place, Run};
 use crate::medium::Medium;
+use crate::owners::Owners;
 use crate::units::{SECTOR_BYTES, in_memory};
+use crate::write_plan::Content;
 
 /// Bytes that one plan writes at most: its steps hold them in memory.
 const MAX_PLAN_BYTES: usize = 16 << 20;
+/// Bytes of the disk whose runs are held in memory at most.
+const MAX_MAP_BYTES: u64 = 64 << 20;
 
-/// An open disk. Positions and lengths are bytes, in whole sectors of 512.
+/// An open disk. Positions and lengths are bytes; what is written is whole sectors of 512.
+///
+/// ```no_run
+/// # fn main() -> vhd::Result<()> {
+/// let mut disk = vhd::Disk::open_rw("leaf.vhd".as_ref())?;
+/// let mut sector = [0; 512];
+/// disk.read_at(0, &mut sector)?;
+/// sector[0] = 1;
+/// disk.write_at(0, &sector)?;
+/// disk.flush()
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Disk<M: Medium = ImageFile> {
     /// The image itself first, then its parents.
     layers: Vec<Layer<M>>,
     /// The raw file at the end of the chain.
     base: Option<M>,
+    owners: Owners,
 }
 
 impl Disk<ImageFile> {
     /// Opens an image and its parents for reading.
+    ///
+    /// # Errors
+    ///
+    /// Besides those of opening: a chain that comes back to itself ([`ErrorKind::ChainLoop`]), a parent that cannot be
+    /// found or is another image than the child wants ([`ErrorKind::Corrupt`]).
     pub fn open(path: &Path) -> Result<Self> {
-        Disk::walk(Layer::reader(Image::open(path)?)?)
+        Disk::on(Image::open(path)?)
     }
 
     /// Opens an image for reading and writing, its parents for reading.
@@ -34,19 +58,24 @@ impl Disk<ImageFile> {
         Disk::walk(Layer::writer(Image::open_rw(path)?)?)
     }
 
+    /// The disk of an open image and its parents, for reading.
+    pub fn on(image: Image) -> Result<Self> {
+        Disk::walk(Layer::reader(image)?)
+    }
+
     fn walk(leaf: Layer) -> Result<Self> {
         let path = leaf.image().file().path().to_owned();
         let mut passed = HashSet::from([leaf.image().file().identity()]);
-        let mut disk = Disk { layers: vec![leaf], base: None };
-        loop {
-            let child = disk.leaf_most_parent()?;
-            let parent = match chain::parent(child)? {
-                None => return Ok(disk),
-                Some(Parent::Raw(path)) => {
-                    disk.base = Some(ImageFile::open(&path)?);
-                    return Ok(disk);
+        let mut layers = vec![leaf];
+        let mut base = None;
+        while let Some(child) = layers.last().map(Layer::image) {
+            let parent = match chain::open_parent(child)? {
+                None => break,
+                Some(chain::OpenParent::Raw(file)) => {
+                    base = Some(file);
+                    break;
                 }
-                Some(Parent::Vhd(path)) => Image::open(&path)?,
+                Some(chain::OpenParent::Vhd(parent)) => *parent,
             };
             let looped = |why| Error::new(ErrorKind::ChainLoop, format!("chain of `{}` {why}", path.display()));
             if !passed.insert(parent.file().identity()) {
@@ -55,19 +84,10 @@ impl Disk<ImageFile> {
             if passed.len() > MAX_CHAIN_DEPTH as usize {
                 return Err(looped("is too long"));
             }
-            let (wanted, found) = (child.header()?.parent_uuid, parent.footer().uuid);
-            if wanted != found {
-                let (child, parent) = (child.file().path().display(), parent.file().path().display());
-                return Err(Error::corrupt(format!(
-                    "parent of `{child}` has the identity {wanted}, `{parent}` is {found}"
-                )));
-            }
-            disk.layers.push(Layer::reader(parent)?);
+            chain::check_parent(child, &parent)?;
+            layers.push(Layer::reader(parent)?);
         }
-    }
-
-    fn leaf_most_parent(&self) -> Result<&Image> {
-        self.layers.last().map(Layer::image).ok_or_else(|| Error::corrupt("chain has no image"))
+        Disk::of_layers(layers, base)
     }
 }
 
@@ -79,7 +99,12 @@ impl<M: Medium> Disk<M> {
         for parent in parents {
             layers.push(Layer::reader(parent)?);
         }
-        Ok(Disk { layers, base })
+        Disk::of_layers(layers, base)
+    }
+
+    fn of_layers(layers: Vec<Layer<M>>, base: Option<M>) -> Result<Self> {
+        let owners = Owners::of(&layers)?;
+        Ok(Disk { layers, base, owners })
     }
 
     /// Its size.
@@ -87,31 +112,43 @@ impl<M: Medium> Disk<M> {
         self.layers.first().map_or(0, Layer::size_bytes)
     }
 
-    /// Reads from the first image of the chain that holds each sector; what none holds is zero.
+    /// The images of the chain, leaf first: what [`Place::Layer`] counts.
+    pub fn images(&self) -> impl Iterator<Item = &Image<M>> {
+        self.layers.iter().map(Layer::image)
+    }
+
+    /// Where a range of whole sectors lies. Neighbouring runs cannot be joined. At most some thousand runs come per block
+    /// of the image, so whoever asks for less at a time needs less memory.
+    pub fn map(&self, offset: u64, len_bytes: u64) -> Result<Vec<Run>> {
+        self.check("map", offset, len_bytes)?;
+        self.runs(offset..offset + len_bytes)
+    }
+
+    fn runs(&self, range: Range<u64>) -> Result<Vec<Run>> {
+        let mut runs = Vec::new();
+        // The last sector of a raw file may not be whole.
+        let base_bytes = self.base.as_ref().map_or(0, |base| base.len_bytes().next_multiple_of(SECTOR_BYTES));
+        self.owners.map(&self.layers, base_bytes, range, &mut runs)?;
+        Ok(runs)
+    }
+
+    /// Reads from the first image of the chain that holds each sector; what none holds is zero. Any alignment.
     pub fn read_at(&self, offset: u64, bytes: &mut [u8]) -> Result<()> {
-        self.check("read", offset, bytes.len())?;
-        bytes.fill(0);
-        let mut wanted = vec![(0, offset, &mut *bytes)];
-        while let Some((depth, offset, bytes)) = wanted.pop() {
-            let Some(layer) = self.layers.get(depth) else {
-                self.read_base(offset, bytes)?;
-                continue;
-            };
-            // A parent may be smaller than its child: past its end everything is zero.
-            let len_bytes = layer.size_bytes().saturating_sub(offset).min(bytes.len() as u64);
-            let (bytes, _) = bytes.split_at_mut(in_memory("read", len_bytes)?);
-            if bytes.is_empty() {
-                continue;
+        let end = self.check_inside("read", offset, bytes.len() as u64)?;
+        let start = offset - offset % SECTOR_BYTES;
+        let (mut at, mut rest) = (start, bytes);
+        for Run { len_bytes, place } in self.runs(start..end.next_multiple_of(SECTOR_BYTES))? {
+            let (from, to) = (at.max(offset), (at + len_bytes).min(end));
+            let (bytes, after) = rest.split_at_mut(in_memory("read", to - from)?);
+            match place.plus(from - at) {
+                Place::Zero => bytes.fill(0),
+                Place::Base { offset } => self.read_base(offset, bytes)?,
+                Place::Layer { depth, offset } => match self.layers.get(depth) {
+                    Some(layer) => layer.read_run(offset, bytes)?,
+                    None => bytes.fill(0),
+                },
             }
-            let (mut at, mut rest) = (offset, bytes);
-            for run in layer.map(offset..offset + len_bytes)? {
-                let (bytes, after) = rest.split_at_mut(in_memory("read", run.len_bytes)?);
-                match run.offset {
-                    Some(offset) => layer.read_run(offset, bytes)?,
-                    None => wanted.push((depth + 1, at, bytes)),
-                }
-                (at, rest) = (at + run.len_bytes, after);
-            }
+            (at, rest) = (at + len_bytes, after);
         }
         Ok(())
     }
@@ -119,21 +156,76 @@ impl<M: Medium> Disk<M> {
     fn read_base(&self, offset: u64, bytes: &mut [u8]) -> Result<()> {
         let Some(base) = &self.base else { return Ok(()) };
         let len_bytes = base.len_bytes().saturating_sub(offset).min(bytes.len() as u64);
-        let read = base.read("data", offset, in_memory("read", len_bytes)?)?;
-        bytes[..read.len()].copy_from_slice(&read);
-        Ok(())
+        let (held, past) = bytes.split_at_mut(in_memory("read", len_bytes)?);
+        past.fill(0);
+        base.read_into("data", offset, held)
     }
 
     /// Writes. Everything is durable after the next [`Disk::flush`]; until then each sector reads old or new, also
     /// after a crash. When the medium fails, this and every later write or flush is an error: open the image again.
     pub fn write_at(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
-        self.check("write", offset, bytes.len())?;
-        let Some(leaf) = self.layers.first_mut() else { return Ok(()) };
+        self.check("write", offset, bytes.len() as u64)?;
         let mut at = offset;
         for bytes in bytes.chunks(MAX_PLAN_BYTES) {
-            leaf.write(at, bytes)?;
-            at += bytes.len() as u64;
+            let len_bytes = bytes.len() as u64;
+            self.write(Write { offset: at, len_bytes, content: Content::Bytes(bytes) })?;
+            at += len_bytes;
         }
+        Ok(())
+    }
+
+    /// Makes a range read as zeros, with the promises of [`Disk::write_at`]. What reads as zeros for want of any block is
+    /// left alone.
+    pub fn write_zeroes(&mut self, offset: u64, len_bytes: u64) -> Result<()> {
+        self.check("write", offset, len_bytes)?;
+        self.for_each_piece(offset, len_bytes, |disk, offset, len_bytes| {
+            let mut at = offset;
+            for Run { len_bytes, place } in disk.runs(offset..offset + len_bytes)? {
+                if place != Place::Zero {
+                    disk.write(Write { offset: at, len_bytes, content: Content::Zeros })?;
+                }
+                at += len_bytes;
+            }
+            Ok(())
+        })
+    }
+
+    /// Says that nobody needs these bytes any more: the image gives their space back where it can. They then read as
+    /// zeros, or as before. Takes no space, ever.
+    pub fn discard(&mut self, offset: u64, len_bytes: u64) -> Result<()> {
+        self.check("discard", offset, len_bytes)?;
+        self.for_each_piece(offset, len_bytes, |disk, offset, len_bytes| {
+            let mut at = offset;
+            for Run { len_bytes, place } in disk.runs(offset..offset + len_bytes)? {
+                if let (Place::Layer { depth: 0, .. }, Some(leaf)) = (place, disk.layers.first()) {
+                    leaf.discard(at..at + len_bytes)?;
+                }
+                at += len_bytes;
+            }
+            Ok(())
+        })
+    }
+
+    /// Calls with parts of a range, small enough for their runs to fit in memory.
+    fn for_each_piece(
+        &mut self,
+        offset: u64,
+        len_bytes: u64,
+        mut each: impl FnMut(&mut Self, u64, u64) -> Result<()>,
+    ) -> Result<()> {
+        let mut done = 0;
+        while done < len_bytes {
+            let len = (len_bytes - done).min(MAX_MAP_BYTES);
+            each(self, offset + done, len)?;
+            done += len;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, write: Write<'_>) -> Result<()> {
+        let Some(leaf) = self.layers.first_mut() else { return Ok(()) };
+        leaf.write(&[write], None)?;
+        self.owners.written(write.offset..write.offset + write.len_bytes);
         Ok(())
     }
 
@@ -142,15 +234,24 @@ impl<M: Medium> Disk<M> {
         self.layers.first().map_or(Ok(()), Layer::flush)
     }
 
-    fn check(&self, what: &str, offset: u64, len: usize) -> Result<()> {
-        let (len, size) = (len as u64, self.size_bytes());
-        let is_inside = offset.checked_add(len).is_some_and(|end| end <= size);
-        if is_inside && offset.is_multiple_of(SECTOR_BYTES) && len.is_multiple_of(SECTOR_BYTES) {
+    /// Whole sectors inside the disk.
+    fn check(&self, what: &str, offset: u64, len_bytes: u64) -> Result<()> {
+        let end = self.check_inside(what, offset, len_bytes)?;
+        if offset.is_multiple_of(SECTOR_BYTES) && end.is_multiple_of(SECTOR_BYTES) {
             return Ok(());
         }
-        Err(Error::new(
-            ErrorKind::InvalidInput,
-            format!("cannot {what} {len} bytes at {offset}: not whole sectors of a disk of {size} bytes"),
-        ))
+        Err(self.refused(what, offset, len_bytes, "not whole sectors of"))
+    }
+
+    /// The end of a range inside the disk.
+    fn check_inside(&self, what: &str, offset: u64, len_bytes: u64) -> Result<u64> {
+        let end = offset.checked_add(len_bytes).filter(|&end| end <= self.size_bytes());
+        end.ok_or_else(|| self.refused(what, offset, len_bytes, "not inside"))
+    }
+
+    fn refused(&self, what: &str, offset: u64, len_bytes: u64, why: &str) -> Error {
+        let size = self.size_bytes();
+        let message = format!("cannot {what} {len_bytes} bytes at {offset}: {why} a disk of {size} bytes");
+        Error::new(ErrorKind::InvalidInput, message)
     }
 }

@@ -8,6 +8,7 @@ use crate::batmap::{Batmap, BatmapHeader, RawBatmapHeader};
 use crate::error::{Error, ErrorKind, Result};
 use crate::footer::{DiskKind, FOOTER_BYTES, Footer, RawFooter};
 use crate::footer_copies;
+use crate::gate::Gate;
 use crate::header::{HEADER_BYTES, Header, RawHeader};
 use crate::image_file::ImageFile;
 use crate::locator::Locator;
@@ -32,6 +33,11 @@ impl Image<ImageFile> {
     /// if the disk has one. Images under a resize journal open too.
     pub fn open(path: &Path) -> Result<Self> {
         Image::on(ImageFile::open(path)?)
+    }
+
+    /// The same; its parents open through this gate.
+    pub fn open_through(path: &Path, gate: &Gate) -> Result<Self> {
+        Image::on(ImageFile::open(path)?.through(gate))
     }
 
     /// The same, to be written as well.

@@ -5,15 +5,15 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use rustix::fs::{FallocateFlags, OFlags};
 use rustix::io::Errno;
 
-use crate::aligned::{AlignedBuffer, aligned_range};
+use crate::aligned::{ALIGN_BYTES, AlignedBuffer, aligned_range};
 use crate::error::{Error, ErrorKind, Result};
-use crate::medium::Medium;
+use crate::gate::Gate;
+use crate::medium::{self, Medium};
 use crate::plan::{Plan, Target};
 
 /// How bytes travel between us and the file.
@@ -31,23 +31,42 @@ enum Mode {
 pub struct ImageFile {
     file: File,
     path: PathBuf,
-    /// Grows with writes.
-    len_bytes: AtomicU64,
     mode: Mode,
     /// Device and inode, to tell that two paths are one image.
     identity: (u64, u64),
+    /// Where its parents may be.
+    gate: Gate,
 }
 
 impl ImageFile {
     /// Opens for reading. Neither a FIFO nor a slow device can make this wait.
     pub fn open(path: &Path) -> Result<Self> {
-        ImageFile::open_with(path, options().read(true))
+        let doing = || format!("cannot open `{}`", path.display());
+        let file = options().read(true).open(path).map_err(|source| Error::io(doing(), source))?;
+        ImageFile::checked(file, path).map_err(|error| error.within(doing()))
     }
 
-    fn open_with(path: &Path, options: &OpenOptions) -> Result<Self> {
-        let doing = || format!("cannot open `{}`", path.display());
-        let file = options.open(path).map_err(|source| Error::io(doing(), source))?;
-        ImageFile::checked(file, path).map_err(|error| error.within(doing()))
+    /// The same file; its parents open through this gate.
+    #[must_use]
+    pub fn through(self, gate: &Gate) -> Self {
+        ImageFile { gate: gate.clone(), ..self }
+    }
+
+    /// Opens a parent for reading, if the gate lets it through; so do its own parents.
+    pub(crate) fn open_parent(&self, path: &Path) -> Result<Self> {
+        self.open_parent_with(path, OFlags::RDONLY)
+    }
+
+    /// The same for writing.
+    pub(crate) fn open_parent_rw(&self, path: &Path) -> Result<Self> {
+        self.open_parent_with(path, OFlags::RDWR)
+    }
+
+    fn open_parent_with(&self, path: &Path, access: OFlags) -> Result<Self> {
+        let doing = || format!("cannot open parent `{}`", path.display());
+        let file = self.gate.open(path, access | OFlags::NONBLOCK | OFlags::CLOEXEC);
+        let file = file.and_then(|file| ImageFile::checked(file, path)).map_err(|error| error.within(doing()))?;
+        Ok(file.through(&self.gate))
     }
 
     /// Opens for reading and writing what is there already.
@@ -59,24 +78,19 @@ impl ImageFile {
 
     fn checked(file: File, path: &Path) -> Result<Self> {
         let metadata = file.metadata().map_err(|source| Error::io("cannot stat", source))?;
-        let (mode, len_bytes) = if metadata.file_type().is_block_device() {
+        let mode = if metadata.file_type().is_block_device() {
             rustix::fs::fcntl_setfl(&file, OFlags::DIRECT)
                 .map_err(|errno| Error::io("cannot set O_DIRECT", errno.into()))?;
-            let end = rustix::fs::seek(&file, rustix::fs::SeekFrom::End(0));
-            (Mode::Direct, end.map_err(|errno| Error::io("cannot find the device's size", errno.into()))?)
+            rustix::fs::seek(&file, rustix::fs::SeekFrom::End(0))
+                .map_err(|errno| Error::io("cannot find the device's size", errno.into()))?;
+            Mode::Direct
         } else if metadata.is_file() {
-            (Mode::Cached, metadata.len())
+            Mode::Cached
         } else {
             let errno = if metadata.is_dir() { Errno::ISDIR } else { Errno::INVAL };
             return Err(Error::new(ErrorKind::InvalidInput, "not a regular file or block device").with_errno(errno));
         };
-        Ok(ImageFile {
-            file,
-            path: path.to_owned(),
-            len_bytes: AtomicU64::new(len_bytes),
-            mode,
-            identity: identity(&metadata),
-        })
+        Ok(ImageFile { file, path: path.to_owned(), mode, identity: identity(&metadata), gate: Gate::any() })
     }
 
     /// Device and inode: equal for two paths of one image.
@@ -93,11 +107,30 @@ impl ImageFile {
     pub(crate) fn cut(&self, len_bytes: u64) -> Result<()> {
         let cut = self.file.set_len(len_bytes).and_then(|()| self.file.sync_all());
         cut.map_err(|source| Error::io(format!("cannot cut `{}` at {len_bytes}", self.path.display()), source))?;
-        self.len_bytes.store(len_bytes, Ordering::Relaxed);
         Ok(())
     }
 
+    /// Has the kernel copy, which shares blocks instead where the file system can. Returns how many bytes it took over.
+    fn copy_in_kernel(&self, source: &Self, from: u64, offset: u64, len_bytes: u64) -> io::Result<u64> {
+        let (mut from, mut to) = (from, offset);
+        let end = offset + len_bytes;
+        while to < end {
+            let len = usize::try_from(end - to).map_err(io::Error::other)?;
+            match rustix::fs::copy_file_range(&source.file, Some(&mut from), &self.file, Some(&mut to), len) {
+                // The end of the source, which reading tells; or a file system that cannot.
+                Ok(0) | Err(Errno::XDEV | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::BADF) => break,
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+                Ok(_) => {}
+            }
+        }
+        Ok(to - offset)
+    }
+
     fn read_direct(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        if is_direct(bytes, offset) {
+            return self.file.read_exact_at(bytes, offset);
+        }
         let (buffer, skip) = self.read_around(offset, bytes.len())?;
         bytes.copy_from_slice(&buffer.bytes()[skip..][..bytes.len()]);
         Ok(())
@@ -119,7 +152,9 @@ impl Medium for ImageFile {
     }
 
     fn len_bytes(&self) -> u64 {
-        self.len_bytes.load(Ordering::Relaxed)
+        // Asked anew each time: another program may make a device or file longer while we hold it open. It was asked
+        // when the file was opened, so it does not fail here; nothing can be read of a file of 0 bytes.
+        rustix::fs::seek(&self.file, rustix::fs::SeekFrom::End(0)).unwrap_or(0)
     }
 
     fn target(&self) -> Target {
@@ -138,11 +173,8 @@ impl Medium for ImageFile {
 
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         match self.mode {
-            Mode::Cached => {
-                self.file.write_all_at(bytes, offset)?;
-                self.len_bytes.fetch_max(offset.saturating_add(bytes.len() as u64), Ordering::Relaxed);
-                Ok(())
-            }
+            Mode::Cached => self.file.write_all_at(bytes, offset),
+            Mode::Direct if is_direct(bytes, offset) => self.file.write_all_at(bytes, offset),
             Mode::Direct => {
                 let (mut buffer, skip) = self.read_around(offset, bytes.len())?;
                 buffer.bytes_mut()[skip..][..bytes.len()].copy_from_slice(bytes);
@@ -158,19 +190,51 @@ impl Medium for ImageFile {
         if self.mode == Mode::Cached {
             match rustix::fs::fallocate(&self.file, FallocateFlags::empty(), offset, len_bytes) {
                 Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
-                done => {
-                    done?;
-                    self.len_bytes.fetch_max(offset.saturating_add(len_bytes), Ordering::Relaxed);
-                    return Ok(());
-                }
+                done => return Ok(done?),
             }
         }
         self.fill(0, offset, len_bytes)
     }
 
+    fn zero(&self, offset: u64, len_bytes: u64) -> io::Result<()> {
+        let zeroed = rustix::fs::fallocate(
+            &self.file,
+            FallocateFlags::ZERO_RANGE | FallocateFlags::KEEP_SIZE,
+            offset,
+            len_bytes,
+        );
+        match zeroed {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => self.fill(0, offset, len_bytes),
+            done => Ok(done?),
+        }
+    }
+
+    fn discard(&self, offset: u64, len_bytes: u64) -> io::Result<()> {
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        match rustix::fs::fallocate(&self.file, flags, offset, len_bytes) {
+            // Advice that nobody can take.
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(()),
+            done => Ok(done?),
+        }
+    }
+
+    fn copy_from(&self, source: &Self, from: u64, offset: u64, len_bytes: u64) -> io::Result<()> {
+        let mut done = 0;
+        if self.mode == Mode::Cached && source.mode == Mode::Cached {
+            done = self.copy_in_kernel(source, from, offset, len_bytes)?;
+        }
+        medium::copy_in_chunks(source, from + done, self, offset + done, len_bytes - done)
+    }
+
     fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
     }
+}
+
+/// Whether the device takes the bytes as they are.
+fn is_direct(bytes: &[u8], offset: u64) -> bool {
+    let is_aligned = |number: u64| number.is_multiple_of(ALIGN_BYTES);
+    is_aligned(bytes.as_ptr().addr() as u64) && is_aligned(offset) && is_aligned(bytes.len() as u64)
 }
 
 /// Creates the file, or takes over what stands at `path`, and performs the plan that `planner` makes for it. A file
@@ -200,7 +264,6 @@ fn write_new(file: File, path: &Path, planner: impl FnOnce(Target) -> Result<Pla
     if target == Target::File {
         // Only now: a request that cannot be planned leaves an older file as it was.
         image.file.set_len(0).map_err(|source| Error::io("cannot truncate", source))?;
-        image.len_bytes.store(0, Ordering::Relaxed);
     }
     image.perform(&plan)?;
     image.file.sync_all().map_err(|source| Error::io("cannot sync", source))

@@ -5,13 +5,15 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use crate::aligned::ALIGN_BYTES;
+use crate::aligned::{ALIGN_BYTES, AlignedBuffer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{Plan, Step, Target};
 use crate::units::{Extent, in_memory};
 
 /// Bytes per write of a long run.
 const CHUNK_BYTES: u64 = 1 << 20;
+/// Bytes per read and write of a copy.
+const COPY_BYTES: u64 = 2 << 20;
 
 /// Something that holds an image. Methods take `&self`: one request at a time is the caller's business.
 pub trait Medium: fmt::Debug {
@@ -52,18 +54,46 @@ pub trait Medium: fmt::Debug {
         Ok(())
     }
 
+    /// Makes the range, which lies before the end, read as zeros.
+    fn zero(&self, offset: u64, len_bytes: u64) -> io::Result<()> {
+        self.fill(0, offset, len_bytes)
+    }
+
+    /// Gives the space of the range, which lies before the end, back where that can be done. It then reads as zeros, or
+    /// as before.
+    fn discard(&self, _offset: u64, _len_bytes: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Copies bytes of `source` that start at `from`.
+    fn copy_from(&self, source: &Self, from: u64, offset: u64, len_bytes: u64) -> io::Result<()> {
+        copy_in_chunks(source, from, self, offset, len_bytes)
+    }
+
     /// Reads `len` bytes. An error, before any memory is taken, where the medium ends earlier.
     fn read(&self, what: &str, offset: u64, len: usize) -> Result<Vec<u8>> {
-        let (path, len_bytes) = (self.path().display(), self.len_bytes());
-        if offset.checked_add(len as u64).is_none_or(|end| end > len_bytes) {
-            return Err(Error::new(
-                ErrorKind::Truncated,
-                format!("{what} is {len} bytes at {offset}, `{path}` has {len_bytes}"),
-            ));
-        }
+        self.check_end(what, offset, len)?;
         let mut bytes = vec![0; len];
-        match self.read_exact_at(&mut bytes, offset) {
-            Ok(()) => Ok(bytes),
+        self.read_into(what, offset, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// An error where the medium ends before the end of a range.
+    fn check_end(&self, what: &str, offset: u64, len: usize) -> Result<()> {
+        let len_bytes = self.len_bytes();
+        if offset.checked_add(len as u64).is_some_and(|end| end <= len_bytes) {
+            return Ok(());
+        }
+        let path = self.path().display();
+        Err(Error::new(ErrorKind::Truncated, format!("{what} is {len} bytes at {offset}, `{path}` has {len_bytes}")))
+    }
+
+    /// Fills `bytes`, or says what could not be read.
+    fn read_into(&self, what: &str, offset: u64, bytes: &mut [u8]) -> Result<()> {
+        self.check_end(what, offset, bytes.len())?;
+        let path = self.path().display();
+        match self.read_exact_at(bytes, offset) {
+            Ok(()) => Ok(()),
             Err(source) if source.kind() == io::ErrorKind::UnexpectedEof => Err(Error::new(
                 ErrorKind::Truncated,
                 format!("`{path}` became shorter while {what} was read at {offset}"),
@@ -77,13 +107,21 @@ pub trait Medium: fmt::Debug {
         self.read(what, extent.offset, in_memory(what, extent.len_bytes)?)
     }
 
-    /// Performs the steps in their order. The last ones are durable only after [`Medium::flush`].
+    /// Performs the steps of a plan that copies nothing, in their order. The last ones are durable only after
+    /// [`Medium::flush`].
     fn perform(&self, plan: &Plan) -> Result<()> {
+        self.perform_from(self, plan)
+    }
+
+    /// [`Medium::perform`] of a plan that copies from `source`.
+    fn perform_from(&self, source: &Self, plan: &Plan) -> Result<()> {
         for step in &plan.steps {
             let done = match step {
                 Step::Write { offset, bytes, .. } => self.write_all_at(bytes, *offset),
                 Step::Fill { offset, len_bytes, byte, .. } => self.fill(*byte, *offset, *len_bytes),
                 Step::Reserve { offset, len_bytes, .. } => self.reserve(*offset, *len_bytes),
+                Step::Copy { from, offset, len_bytes, .. } => self.copy_from(source, *from, *offset, *len_bytes),
+                Step::Zero { offset, len_bytes, .. } => self.zero(*offset, *len_bytes),
                 Step::Barrier => {
                     self.flush()?;
                     continue;
@@ -102,4 +140,25 @@ pub trait Medium: fmt::Debug {
     fn flush(&self) -> Result<()> {
         self.sync().map_err(|source| Error::io(format!("cannot sync `{}`", self.path().display()), source))
     }
+}
+
+/// Copies by reading and writing.
+pub(crate) fn copy_in_chunks<M: Medium + ?Sized>(
+    source: &M,
+    from: u64,
+    target: &M,
+    offset: u64,
+    len_bytes: u64,
+) -> io::Result<()> {
+    let chunk_bytes = len_bytes.min(COPY_BYTES);
+    let mut buffer = AlignedBuffer::zeroed(usize::try_from(chunk_bytes).map_err(io::Error::other)?);
+    let mut done = 0;
+    while done < len_bytes {
+        let len = usize::try_from(chunk_bytes.min(len_bytes - done)).map_err(io::Error::other)?;
+        let bytes = &mut buffer.bytes_mut()[..len];
+        source.read_exact_at(bytes, from + done)?;
+        target.write_all_at(bytes, offset + done)?;
+        done += len as u64;
+    }
+    Ok(())
 }

@@ -44,6 +44,26 @@ pub enum Step {
         /// Length of the range.
         len_bytes: u64,
     },
+    /// Copy bytes of another medium, which the plan's performer is given.
+    Copy {
+        /// What they are, for messages.
+        what: &'static str,
+        /// Byte position in the other medium.
+        from: u64,
+        /// Byte position here.
+        offset: u64,
+        /// Length of the range.
+        len_bytes: u64,
+    },
+    /// Make the range read as zeros. Its space stays its own where the medium can do that.
+    Zero {
+        /// What it is, for messages.
+        what: &'static str,
+        /// Byte position in the file.
+        offset: u64,
+        /// Length of the range.
+        len_bytes: u64,
+    },
     /// Nothing after this may reach the disk before everything ahead of it is there.
     Barrier,
 }
@@ -52,7 +72,11 @@ impl Step {
     /// What is written, for messages.
     pub fn what(&self) -> &'static str {
         match self {
-            Step::Write { what, .. } | Step::Fill { what, .. } | Step::Reserve { what, .. } => what,
+            Step::Write { what, .. }
+            | Step::Fill { what, .. }
+            | Step::Reserve { what, .. }
+            | Step::Copy { what, .. }
+            | Step::Zero { what, .. } => what,
             Step::Barrier => "barrier",
         }
     }
@@ -61,7 +85,10 @@ impl Step {
     pub fn range(&self) -> (u64, u64) {
         match self {
             Step::Write { offset, bytes, .. } => (*offset, bytes.len() as u64),
-            Step::Fill { offset, len_bytes, .. } | Step::Reserve { offset, len_bytes, .. } => (*offset, *len_bytes),
+            Step::Fill { offset, len_bytes, .. }
+            | Step::Reserve { offset, len_bytes, .. }
+            | Step::Copy { offset, len_bytes, .. }
+            | Step::Zero { offset, len_bytes, .. } => (*offset, *len_bytes),
             Step::Barrier => (0, 0),
         }
     }

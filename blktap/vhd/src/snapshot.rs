@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::chain::{self, MAX_CHAIN_DEPTH, Parent};
+use crate::chain::{self, MAX_CHAIN_DEPTH, OpenParent};
 use crate::create::{self, Request};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::Image;
@@ -37,10 +37,10 @@ impl Base {
             if !image.has_parent() || image.bat()?.allocated_blocks() > 0 {
                 return Ok(Base::Vhd(Box::new(image)));
             }
-            image = match chain::parent(&image)? {
+            image = match chain::open_parent(&image)? {
                 None => return Ok(Base::Vhd(Box::new(image))),
-                Some(Parent::Raw(path)) => return Base::raw(&path),
-                Some(Parent::Vhd(path)) => Image::open(&path)?,
+                Some(OpenParent::Raw(file)) => return Ok(Base::Raw(file)),
+                Some(OpenParent::Vhd(parent)) => *parent,
             };
         }
         let message = format!("chain of `{}` has more than {MAX_CHAIN_DEPTH} images", path.display());
@@ -74,10 +74,10 @@ impl Base {
             if image.file().identity() == wanted {
                 return Ok(true);
             }
-            image = match chain::parent(&image)? {
+            image = match chain::open_parent(&image)? {
                 None => return Ok(false),
-                Some(Parent::Raw(path)) => return Ok(ImageFile::open(&path)?.identity() == wanted),
-                Some(Parent::Vhd(path)) => Image::open(&path)?,
+                Some(OpenParent::Raw(file)) => return Ok(file.identity() == wanted),
+                Some(OpenParent::Vhd(parent)) => *parent,
             };
         }
         Ok(false)

@@ -6,6 +6,8 @@
 //! 2. Data, and in new blocks zeros and bitmap: nothing points to them yet.
 //! 3. Bits of old bitmaps and entries of the BAT, once everything that they point to is durable.
 
+use std::ops::Range;
+
 use crate::bat::ENTRY_BYTES;
 use crate::bitmap::Bitmap;
 use crate::error::{Error, ErrorKind, Result};
@@ -40,14 +42,33 @@ pub(crate) enum Block {
     At { entry: u32, bitmap: Bitmap },
 }
 
-/// Bytes for one block.
+/// What is written to one block.
 #[derive(Clone, Debug)]
 pub(crate) struct BlockWrite<'a> {
     pub(crate) index: usize,
     pub(crate) block: Block,
-    pub(crate) first_sector: u64,
-    /// Whole sectors, at least one, all in this block.
-    pub(crate) bytes: &'a [u8],
+    /// At least one, in ascending order, apart from each other.
+    pub(crate) segments: Vec<Segment<'a>>,
+}
+
+/// What is written to a stretch of a block.
+#[derive(Clone, Debug)]
+pub(crate) struct Segment<'a> {
+    /// Counted from the block's first; at least one.
+    pub(crate) sectors: Range<u64>,
+    pub(crate) content: Content<'a>,
+}
+
+/// Where the bytes come from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Content<'a> {
+    /// As many as the sectors have.
+    Bytes(&'a [u8]),
+    /// Those at this position of another medium.
+    Copy {
+        from: u64,
+    },
+    Zeros,
 }
 
 /// What to do, and what is different when it is done.
@@ -79,16 +100,19 @@ struct Planner<'a> {
 
 impl Planner<'_> {
     fn write(&mut self, write: BlockWrite<'_>) -> Result<()> {
-        let BlockWrite { index, block, first_sector, bytes } = write;
-        let sectors = first_sector..first_sector + bytes.len() as u64 / SECTOR_BYTES;
-        let data = |entry: u32| {
-            let offset = self.space.data_offset(entry) + first_sector * SECTOR_BYTES;
-            Step::Write { what: "data", offset, bytes: bytes.to_vec() }
-        };
+        let BlockWrite { index, block, segments } = write;
         match block {
             Block::At { entry, mut bitmap } => {
-                self.data.push(data(entry));
-                if bitmap.set(sectors) {
+                let mut is_changed = false;
+                for Segment { sectors, content } in segments {
+                    let (offset, end) = self.space.data_range(entry, &sectors);
+                    match content {
+                        Content::Zeros => self.data.push(Step::Zero { what: "data", offset, len_bytes: end - offset }),
+                        _ => self.data(content, offset, end),
+                    }
+                    is_changed |= bitmap.set(sectors);
+                }
+                if is_changed {
                     let bytes = bitmap.into_bytes();
                     self.metadata.push(Step::Write { what: "bitmap", offset: byte(entry), bytes });
                 }
@@ -96,19 +120,38 @@ impl Planner<'_> {
             Block::New => {
                 let entry = self.space.place(self.end)?;
                 let mut bitmap = Bitmap::empty(self.space.block_size)?;
-                bitmap.set(sectors);
-                let data = data(entry);
+                let mut zeros_from = self.space.data_offset(entry);
+                for Segment { sectors, content } in segments {
+                    let (offset, end) = self.space.data_range(entry, &sectors);
+                    if !matches!(content, Content::Zeros) {
+                        self.zeros(zeros_from, offset);
+                        self.data(content, offset, end);
+                        zeros_from = end;
+                    }
+                    bitmap.set(sectors);
+                }
                 let block_end = self.space.block_end(entry);
-                let (data_offset, data_len) = data.range();
-                self.zeros(self.space.data_offset(entry), data_offset);
-                self.data.push(data);
-                self.zeros(data_offset + data_len, block_end);
+                self.zeros(zeros_from, block_end);
                 self.data.push(Step::Write { what: "bitmap", offset: byte(entry), bytes: bitmap.into_bytes() });
                 self.point(index, entry);
                 self.end = block_end;
             }
         }
         Ok(())
+    }
+
+    fn data(&mut self, content: Content<'_>, offset: u64, end: u64) {
+        let what = "data";
+        match (content, self.data.last_mut()) {
+            (Content::Zeros, _) => {}
+            (Content::Bytes(bytes), _) => self.data.push(Step::Write { what, offset, bytes: bytes.to_vec() }),
+            (Content::Copy { from }, Some(Step::Copy { from: before, offset: at, len_bytes, .. }))
+                if *before + *len_bytes == from && *at + *len_bytes == offset =>
+            {
+                *len_bytes += end - offset;
+            }
+            (Content::Copy { from }, _) => self.data.push(Step::Copy { what, from, offset, len_bytes: end - offset }),
+        }
     }
 
     /// Zeros where old bytes may lie. Past the end of a file there are none.
@@ -118,7 +161,7 @@ impl Planner<'_> {
             Target::BlockDevice { .. } => to,
         };
         if from < to {
-            self.data.push(Step::Fill { what: "rest of block", offset: from, len_bytes: to - from, byte: 0 });
+            self.data.push(Step::Zero { what: "rest of block", offset: from, len_bytes: to - from });
         }
     }
 
@@ -178,6 +221,12 @@ impl Space<'_> {
         byte(entry) + Bitmap::len_bytes(self.block_size)
     }
 
+    /// Where sectors of the block lie: first byte, and the one after the last.
+    pub(crate) fn data_range(&self, entry: u32, sectors: &Range<u64>) -> (u64, u64) {
+        let at = |sector: u64| self.data_offset(entry) + sector * SECTOR_BYTES;
+        (at(sectors.start), at(sectors.end))
+    }
+
     pub(crate) fn block_end(&self, entry: u32) -> u64 {
         self.data_offset(entry) + self.block_size.bytes()
     }
@@ -196,7 +245,8 @@ mod tests {
     }
 
     fn check(space: &Space<'_>, block: Block, expected: &[(&str, u64, u64)]) {
-        let write = BlockWrite { index: 3, block, first_sector: 1, bytes: &[1; 1024] };
+        let segments = vec![Segment { sectors: 1..3, content: Content::Bytes(&[1; 1024]) }];
+        let write = BlockWrite { index: 3, block, segments };
         let planned = plan(space, vec![write]).unwrap().plan;
         let steps: Vec<_> = planned.steps.iter().map(|step| (step.what(), step.range().0, step.range().1)).collect();
         assert_eq!(steps, expected);
@@ -235,6 +285,18 @@ mod tests {
     }
 
     #[test]
+    fn copies_that_lie_side_by_side_are_one() {
+        let space = space(3072, 4 << 20, Target::BlockDevice { len_bytes: 4 << 20 });
+        let copy = |sectors: Range<u64>, from| Segment { sectors, content: Content::Copy { from } };
+        let zeros = Segment { sectors: 9..4000, content: Content::Zeros };
+        let segments = vec![copy(0..2, 512), copy(2..4, 1536), copy(4..6, 8192), zeros];
+        let planned = plan(&space, vec![BlockWrite { index: 0, block: Block::New, segments }]).unwrap().plan;
+        let steps: Vec<_> = planned.steps.iter().map(|step| (step.what(), step.range().0, step.range().1)).collect();
+        let (data, rest) = ("data", "rest of block");
+        assert_eq!(steps[..3], [(data, 4096, 2048), (data, 6144, 1024), (rest, 7168, (2 << 20) - 3072)]);
+    }
+
+    #[test]
     fn a_bitmap_follows_its_data_and_only_if_it_changes() {
         let full = space((2 << 20) + 4096, (2 << 20) + 4608, Target::File);
         let mut bitmap = Bitmap::empty(BlockSize::DEFAULT).unwrap();
@@ -247,7 +309,8 @@ mod tests {
     #[test]
     fn there_is_no_place_past_the_device_or_2_tib() {
         let refused = |space: &Space<'_>| {
-            let write = BlockWrite { index: 0, block: Block::New, first_sector: 0, bytes: &[1; 512] };
+            let segments = vec![Segment { sectors: 0..1, content: Content::Bytes(&[1; 512]) }];
+            let write = BlockWrite { index: 0, block: Block::New, segments };
             plan(space, vec![write]).map(|_| ()).map_err(|error| error.errno())
         };
         let device = |len_bytes| space(3072, len_bytes, Target::BlockDevice { len_bytes });

@@ -31,13 +31,18 @@ enum Place {
 #[derive(Clone, Debug)]
 enum Op {
     Write { first: usize, sectors: usize },
+    Zero { first: usize, sectors: usize },
     Flush,
 }
 
 fn ops() -> impl Strategy<Value = Vec<Op>> {
-    let write = (0..DISK_SECTORS, 1..2 * BLOCK_SECTORS + 2)
-        .prop_map(|(first, sectors)| Op::Write { first, sectors: sectors.min(DISK_SECTORS - first) });
-    prop::collection::vec(prop_oneof![4 => write, 1 => Just(Op::Flush)], 1..12)
+    let range = || {
+        let range = (0..DISK_SECTORS, 1..2 * BLOCK_SECTORS + 2);
+        range.prop_map(|(first, sectors)| (first, sectors.min(DISK_SECTORS - first)))
+    };
+    let write = range().prop_map(|(first, sectors)| Op::Write { first, sectors });
+    let zero = range().prop_map(|(first, sectors)| Op::Zero { first, sectors });
+    prop::collection::vec(prop_oneof![4 => write, 1 => zero, 1 => Just(Op::Flush)], 1..12)
 }
 
 fn kinds() -> impl Strategy<Value = Kind> {
@@ -144,6 +149,10 @@ fn run(sim: &SimDisk, kind: Kind, parent: &SimDisk, ops: &[Op]) -> Vec<Done> {
                 disk.write_at((first * SECTOR) as u64, &vec![value; sectors * SECTOR]).unwrap();
                 oracle[first..][..sectors].fill(value);
             }
+            Op::Zero { first, sectors } => {
+                disk.write_zeroes((first * SECTOR) as u64, (sectors * SECTOR) as u64).unwrap();
+                oracle[first..][..sectors].fill(0);
+            }
             Op::Flush => disk.flush().unwrap(),
         }
         assert_eq!(read(&disk), oracle);
@@ -162,6 +171,7 @@ fn allowed(kind: Kind, done: &[Done], events: usize) -> Vec<Vec<u8>> {
             Op::Write { first, sectors } => {
                 allowed[first..][..sectors].iter_mut().for_each(|values| values.push(done.value));
             }
+            Op::Zero { first, sectors } => allowed[first..][..sectors].iter_mut().for_each(|values| values.push(0)),
             Op::Flush if done.to <= events => {
                 allowed.iter_mut().for_each(|values| values.drain(..values.len() - 1).for_each(drop));
             }
@@ -296,13 +306,20 @@ fn a_fixed_disk_larger_than_its_file_keeps_its_footer() {
 }
 
 #[test]
-fn only_whole_sectors_inside_the_disk_are_taken() {
+fn only_whole_sectors_inside_the_disk_are_written_or_mapped() {
     let sim = place(empty(Kind::Dynamic), Place::File);
     let mut disk = open(&sim, Kind::Dynamic, &sim);
     for (offset, len) in [(1, 512), (0, 511), ((DISK_SECTORS * SECTOR) as u64, 512), (u64::MAX - 511, 512)] {
         assert_eq!(disk.write_at(offset, &vec![0; len]).unwrap_err().errno(), 22);
+        let len_bytes = len as u64;
+        assert_eq!(disk.write_zeroes(offset, len_bytes).unwrap_err().errno(), 22);
+        assert_eq!(disk.discard(offset, len_bytes).unwrap_err().errno(), 22);
+        assert_eq!(disk.map(offset, len_bytes).unwrap_err().errno(), 22);
+    }
+    for (offset, len) in [(DISK_SECTORS as u64 * 512, 1), (u64::MAX, 1), (1, DISK_SECTORS * 512)] {
         assert_eq!(disk.read_at(offset, &mut vec![0; len]).unwrap_err().errno(), 22);
     }
+    assert!(disk.read_at(1, &mut vec![0; DISK_SECTORS * 512 - 1]).is_ok());
 }
 
 #[test]

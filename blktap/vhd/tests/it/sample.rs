@@ -29,7 +29,7 @@ pub(crate) fn dynamic(size_mib: u64) -> Vec<u8> {
         let (offset, bytes) = match step {
             Step::Write { offset, bytes, .. } => (offset, bytes),
             Step::Fill { offset, len_bytes, byte, .. } => (offset, vec![byte; usize::try_from(len_bytes).unwrap()]),
-            Step::Reserve { .. } | Step::Barrier => unreachable!("dynamic disks reserve nothing"),
+            step => unreachable!("no step of creating a dynamic disk: {step:?}"),
         };
         let offset = usize::try_from(offset).unwrap();
         image.resize(image.len().max(offset + bytes.len()), 0);

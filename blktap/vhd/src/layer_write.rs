@@ -1,0 +1,234 @@
+//! Writes to one image: what it knows as a writer, and the way from a request to a plan that is performed. Which steps,
+//! and in which order, is `write_plan`'s.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::io::Errno;
+
+use crate::bat::UNUSED;
+use crate::error::{Error, ErrorKind, Result};
+use crate::footer::{FOOTER_BYTES, RawFooter};
+use crate::image::Image;
+use crate::layer::{Blocks, Layer, bad_block};
+use crate::medium::Medium;
+use crate::plan::{Plan, Step, Target};
+use crate::units::{SECTOR_BYTES, in_memory, sum};
+use crate::write_plan::{self, Block, BlockWrite, Content, Segment, Space};
+
+/// What only a writer must know.
+#[derive(Debug)]
+pub(crate) struct Writable {
+    footer: RawFooter,
+    metadata_end: u64,
+    end: u64,
+    /// BAT entries in ascending order, to see that no block lies over another.
+    entries: Vec<u32>,
+    /// A write or sync failed: nobody knows what reached the disk, so nothing may build on it.
+    has_failed: AtomicBool,
+}
+
+/// Whole sectors that go to the disk.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Write<'a> {
+    pub(crate) offset: u64,
+    pub(crate) len_bytes: u64,
+    pub(crate) content: Content<'a>,
+}
+
+impl<'a> Write<'a> {
+    /// Splits off the first so many bytes, of which there are more.
+    fn split_off(&mut self, len_bytes: u64) -> Result<Content<'a>> {
+        let first = match self.content {
+            Content::Zeros => Content::Zeros,
+            Content::Copy { from } => {
+                self.content = Content::Copy { from: from + len_bytes };
+                Content::Copy { from }
+            }
+            Content::Bytes(bytes) => {
+                let (first, rest) = bytes.split_at(in_memory("write", len_bytes)?);
+                self.content = Content::Bytes(rest);
+                Content::Bytes(first)
+            }
+        };
+        self.offset += len_bytes;
+        self.len_bytes -= len_bytes;
+        Ok(first)
+    }
+}
+
+impl<M: Medium> Layer<M> {
+    /// For writing as well.
+    pub(crate) fn writer(image: Image<M>) -> Result<Self> {
+        let mut layer = Layer::reader(image)?;
+        let image = &layer.image;
+        if image.footer().is_poisoned {
+            let path = image.file().path().display();
+            return Err(Error::corrupt(format!("`{path}` is in the middle of a resize: revert its journal first")));
+        }
+        let footer = RawFooter::from(image.footer());
+        let mut writable = Writable { footer, metadata_end: 0, end: 0, entries: vec![], has_failed: false.into() };
+        if let Some(Blocks { bat, .. }) = &layer.blocks {
+            writable.metadata_end = image.metadata_end()?;
+            writable.end = writable.metadata_end.max(bat.end_of_data().unwrap_or(0));
+            writable.entries = bat.entries().iter().copied().filter(|&entry| entry != UNUSED).collect();
+            writable.entries.sort_unstable();
+        }
+        layer.writable = Some(writable);
+        Ok(layer)
+    }
+
+    /// Writes in ascending order, apart from each other and inside the disk. What is copied comes from `source`.
+    pub(crate) fn write(&mut self, writes: &[Write<'_>], source: Option<&M>) -> Result<()> {
+        let writable = self.writable()?;
+        let file = self.image.file();
+        let source = source.unwrap_or(file);
+        let Some(blocks) = &self.blocks else {
+            let steps: Result<Vec<Step>> = writes.iter().map(|write| self.fixed_step(write)).collect();
+            return writable.note(file.perform_from(source, &Plan { steps: steps? }));
+        };
+        let space = self.space(blocks, writable);
+        let mut planned: Vec<BlockWrite<'_>> = Vec::new();
+        for write in writes {
+            let mut rest = *write;
+            for piece in blocks.pieces(write.offset..write.offset + write.len_bytes) {
+                let content = rest.split_off((piece.sectors.end - piece.sectors.start) * SECTOR_BYTES)?;
+                let segment = Segment { sectors: piece.sectors, content };
+                match planned.last_mut() {
+                    Some(last) if last.index == piece.index => last.segments.push(segment),
+                    _ => {
+                        let block = self.block(blocks, writable, &space, piece.index)?;
+                        planned.push(BlockWrite { index: piece.index, block, segments: vec![segment] });
+                    }
+                }
+            }
+        }
+        let planned = write_plan::plan(&space, planned).map_err(|error| error.within(self.cannot_write()))?;
+        writable.note(file.perform_from(source, &planned.plan))?;
+        if let (Some(blocks), Some(writable)) = (&mut self.blocks, &mut self.writable) {
+            writable.end = planned.end;
+            for (index, entry) in planned.placed {
+                blocks.bat.set(index, entry);
+                // New blocks lie behind all others.
+                writable.entries.push(entry);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives space of a range that the image holds back, where the medium can. What was there reads as zeros, or as before.
+    pub(crate) fn discard(&self, range: Range<u64>) -> Result<()> {
+        let writable = self.writable()?;
+        let file = self.image.file();
+        let Some(blocks) = &self.blocks else {
+            let write = Write { offset: range.start, len_bytes: range.end - range.start, content: Content::Zeros };
+            let (offset, len_bytes) = self.fixed_step(&write)?.range();
+            return writable.note(self.discarded(offset, len_bytes));
+        };
+        for piece in blocks.pieces(range) {
+            let space = self.space(blocks, writable);
+            if let Block::At { entry, .. } = self.block(blocks, writable, &space, piece.index)? {
+                let (offset, end) = space.data_range(entry, &piece.sectors);
+                writable.note(self.discarded(offset, end.min(file.len_bytes()).saturating_sub(offset)))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn discarded(&self, offset: u64, len_bytes: u64) -> Result<()> {
+        if len_bytes == 0 {
+            return Ok(());
+        }
+        let done = self.image.file().discard(offset, len_bytes);
+        done.map_err(|source| {
+            Error::io(format!("cannot discard {len_bytes} bytes at {offset}"), source).within(self.cannot_write())
+        })
+    }
+
+    fn space<'a>(&self, blocks: &Blocks, writable: &'a Writable) -> Space<'a> {
+        let file = self.image.file();
+        Space {
+            block_size: blocks.header.block_size,
+            table_offset: blocks.header.table_offset,
+            end: writable.end,
+            target: file.target(),
+            medium_bytes: file.len_bytes(),
+            footer: writable.footer.bytes(),
+        }
+    }
+
+    fn fixed_step(&self, write: &Write<'_>) -> Result<Step> {
+        let (what, &Write { offset, len_bytes, content }) = ("data", write);
+        let end = sum(what, &[offset, len_bytes, FOOTER_BYTES as u64])?;
+        if end > self.image.file().len_bytes() {
+            let error = Error::corrupt(format!("file ends before byte {end} and a footer"));
+            return Err(bad_block(error).within(self.cannot_write()));
+        }
+        Ok(match content {
+            Content::Bytes(bytes) => Step::Write { what, offset, bytes: bytes.to_vec() },
+            Content::Copy { from } => Step::Copy { what, from, offset, len_bytes },
+            Content::Zeros => Step::Zero { what, offset, len_bytes },
+        })
+    }
+
+    /// The block as it is now. Writing is strict: an entry that points into metadata or over another block is refused.
+    fn block(&self, blocks: &Blocks, writable: &Writable, space: &Space<'_>, index: usize) -> Result<Block> {
+        let entry = blocks.bat.entries().get(index).copied().unwrap_or(UNUSED);
+        if entry == UNUSED {
+            return Ok(Block::New);
+        }
+        let refuse = |why: &str| {
+            let offset = u64::from(entry) * SECTOR_BYTES;
+            self.in_block(index, Error::corrupt(format!("BAT entry {entry} (byte {offset}) {why}")))
+        };
+        if u64::from(entry) * SECTOR_BYTES < writable.metadata_end {
+            return Err(refuse("points into metadata"));
+        }
+        let at = writable.entries.partition_point(|&other| other < entry);
+        let before = at.checked_sub(1).and_then(|at| writable.entries.get(at));
+        let after = writable.entries.get(at + 1);
+        let overlaps = |low: u32, high: u32| space.block_end(low) > u64::from(high) * SECTOR_BYTES;
+        if before.is_some_and(|&before| overlaps(before, entry)) || after.is_some_and(|&after| overlaps(entry, after)) {
+            return Err(refuse("points over another block"));
+        }
+        // A file may end inside its last block: libvhd's writers extend it only as far as they write, and so do we.
+        if matches!(space.target, Target::BlockDevice { .. }) && space.block_end(entry) > space.medium_bytes {
+            return Err(refuse("points past the end"));
+        }
+        let mut bitmap = self.bitmap(blocks, index, entry)?;
+        if blocks.is_full(index) {
+            bitmap.set(0..blocks.header.block_size.sectors());
+        }
+        Ok(Block::At { entry, bitmap })
+    }
+
+    /// Makes everything written durable.
+    pub(crate) fn flush(&self) -> Result<()> {
+        self.writable()?.note(self.image.file().flush())
+    }
+
+    fn writable(&self) -> Result<&Writable> {
+        let refuse = |why, errno| Error::new(ErrorKind::Io, why).with_errno(errno).within(self.cannot_write());
+        match &self.writable {
+            None => Err(refuse("image is open for reading only", Errno::BADF)),
+            Some(writable) if writable.has_failed.load(Ordering::Relaxed) => {
+                Err(refuse("an earlier write failed: open the image again", Errno::IO))
+            }
+            Some(writable) => Ok(writable),
+        }
+    }
+
+    fn cannot_write(&self) -> String {
+        format!("cannot write to `{}`", self.image.file().path().display())
+    }
+}
+
+impl Writable {
+    /// Remembers a failure.
+    fn note(&self, done: Result<()>) -> Result<()> {
+        if done.is_err() {
+            self.has_failed.store(true, Ordering::Relaxed);
+        }
+        done
+    }
+}
