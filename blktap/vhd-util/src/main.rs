@@ -6,6 +6,7 @@ mod cmd;
 mod getopt;
 mod glob;
 mod headers_text;
+mod progress;
 mod report;
 mod scan_look;
 mod terminal;

@@ -88,6 +88,13 @@ impl Error {
         self.kind
     }
 
+    /// The number for whoever runs a whole job on an image. A fault of the image is EINVAL there, which nobody tries
+    /// again, also where a guest's request would get EIO; EIO is left for what the system reported.
+    pub fn job_errno(&self) -> i32 {
+        let is_fault = matches!(self.kind, ErrorKind::Corrupt | ErrorKind::Truncated);
+        if is_fault && self.errno == Errno::IO.raw_os_error() { Errno::INVAL.raw_os_error() } else { self.errno }
+    }
+
     /// A positive Linux error number, the one a C caller would see.
     pub fn errno(&self) -> i32 {
         self.errno

@@ -101,8 +101,9 @@ fn with_hidden_of_backup(file: &impl Medium, mut footer: Footer) -> Footer {
 fn too_small(file: &impl Medium) -> Error {
     let len_bytes = file.len_bytes();
     let error = Error::new(ErrorKind::Truncated, format!("file of {len_bytes} bytes has no room for a footer"));
-    // libvhd seeks to before the start of such a file and says EIO; in an empty one it reads nothing and says EPIPE.
-    if len_bytes == 0 { error } else { error.with_errno(Errno::IO) }
+    // libvhd reads nothing in an empty file and says EPIPE. In a larger one it seeks to before the start and says EIO,
+    // which callers try again.
+    if len_bytes == 0 { error } else { error.with_errno(Errno::INVAL) }
 }
 
 #[cfg(test)]

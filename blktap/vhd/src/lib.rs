@@ -22,6 +22,7 @@ mod bitmap;
 pub mod chain;
 pub mod check;
 mod checksum;
+pub mod coalesce;
 pub mod create;
 mod disk;
 pub mod edit;

@@ -1,6 +1,7 @@
 //! One file per command: its options, its run. What is here finds the command and knows which ones are missing.
 
 mod check;
+mod coalesce;
 mod create;
 mod fill;
 mod modify;
@@ -34,6 +35,7 @@ usage: vhd-util COMMAND [OPTIONS]
 
 Commands:
   check     Find every fault of an image
+  coalesce  Copy what an image holds into its parent
   create    Create an image
   query     Print properties of an image, one per line
   read      Print the headers of an image (-p)
@@ -45,7 +47,7 @@ Commands:
   fill      Give every block of a disk a place
 
 Commands of blktap's vhd-util that this version does not have yet (exit status 95):
-  resize coalesce revert key copy
+  resize revert key copy
 
 Results go to standard output, in the format of blktap 4; explanations go to standard error.
 The exit status is 0 or the Linux error number of the first failure (22 for wrong usage).
@@ -57,7 +59,7 @@ Examples:
 ";
 
 /// Commands of blktap that are not here yet.
-const MISSING: [&str; 5] = ["resize", "coalesce", "revert", "key", "copy"];
+const MISSING: [&str; 4] = ["resize", "revert", "key", "copy"];
 
 /// Runs the command that the arguments name; returns the exit status.
 pub(crate) fn run(arguments: Vec<OsString>, terminal: &mut Terminal) -> i32 {
@@ -67,6 +69,7 @@ pub(crate) fn run(arguments: Vec<OsString>, terminal: &mut Terminal) -> i32 {
     };
     match command.to_str() {
         Some("check") => check::run(arguments, terminal),
+        Some("coalesce") => coalesce::run(arguments, terminal),
         Some("create") => create::run(arguments, terminal),
         Some("query") => query::run(arguments, terminal),
         Some("snapshot") => snapshot::run(arguments, terminal),

@@ -3,6 +3,7 @@
 
 mod bench;
 mod check;
+mod coalesce;
 mod create;
 mod fill;
 mod modify;

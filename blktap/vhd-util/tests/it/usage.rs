@@ -37,11 +37,11 @@ fn an_unknown_command_is_named_and_succeeds() {
 #[test]
 fn commands_that_are_missing_say_so_and_fail() {
     check(
-        &["coalesce", "-n", "a.vhd"],
+        &["key", "-n", "a.vhd"],
         95,
         str![],
         str![[r#"
-error: this version of vhd-util has no command `coalesce` yet
+error: this version of vhd-util has no command `key` yet
 help: `vhd-util --help` lists what it has; use blktap's vhd-util for the rest
 
 "#]],

@@ -23,10 +23,10 @@ fn errno<T>(result: vhd::Result<T>) -> i32 {
 }
 
 #[test]
-fn files_too_small_for_a_footer_have_the_numbers_of_libvhd() {
+fn files_too_small_for_a_footer_are_refused() {
     check(&[], 32);
-    check(&[0; 100], 5);
-    check(&[0; 510], 5);
+    check(&[0; 100], 22);
+    check(&[0; 510], 22);
     check(&[0; 512], 22);
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test says what failed by failing there")]
 
 mod chain;
+mod coalesce;
 mod create;
 mod disk;
 mod edit;
@@ -11,4 +12,5 @@ mod mutation;
 mod owners;
 mod qemu;
 mod sample;
+mod sim_chain;
 mod sim_disk;
