@@ -74,7 +74,7 @@ pub trait Medium: fmt::Debug {
     fn read(&self, what: &str, offset: u64, len: usize) -> Result<Vec<u8>> {
         self.check_end(what, offset, len)?;
         let mut bytes = vec![0; len];
-        self.read_into(what, offset, &mut bytes)?;
+        self.read_inside(what, offset, &mut bytes)?;
         Ok(bytes)
     }
 
@@ -91,6 +91,11 @@ pub trait Medium: fmt::Debug {
     /// Fills `bytes`, or says what could not be read.
     fn read_into(&self, what: &str, offset: u64, bytes: &mut [u8]) -> Result<()> {
         self.check_end(what, offset, bytes.len())?;
+        self.read_inside(what, offset, bytes)
+    }
+
+    /// [`Medium::read_into`] where the end was checked.
+    fn read_inside(&self, what: &str, offset: u64, bytes: &mut [u8]) -> Result<()> {
         let path = self.path().display();
         match self.read_exact_at(bytes, offset) {
             Ok(()) => Ok(()),
