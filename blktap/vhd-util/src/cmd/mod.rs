@@ -16,10 +16,10 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use legacy_cli::usage::{misused, stop};
 use vhd::Error;
 
-use crate::getopt::{End, Parsed};
-use crate::report::{EINVAL, EOPNOTSUPP};
+use crate::report::EOPNOTSUPP;
 use crate::terminal::Terminal;
 
 const USAGE: &str = "\
@@ -62,11 +62,14 @@ Examples:
 const MISSING: [&str; 4] = ["resize", "revert", "key", "copy"];
 
 /// Runs the command that the arguments name; returns the exit status.
-pub(crate) fn run(arguments: Vec<OsString>, terminal: &mut Terminal) -> i32 {
+pub(crate) fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
     let Some((command, arguments)) = arguments.split_first() else {
         terminal.print(USAGE);
         return 0;
     };
+    // libvhd's logging switch is taken out wherever it stands, even from where a value should be.
+    let arguments: Vec<_> = arguments.iter().filter(|&argument| argument != "--debug").cloned().collect();
+    let arguments = arguments.as_slice();
     match command.to_str() {
         Some("check") => check::run(arguments, terminal),
         Some("coalesce") => coalesce::run(arguments, terminal),
@@ -97,32 +100,6 @@ fn unknown(command: &OsStr, terminal: &mut Terminal) -> i32 {
     terminal.say_bytes(&[b"invalid COMMAND ", command.as_bytes()]);
     terminal.print(USAGE);
     0
-}
-
-/// What a command does about a command line that is not a run: prints and returns the exit status. `None` for a run.
-fn stop(parsed: &Parsed, usage: &str, help: &str, help_status: i32, terminal: &mut Terminal) -> Option<i32> {
-    if parsed.options.iter().any(|&(letter, _)| letter == 'h') {
-        terminal.print(usage);
-        return Some(help_status);
-    }
-    match &parsed.end {
-        End::Done => None,
-        End::Operands(_) => Some(misused(usage, terminal)),
-        End::LongHelp => {
-            terminal.print(help);
-            Some(0)
-        }
-        End::Wrong(line) => {
-            terminal.say(line);
-            Some(misused(usage, terminal))
-        }
-    }
-}
-
-/// Prints the usage of a command that was called wrongly; returns the exit status.
-fn misused(usage: &str, terminal: &mut Terminal) -> i32 {
-    terminal.print(usage);
-    EINVAL
 }
 
 /// Prints that an image cannot be opened; returns the exit status.

@@ -1,4 +1,4 @@
-//! A directory of a test's own in which the program runs.
+//! A directory of a test's own in which the program of the package runs.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -32,6 +32,6 @@ impl Bench {
     }
 
     pub(crate) fn command(&self) -> Command {
-        Command::new(cargo_bin!("vhd-util")).current_dir(self.0.path()).env("TZ", "UTC")
+        Command::new(cargo_bin!()).current_dir(self.0.path()).env("TZ", "UTC")
     }
 }

@@ -11,7 +11,7 @@ use crate::report;
 
 /// Output as it collects, printed at the end or where a command says so.
 #[derive(Debug, Default)]
-pub(crate) struct Terminal {
+pub struct Terminal {
     out: Vec<u8>,
     err: Vec<u8>,
     /// Why standard output takes no more.
@@ -20,33 +20,33 @@ pub(crate) struct Terminal {
 
 impl Terminal {
     /// Adds text to standard output.
-    pub(crate) fn print(&mut self, text: impl fmt::Display) {
+    pub fn print(&mut self, text: impl fmt::Display) {
         self.out.extend(text.to_string().bytes());
     }
 
     /// Adds raw bytes to standard output.
-    pub(crate) fn print_bytes(&mut self, bytes: &[u8]) {
+    pub fn print_bytes(&mut self, bytes: &[u8]) {
         self.out.extend(bytes);
     }
 
     /// Adds a path, byte for byte, to standard output.
-    pub(crate) fn print_path(&mut self, path: &Path) {
+    pub fn print_path(&mut self, path: &Path) {
         self.out.extend(path.as_os_str().as_bytes());
     }
 
     /// Adds a line to standard error.
-    pub(crate) fn say(&mut self, text: impl fmt::Display) {
+    pub fn say(&mut self, text: impl fmt::Display) {
         self.err.extend(format!("{text}\n").bytes());
     }
 
     /// Adds a line of raw bytes, with a path in it, to standard error.
-    pub(crate) fn say_bytes(&mut self, parts: &[&[u8]]) {
+    pub fn say_bytes(&mut self, parts: &[&[u8]]) {
         self.err.extend(parts.concat());
         self.err.push(b'\n');
     }
 
     /// Tells people what failed and why: `error: what: why: …`.
-    pub(crate) fn explain(&mut self, error: &dyn Error) {
+    pub fn explain(&mut self, error: &dyn Error) {
         let mut text = format!("error: {error}");
         let mut cause = error.source();
         while let Some(next) = cause {
@@ -57,13 +57,13 @@ impl Terminal {
     }
 
     /// Tells people what to do about it.
-    pub(crate) fn help(&mut self, text: impl fmt::Display) {
+    pub fn help(&mut self, text: impl fmt::Display) {
         self.say(format_args!("help: {text}"));
     }
 
     /// Prints what has collected for standard output: for results larger than memory, and for progress. Whether more is
     /// worth the work.
-    pub(crate) fn flush(&mut self) -> bool {
+    pub fn flush(&mut self) -> bool {
         if self.failed.is_none() {
             self.failed = write(&mut io::stdout().lock(), &self.out).err();
         }
@@ -72,7 +72,7 @@ impl Terminal {
     }
 
     /// Prints everything. The exit status is `errno`, or that of the output when it cannot be written.
-    pub(crate) fn finish(mut self, errno: i32) -> i32 {
+    pub fn finish(mut self, errno: i32) -> i32 {
         self.flush();
         if let Some(error) = &self.failed {
             self.err.extend(format!("error: cannot write to standard output: {error}\n").bytes());

@@ -1,34 +1,34 @@
 //! Exit statuses: the errno of the first failure, as scripts know them.
 
 /// Usage errors.
-pub(crate) const EINVAL: i32 = 22;
+pub const EINVAL: i32 = 22;
 /// Sizes beyond the format.
-pub(crate) const EFBIG: i32 = 27;
+pub const EFBIG: i32 = 27;
 /// Chains that are too long already.
-pub(crate) const ENOSPC: i32 = 28;
+pub const ENOSPC: i32 = 28;
 /// Output that cannot be written for no reason the system names.
-pub(crate) const EIO: i32 = 5;
+pub const EIO: i32 = 5;
 /// Names that lead nowhere.
-pub(crate) const ENOENT: i32 = 2;
+pub const ENOENT: i32 = 2;
 /// Options that this version cannot serve.
-pub(crate) const ENOSYS: i32 = 38;
+pub const ENOSYS: i32 = 38;
 /// Chains that never end.
-pub(crate) const ELOOP: i32 = 40;
+pub const ELOOP: i32 = 40;
 /// Commands and options that this version does not have.
-pub(crate) const EOPNOTSUPP: i32 = 95;
+pub const EOPNOTSUPP: i32 = 95;
 
 /// The errno of the first failure of a command that goes on after failures; 0 for none.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct FirstErrno(Option<i32>);
+pub struct FirstErrno(Option<i32>);
 
 impl FirstErrno {
     /// Notes a failure.
-    pub(crate) fn note(&mut self, errno: i32) {
+    pub fn note(&mut self, errno: i32) {
         self.0 = self.0.or(Some(errno));
     }
 
     /// The exit status.
-    pub(crate) fn get(self) -> i32 {
+    pub fn get(self) -> i32 {
         self.0.unwrap_or(0)
     }
 }

@@ -1,22 +1,22 @@
 //! Options as getopt(3) takes them: short, clustered, values attached or next, in any order with other arguments.
 //! Knows syntax only.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 
 use lexopt::Arg;
 
 /// What a command line turned out to be.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Parsed {
+pub struct Parsed {
     /// Options in order, as far as they were right.
-    pub(crate) options: Vec<(char, Option<OsString>)>,
+    pub options: Vec<(char, Option<OsString>)>,
     /// How it ended.
-    pub(crate) end: End,
+    pub end: End,
 }
 
 /// How a command line ended. Options before the end count: `-h -Z` is a request for help, `-Z -h` is an error.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum End {
+pub enum End {
     /// All of it was options.
     Done,
     /// There were arguments that are no options.
@@ -28,9 +28,7 @@ pub(crate) enum End {
 }
 
 /// Parses the arguments after a command's name. `spec` is getopt's: letters, a colon after those that take a value.
-pub(crate) fn parse(command: &str, spec: &str, arguments: &[OsString]) -> Parsed {
-    // libvhd's logging switch is taken out wherever it stands, even from where a value should be.
-    let arguments = arguments.iter().filter(|argument| argument.as_os_str() != OsStr::new("--debug"));
+pub fn parse(command: &str, spec: &str, arguments: &[OsString]) -> Parsed {
     let mut parser = lexopt::Parser::from_args(arguments);
     parser.set_short_equals(false);
     let mut options = Vec::new();
@@ -102,12 +100,6 @@ mod tests {
         check(&["--foo"], &[], wrong("query: invalid option -- '-'"));
         check(&["-n"], &[], wrong("query: option requires an argument -- 'n'"));
         check(&["-:"], &[], wrong("query: invalid option -- ':'"));
-    }
-
-    #[test]
-    fn debug_is_taken_out_anywhere() {
-        check(&["--debug", "-v"], &[('v', None)], End::Done);
-        check(&["-n", "--debug", "-v"], &[('n', Some("-v"))], End::Done);
     }
 
     #[test]
