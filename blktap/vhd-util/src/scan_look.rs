@@ -23,6 +23,8 @@ pub(crate) struct Depth {
     pub(crate) is_fast: bool,
     /// Scan parents too.
     pub(crate) with_parents: bool,
+    /// Read markers and hashes of keys.
+    pub(crate) with_markers: bool,
 }
 
 /// An image, or why there is none.
@@ -38,7 +40,7 @@ pub(crate) struct Found {
     pub(crate) capacity: u64,
     pub(crate) size: u64,
     pub(crate) hidden: i8,
-    pub(crate) marker: i8,
+    pub(crate) marker: u8,
     pub(crate) key_hash: Option<[u8; 32]>,
     /// The parent's path as it is stored, or where it is.
     pub(crate) parent: Option<PathBuf>,
@@ -138,16 +140,19 @@ fn look(path: &Path, depth: Depth) -> Result<Found, Failure> {
             Err(_) => (stored().map_err(failed("getting parent"))?, None),
         }
     };
-    let batmap = image.raw_batmap_header().ok().flatten();
-    let key =
-        batmap.as_ref().and_then(|raw| vhd::batmap::BatmapHeader::try_from(raw).ok()).and_then(|map| map.key_hash);
+    let (marker, key_hash) = match depth.with_markers {
+        true => {
+            image.marker().and_then(|marker| Ok((marker, image.key_hash()?))).map_err(failed("checking markers"))?
+        }
+        false => (0, None),
+    };
     Ok(Found {
         canonical: fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()),
         capacity: image.footer().current_bytes,
         size,
         hidden: image.footer().hidden.cast_signed(),
-        marker: batmap.map_or(0, |raw| raw.marker().cast_signed()),
-        key_hash: key.map(|key| key.hash),
+        marker,
+        key_hash: key_hash.map(|key_hash| key_hash.hash),
         parent,
         found_parent,
     })

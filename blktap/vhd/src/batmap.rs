@@ -10,6 +10,7 @@ use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligne
 use crate::checksum;
 use crate::error::{Error, Result};
 use crate::footer::Footer;
+use crate::key_hash::{KeyHash, RawKeyHash};
 use crate::units::{Extent, SECTOR_BYTES, Sectors, sector_aligned};
 use crate::version::Version;
 
@@ -21,8 +22,6 @@ const COOKIE: [u8; 8] = *b"tdbatmap";
 const VERSION: Version = Version::new(1, 2);
 /// The version whose checksum summed signed bytes.
 const VERSION_SIGNED: Version = Version::new(1, 1);
-/// The value of a key hash's first byte when there is one.
-const HAS_KEY_HASH: u8 = 1;
 
 /// The 512 bytes as they lie on disk, unjudged.
 #[derive(Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
@@ -34,9 +33,7 @@ pub struct RawBatmapHeader {
     version: U32,
     checksum: U32,
     marker: u8,
-    key_hash_cookie: u8,
-    key_hash_nonce: [u8; 32],
-    key_hash: [u8; 32],
+    key_hash: RawKeyHash,
     reserved: [u8; 418],
 }
 
@@ -45,8 +42,7 @@ const _: () = {
     assert!(offset_of!(RawBatmapHeader, map_sectors) == 16);
     assert!(offset_of!(RawBatmapHeader, checksum) == 24);
     assert!(offset_of!(RawBatmapHeader, marker) == 28);
-    assert!(offset_of!(RawBatmapHeader, key_hash_cookie) == 29);
-    assert!(offset_of!(RawBatmapHeader, key_hash) == 62);
+    assert!(offset_of!(RawBatmapHeader, key_hash) == 29);
 };
 
 impl RawBatmapHeader {
@@ -72,6 +68,19 @@ impl RawBatmapHeader {
     pub fn marker(&self) -> u8 {
         self.marker
     }
+
+    /// Hash of the key of an encrypted disk. Valid even where the rest is damaged.
+    pub fn key_hash(&self) -> Option<KeyHash> {
+        self.key_hash.checked()
+    }
+
+    pub(crate) fn set_marker(&mut self, marker: u8) {
+        self.marker = marker;
+    }
+
+    pub(crate) fn set_key_hash(&mut self, key_hash: KeyHash) {
+        self.key_hash = Some(key_hash).into();
+    }
 }
 
 impl fmt::Debug for RawBatmapHeader {
@@ -81,15 +90,6 @@ impl fmt::Debug for RawBatmapHeader {
             .field("marker", &self.marker)
             .finish_non_exhaustive()
     }
-}
-
-/// Proof that a key is the right one, without the key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KeyHash {
-    /// Random bytes that were hashed in front of the key.
-    pub nonce: [u8; 32],
-    /// SHA-256 of nonce and key.
-    pub hash: [u8; 32],
 }
 
 /// A batmap header's fields; the cookie is right.
@@ -174,14 +174,13 @@ impl TryFrom<&RawBatmapHeader> for BatmapHeader {
         if !raw.has_cookie() {
             return Err(Error::corrupt(format!("cookie is \"{}\", not \"tdbatmap\"", raw.cookie.escape_ascii())));
         }
-        let key_hash = KeyHash { nonce: raw.key_hash_nonce, hash: raw.key_hash };
         Ok(BatmapHeader {
             map_offset: raw.map_offset.get(),
             map_sectors: raw.map_sectors.get(),
             version: raw.version.get().into(),
             checksum: raw.checksum.get(),
             marker: raw.marker,
-            key_hash: (raw.key_hash_cookie == HAS_KEY_HASH).then_some(key_hash),
+            key_hash: raw.key_hash(),
         })
     }
 }
@@ -195,9 +194,7 @@ impl From<&BatmapHeader> for RawBatmapHeader {
             version: u32::from(header.version).into(),
             checksum: header.checksum.into(),
             marker: header.marker,
-            key_hash_cookie: if header.key_hash.is_some() { HAS_KEY_HASH } else { 0 },
-            key_hash_nonce: header.key_hash.map_or([0; 32], |key| key.nonce),
-            key_hash: header.key_hash.map_or([0; 32], |key| key.hash),
+            key_hash: header.key_hash.into(),
             reserved: [0; 418],
         }
     }
@@ -269,7 +266,7 @@ mod tests {
             let key_hash = has_key.then_some(KeyHash { nonce, hash });
             let header = BatmapHeader { map_offset, map_sectors, marker, key_hash, ..header(VERSION, 5) };
             let raw = RawBatmapHeader::from(&header);
-            prop_assert_eq!(raw.marker(), marker);
+            prop_assert_eq!((raw.marker(), raw.key_hash()), (marker, key_hash));
             prop_assert_eq!(BatmapHeader::try_from(&raw).unwrap(), header);
         }
     }

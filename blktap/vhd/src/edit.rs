@@ -1,14 +1,17 @@
-//! Changes to what an image says about itself: hidden flag, marker, place of the footer, no blocks, another parent.
+//! Changes to what an image says about itself: hidden flag, marker, hash of its key, place of the footer, no blocks, another parent.
 //! Each is one write that counts, or an order of writes of which every part is a valid image.
 
 use rustix::io::Errno;
+use zerocopy::{Immutable, IntoBytes};
 
+use crate::attribute;
 use crate::bat::{Bat, UNUSED};
 use crate::batmap::{BatmapHeader, RawBatmapHeader};
 use crate::error::{Error, ErrorKind, Result};
 use crate::footer::{Footer, RawFooter};
 use crate::footer_copies;
 use crate::image::Image;
+use crate::key_hash::{KeyHash, RawKeyHash};
 use crate::medium::Medium;
 use crate::plan::{Plan, Step};
 use crate::units::{Extent, SECTOR_BYTES, in_memory};
@@ -29,15 +32,45 @@ pub fn set_hidden<M: Medium>(image: &Image<M>, hidden: u8) -> Result<()> {
     }
 }
 
-/// Sets the marker. An error when the image has no batmap.
+/// Sets the marker: in the header of the batmap, without a batmap in an attribute of the file.
 pub fn set_marker<M: Medium>(image: &Image<M>, marker: u8) -> Result<()> {
-    let Some(raw) = image.raw_batmap_header()? else {
-        let message = format!("`{}` has no batmap to hold a marker", image.file().path().display());
-        return Err(Error::new(ErrorKind::Unsupported, message).with_errno(Errno::NOSYS));
+    label(image, |raw| raw.set_marker(marker), attribute::MARKER, &marker)
+}
+
+/// Says that the disk is encrypted, in the same places. Only an image that [can have a key](can_have_key).
+pub fn set_key_hash<M: Medium>(image: &Image<M>, key_hash: KeyHash) -> Result<()> {
+    can_have_key(image)?;
+    label(image, |raw| raw.set_key_hash(key_hash), attribute::KEY_HASH, &RawKeyHash::from(Some(key_hash)))
+}
+
+/// An error when the image holds data, which no key has encrypted. That of a fixed disk is all there from the start.
+pub fn can_have_key<M: Medium>(image: &Image<M>) -> Result<()> {
+    let refuse = |why| {
+        let message = format!("`{}` {why}: it can have no key", image.file().path().display());
+        Err(Error::new(ErrorKind::InvalidInput, message))
     };
-    let header = BatmapHeader { marker, ..BatmapHeader::try_from(&raw)? };
+    match image.footer().kind.is_sparse() {
+        false => refuse("is a fixed disk"),
+        true if image.bat()?.allocated_blocks() > 0 => refuse("holds data already"),
+        true => Ok(()),
+    }
+}
+
+/// Changes one field of the batmap's header and leaves the others as they are, or sets the attribute that stands for it.
+fn label<M: Medium>(
+    image: &Image<M>,
+    change: impl FnOnce(&mut RawBatmapHeader),
+    attribute: &str,
+    value: &(impl IntoBytes + Immutable),
+) -> Result<()> {
+    let Some(mut raw) = image.raw_batmap_header()? else {
+        refuse_poisoned(image)?;
+        return attribute::write(image.file(), attribute, value);
+    };
+    BatmapHeader::try_from(&raw)?;
+    change(&mut raw);
     let at = Bat::room(image.header()?).and_then(BatmapHeader::extent)?;
-    perform(image, vec![write("batmap header", at.offset, RawBatmapHeader::from(&header).bytes())])
+    perform(image, vec![write("batmap header", at.offset, raw.bytes())])
 }
 
 /// Puts the footer at the end of `size_bytes`: the size that the file or volume has or is about to get. An error when
@@ -88,12 +121,17 @@ pub(crate) fn end<M: Medium>(image: &Image<M>) -> Result<u64> {
 
 /// Performs the steps and makes them durable.
 pub(crate) fn perform<M: Medium>(image: &Image<M>, steps: Vec<Step>) -> Result<()> {
+    refuse_poisoned(image)?;
+    image.file().perform(&Plan { steps })?;
+    image.file().flush()
+}
+
+fn refuse_poisoned<M: Medium>(image: &Image<M>) -> Result<()> {
     if image.footer().is_poisoned {
         let path = image.file().path().display();
         return Err(Error::corrupt(format!("`{path}` is in the middle of a resize: revert its journal first")));
     }
-    image.file().perform(&Plan { steps })?;
-    image.file().flush()
+    Ok(())
 }
 
 fn write(what: &'static str, offset: u64, bytes: &[u8]) -> Step {

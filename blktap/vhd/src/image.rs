@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::attribute;
 use crate::bat::Bat;
 use crate::batmap::{Batmap, BatmapHeader, RawBatmapHeader};
 use crate::error::{Error, ErrorKind, Result};
@@ -11,6 +12,7 @@ use crate::footer_copies;
 use crate::gate::Gate;
 use crate::header::{HEADER_BYTES, Header, RawHeader};
 use crate::image_file::ImageFile;
+use crate::key_hash::{KeyHash, RawKeyHash};
 use crate::locator::Locator;
 use crate::locator_path;
 use crate::medium::Medium;
@@ -144,9 +146,24 @@ impl<M: Medium> Image<M> {
         read().map(Some).map_err(|error: Error| error.within(self.cannot_read("batmap")))
     }
 
-    /// The marker of the batmap; 0 without a batmap. Valid even where the rest of the batmap is damaged.
+    /// The marker of the batmap, without a batmap that of the file's attribute; 0 for none. Valid even where the rest of
+    /// the batmap is damaged.
     pub fn marker(&self) -> Result<u8> {
-        Ok(self.raw_batmap_header()?.map_or(0, |raw| raw.marker()))
+        match self.raw_batmap_header()? {
+            Some(raw) => Ok(raw.marker()),
+            None => Ok(attribute::read(&self.file, attribute::MARKER)?.unwrap_or(0)),
+        }
+    }
+
+    /// The hash of the key that the disk is encrypted with, from the same places; `None` for a disk in the clear.
+    pub fn key_hash(&self) -> Result<Option<KeyHash>> {
+        match self.raw_batmap_header()? {
+            Some(raw) => Ok(raw.key_hash()),
+            None => {
+                let raw: Option<RawKeyHash> = attribute::read(&self.file, attribute::KEY_HASH)?;
+                Ok(raw.and_then(|raw| raw.checked()))
+            }
+        }
     }
 
     /// Bytes that the image takes. A fixed disk takes its file; a dynamic one what lies before the end of its metadata

@@ -7,7 +7,7 @@ use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use rustix::fs::{FallocateFlags, OFlags};
+use rustix::fs::{FallocateFlags, OFlags, XattrFlags};
 use rustix::io::Errno;
 
 use crate::aligned::{ALIGN_BYTES, AlignedBuffer, aligned_range};
@@ -228,6 +228,19 @@ impl Medium for ImageFile {
 
     fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
+    }
+
+    fn attribute(&self, name: &str, bytes: &mut [u8]) -> io::Result<Option<usize>> {
+        match rustix::fs::fgetxattr(&self.file, name, bytes) {
+            Ok(len) => Ok(Some(len)),
+            Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    fn set_attribute(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        rustix::fs::fsetxattr(&self.file, name, bytes, XattrFlags::empty())?;
+        self.file.sync_all()
     }
 }
 

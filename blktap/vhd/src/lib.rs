@@ -2,12 +2,12 @@
 //!
 //! Three layers, each ignorant of the ones above it:
 //!
-//! 1. **Formats** (`footer`, `header`, `locator`, `locator_path`, `parent_name`, `bat`, `batmap`, `bitmap` over `checksum`,
+//! 1. **Formats** (`footer`, `header`, `locator`, `locator_path`, `parent_name`, `bat`, `batmap`, `bitmap`, `key_hash` over `checksum`,
 //!    `geometry`, `timestamp`, `version`, `units`): bytes to checked values and back. Raw types show what lies on disk,
 //!    checked types cannot be wrong. No I/O.
 //! 2. **Planners** (`create`, `write_plan`): pure functions from a request to a `plan`, the writes in their order. No I/O, no clock,
 //!    no randomness.
-//! 3. **Files** (`medium`, `image_file` over `aligned`, `footer_copies`, `image`, `chain`, `layer`, `disk`, `parent_link`, `snapshot`, `relink`,
+//! 3. **Files** (`medium`, `attribute`, `image_file` over `aligned`, `footer_copies`, `image`, `chain`, `layer`, `disk`, `parent_link`, `snapshot`, `relink`,
 //!    `edit`, `check`, `repair`): open, read within bounds, perform plans.
 //!
 //! Images are hostile until proved otherwise: every number from a file is checked before it is used, memory and work
@@ -16,6 +16,7 @@
 #![warn(missing_docs)]
 
 mod aligned;
+mod attribute;
 pub mod bat;
 pub mod batmap;
 mod bitmap;
@@ -34,6 +35,7 @@ mod geometry;
 pub mod header;
 mod image;
 mod image_file;
+mod key_hash;
 mod layer;
 mod layer_write;
 pub mod locator;
@@ -61,6 +63,7 @@ pub use gate::Gate;
 pub use geometry::Geometry;
 pub use image::{Image, peek};
 pub use image_file::ImageFile;
+pub use key_hash::KeyHash;
 pub use medium::Medium;
 pub use parent_link::ParentLink;
 pub use timestamp::Timestamp;

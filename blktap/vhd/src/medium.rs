@@ -5,6 +5,8 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
+use rustix::io::Errno;
+
 use crate::aligned::{ALIGN_BYTES, AlignedBuffer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{Plan, Step, Target};
@@ -34,6 +36,16 @@ pub trait Medium: fmt::Debug {
 
     /// Returns when everything written is durable, and the size with it.
     fn sync(&self) -> io::Result<()>;
+
+    /// Reads an extended attribute; how long it is, `None` where there is none. An error when it is longer than `bytes`.
+    fn attribute(&self, _name: &str, _bytes: &mut [u8]) -> io::Result<Option<usize>> {
+        Ok(None)
+    }
+
+    /// Sets an extended attribute; it is durable when this returns.
+    fn set_attribute(&self, _name: &str, _bytes: &[u8]) -> io::Result<()> {
+        Err(Errno::OPNOTSUPP.into())
+    }
 
     /// Makes the range, which lies at the end or past it, read as zeros and own its space.
     fn reserve(&self, offset: u64, len_bytes: u64) -> io::Result<()> {

@@ -5,12 +5,12 @@ use std::path::{Component, Path, PathBuf};
 
 use uuid::Uuid;
 
-use crate::batmap::KeyHash;
 use crate::chain::canonical;
 use crate::error::{Error, ErrorKind, Result};
 use crate::header::LOCATOR_SLOTS;
 use crate::image::Image;
 use crate::image_file::ImageFile;
+use crate::key_hash::KeyHash;
 use crate::locator::{DataSpace, Locator, PlatformCode};
 use crate::locator_path;
 use crate::medium::Medium;
@@ -40,8 +40,7 @@ pub struct ParentLink {
 impl ParentLink {
     /// From an image that is or will be at `child` to a VHD.
     pub fn to_vhd(child: &Path, parent: &Image) -> Result<Self> {
-        let key_hash = parent.batmap()?.and_then(|batmap| batmap.header().key_hash);
-        ParentLink::to(child, parent.file(), parent.footer().uuid, key_hash)
+        ParentLink::to(child, parent.file(), parent.footer().uuid, parent.key_hash()?)
     }
 
     /// From an image that is or will be at `child` to a raw disk.

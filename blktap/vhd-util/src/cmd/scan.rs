@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use base16ct::lower;
 use serde_json::json;
 
 use crate::getopt::{self, End};
@@ -98,8 +99,12 @@ pub(super) fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
             return ENOENT;
         }
     }
-    let looks =
-        scan_look::scan(targets, Depth { is_fast: style.is_fast && !style.is_pretty, with_parents: is_asked('a') });
+    let depth = Depth {
+        is_fast: style.is_fast && !style.is_pretty,
+        with_parents: is_asked('a'),
+        with_markers: style.with_markers || style.is_json,
+    };
+    let looks = scan_look::scan(targets, depth);
     print(&looks, goes_on, &style, terminal)
 }
 
@@ -167,7 +172,7 @@ fn tree(looks: &[Look], style: &Style, terminal: &mut Terminal) {
 }
 
 fn image(path: &Path, found: &Found, remark: &str, style: &Style, terminal: &mut Terminal) {
-    let key = found.key_hash.iter().flatten().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let key = found.key_hash.map(|hash| lower::encode_string(&hash)).unwrap_or_default();
     if style.is_json {
         let object = json!({
             "vhd": path.to_string_lossy(),

@@ -18,7 +18,8 @@ Set the hidden flag or the marker of an image
 usage: vhd-util set -n FILE -f FIELD -v VALUE
 
   -n FILE   The image
-  -f FIELD  `hidden`: 1 for a base copy that no machine uses. `marker`: a number that toolstacks keep in the image
+  -f FIELD  `hidden`: 1 for a base copy that no machine uses. `marker`: a number that toolstacks keep in the image; without
+            a batmap, as in fixed disks, in an attribute of the file
   -v VALUE  From 0 to 255
   --help    Print this text
 
