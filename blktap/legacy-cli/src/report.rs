@@ -8,6 +8,8 @@ pub const EFBIG: i32 = 27;
 pub const ENOSPC: i32 = 28;
 /// Output that cannot be written for no reason the system names.
 pub const EIO: i32 = 5;
+/// What blktap calls -1: names and lengths of keys.
+pub const EPERM: i32 = 1;
 /// Names that lead nowhere.
 pub const ENOENT: i32 = 2;
 /// Options that this version cannot serve.

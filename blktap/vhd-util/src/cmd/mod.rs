@@ -2,8 +2,10 @@
 
 mod check;
 mod coalesce;
+mod copy;
 mod create;
 mod fill;
+mod key;
 mod modify;
 mod query;
 mod read;
@@ -36,6 +38,7 @@ usage: vhd-util COMMAND [OPTIONS]
 Commands:
   check     Find every fault of an image
   coalesce  Copy what an image holds into its parent
+  copy      Copy a disk into a new image, encrypted if a key is given
   create    Create an image
   query     Print properties of an image, one per line
   read      Print the headers of an image (-p)
@@ -45,9 +48,10 @@ Commands:
   set       Set the hidden flag or the marker
   modify    Give an image another parent or physical size, or drop its data
   fill      Give every block of a disk a place
+  key       Compute, set, check or print the hash of an encrypted disk's key
 
 Commands of blktap's vhd-util that this version does not have yet (exit status 95):
-  resize revert key copy
+  resize revert
 
 Results go to standard output, in the format of blktap 4; explanations go to standard error.
 The exit status is 0 or the Linux error number of the first failure (22 for wrong usage).
@@ -59,7 +63,7 @@ Examples:
 ";
 
 /// Commands of blktap that are not here yet.
-const MISSING: [&str; 4] = ["resize", "revert", "key", "copy"];
+const MISSING: [&str; 2] = ["resize", "revert"];
 
 /// Runs the command that the arguments name; returns the exit status.
 pub(crate) fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
@@ -73,12 +77,14 @@ pub(crate) fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
     match command.to_str() {
         Some("check") => check::run(arguments, terminal),
         Some("coalesce") => coalesce::run(arguments, terminal),
+        Some("copy") => copy::run(arguments, terminal),
         Some("create") => create::run(arguments, terminal),
         Some("query") => query::run(arguments, terminal),
         Some("snapshot") => snapshot::run(arguments, terminal),
         Some("set") => set::run(arguments, terminal),
         Some("modify") => modify::run(arguments, terminal),
         Some("fill") => fill::run(arguments, terminal),
+        Some("key") => key::run(arguments, terminal),
         Some("read") => read::run(arguments, terminal),
         Some("repair") => repair::run(arguments, terminal),
         Some("scan") => scan::run(arguments, terminal),

@@ -4,8 +4,10 @@
 mod bench;
 mod check;
 mod coalesce;
+mod copy;
 mod create;
 mod fill;
+mod key;
 mod modify;
 mod query;
 mod read;
