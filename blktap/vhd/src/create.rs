@@ -37,7 +37,7 @@ pub enum Storage {
 pub struct Request {
     /// How it stores its data.
     pub storage: Storage,
-    /// Size in bytes, rounded up to whole blocks of 2 MiB.
+    /// Size in bytes; rounded up to whole blocks of 2 MiB, unless the disk goes on top of another.
     pub size_bytes: u64,
     /// Identity of the image.
     pub uuid: Uuid,
@@ -58,7 +58,8 @@ pub fn plan_child(request: &Request, link: &ParentLink, target: Target) -> Resul
 }
 
 fn plan_over(request: &Request, link: Option<&ParentLink>, target: Target) -> Result<Plan> {
-    let size_bytes = whole_blocks(request.size_bytes)?;
+    // A child is as large as its parent, whose maker may have counted otherwise.
+    let size_bytes = if link.is_some() { request.size_bytes } else { whole_blocks(request.size_bytes)? };
     if size_bytes > MAX_VIRTUAL_BYTES {
         return Err(Error::new(
             ErrorKind::TooLarge,

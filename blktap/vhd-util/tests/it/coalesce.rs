@@ -61,10 +61,11 @@ fn progress_is_a_line_that_is_written_over() {
 
 #[test]
 fn a_raw_parent_is_written_and_grows() {
-    let bench = Bench::with(&[("raw.img", &[7; 3 * MIB])]);
+    let bench = Bench::with(&[("raw.img", &[7; 4 * MIB])]);
+    bench.run(["snapshot", "-n", "b.vhd", "-p", "raw.img", "-m"]).code(0);
+    fs::File::options().write(true).open(bench.path("raw.img")).unwrap().set_len(3 * MIB as u64).unwrap();
     let mut oracle = vec![7; 3 * MIB];
     oracle.resize(4 * MIB, 0);
-    bench.run(["snapshot", "-n", "b.vhd", "-p", "raw.img", "-m"]).code(0);
     write(&bench.path("b.vhd"), 3 * MIB - 512, &[1; 1024], &mut oracle);
     bench.run(["coalesce", "-n", "b.vhd"]).code(0).stdout_eq("Coalesced 2 sectors");
     assert!(fs::read(bench.path("raw.img")).unwrap() == oracle[..3 * MIB + 512]);
