@@ -80,6 +80,42 @@ impl Kind {
     pub fn number(self) -> u16 {
         self as u16
     }
+
+    /// What blktap's logs call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Error => "error",
+            Kind::RuntimeError => "runtime error",
+            Kind::Pid => "pid",
+            Kind::PidRsp => "pid response",
+            Kind::Attach => "attach",
+            Kind::AttachRsp => "attach response",
+            Kind::Open => "open",
+            Kind::OpenRsp => "open response",
+            Kind::Pause => "pause",
+            Kind::PauseRsp => "pause response",
+            Kind::Resume => "resume",
+            Kind::ResumeRsp => "resume response",
+            Kind::Close => "close",
+            Kind::CloseRsp => "close response",
+            Kind::Detach => "detach",
+            Kind::DetachRsp => "detach response",
+            Kind::ListMinors => "list minors",
+            Kind::ListMinorsRsp => "list minors response",
+            Kind::List => "list",
+            Kind::ListRsp => "list response",
+            Kind::Stats => "stats",
+            Kind::StatsRsp => "stats response",
+            Kind::ForceShutdown => "force shutdown",
+            Kind::XenblkifConnect => "sring connect",
+            Kind::XenblkifConnectRsp => "sring connect rsp",
+            Kind::XenblkifDisconnect => "sring disconnect",
+            Kind::XenblkifDisconnectRsp => "sring disconnect rsp",
+            Kind::DiskInfo => "disk info",
+            Kind::DiskInfoRsp => "disk info rsp",
+            Kind::Exit => "exit",
+        }
+    }
 }
 
 impl TryFrom<u16> for Kind {

@@ -63,24 +63,34 @@ pub enum Reply {
 }
 
 impl Reply {
+    /// What it is.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Reply::Error { .. } => Kind::Error,
+            Reply::Pid(_) => Kind::PidRsp,
+            Reply::Done { kind, .. } => *kind,
+            Reply::Opened(_) => Kind::OpenRsp,
+            Reply::DiskInfo(_) => Kind::DiskInfoRsp,
+            Reply::List(_) => Kind::ListRsp,
+            Reply::Stats { .. } => Kind::StatsRsp,
+        }
+    }
+
     /// The frame that is sent.
     pub fn encode(&self, cookie: u16) -> Frame {
+        let kind = self.kind().number();
         let frame = match self {
             Reply::Error { errno, message } => {
-                let payload = RawResponse { error: *errno, message: message.to_field() };
-                RawFrame::of(Kind::Error.number(), cookie, &payload)
+                RawFrame::of(kind, cookie, &RawResponse { error: *errno, message: message.to_field() })
             }
-            Reply::Pid(pid) => RawFrame::of(Kind::PidRsp.number(), cookie, pid),
-            Reply::Done { kind, errno } => RawFrame::of(kind.number(), cookie, errno),
-            Reply::Opened(disk) => RawFrame::of(Kind::OpenRsp.number(), cookie, &disk.raw()),
-            Reply::DiskInfo(disk) => RawFrame::of(Kind::DiskInfoRsp.number(), cookie, &disk.raw()),
+            Reply::Pid(number) | Reply::Done { errno: number, .. } => RawFrame::of(kind, cookie, number),
+            Reply::Opened(disk) | Reply::DiskInfo(disk) => RawFrame::of(kind, cookie, &disk.raw()),
             Reply::List(Listed { count, minor, state, path }) => {
                 let payload = RawList { count: *count, minor: *minor, state: *state, path: path.to_field() };
-                RawFrame::of(Kind::ListRsp.number(), cookie, &payload)
+                RawFrame::of(kind, cookie, &payload)
             }
             Reply::Stats { length } => {
-                let payload = RawStats { kind: 0, cookie: 0, padding: [0; 4], length: *length };
-                RawFrame::of(Kind::StatsRsp.number(), cookie, &payload)
+                RawFrame::of(kind, cookie, &RawStats { kind: 0, cookie: 0, padding: [0; 4], length: *length })
             }
         };
         frame.bytes()

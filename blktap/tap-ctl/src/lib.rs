@@ -1,0 +1,27 @@
+//! Control of tapdisks: finds them by their sockets, asks them, starts them, and keeps the numbers of disks.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `run_dir` | where sockets and markers stand |
+//! | `client` | one request to one tapdisk, with its time limit |
+//! | `disk` | what is done with one disk: attach, open, pause, … |
+//! | `minors` | numbers of disks: markers, allocated and freed under a lock |
+//! | `list` | all tapdisks, their disks, and markers that nobody serves |
+//! | `spawn` | starting a tapdisk |
+//!
+//! Frames are `tap-proto`'s; command lines are `cmd/`'s.
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod client;
+pub mod cmd;
+pub mod disk;
+mod error;
+pub mod list;
+pub mod minors;
+mod run_dir;
+mod spawn;
+
+pub use error::{Error, Result};
+pub use run_dir::RunDir;
+pub use spawn::spawn;
