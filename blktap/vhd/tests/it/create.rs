@@ -4,8 +4,9 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
-use vhd::create::Storage;
+use vhd::create::{Request, Storage};
 use vhd::footer::DiskKind;
+use vhd::snapshot::{self, Base};
 use vhd::{ErrorKind, Image, create_image};
 
 use crate::sample::{dynamic, request};
@@ -28,6 +29,21 @@ fn what_is_created_opens() {
     check(64, DYNAMIC, DiskKind::Dynamic, 3584);
     check(64, Storage::Dynamic { max_bytes: Some(2 << 40) }, DiskKind::Dynamic, 4_327_936);
     check(4, Storage::Fixed, DiskKind::Fixed, (4 << 20) + 512);
+}
+
+#[test]
+fn a_child_has_its_parents_size_to_the_byte() {
+    let directory = tempfile::tempdir().unwrap();
+    let (raw, child) = (directory.path().join("raw"), directory.path().join("a.vhd"));
+    for size_bytes in [0, 512, 5 << 20, 5_000_000] {
+        fs::write(&raw, vec![7; size_bytes]).unwrap();
+        let base = Base::raw(&raw).unwrap();
+        let request = Request { size_bytes: base.size_bytes(), ..request(0, DYNAMIC) };
+        snapshot::create(&child, &request, &base).unwrap();
+        let image = Image::open(&child).unwrap();
+        assert_eq!(image.footer().current_bytes, size_bytes as u64);
+        assert_eq!(image.bat().unwrap().entries().len(), size_bytes.div_ceil(2 << 20));
+    }
 }
 
 #[test]
