@@ -91,6 +91,21 @@ fn whole_blocks(len_bytes: u64) -> Result<u64> {
         .ok_or_else(|| Error::new(ErrorKind::TooLarge, format!("size is beyond 64 bits: {len_bytes} bytes")))
 }
 
+/// The writes that create a raw disk: nothing but its data, which has its space and reads as zeros.
+pub(crate) fn plan_raw(size_bytes: u64, target: Target) -> Result<Plan> {
+    match target {
+        Target::BlockDevice { len_bytes } if len_bytes < size_bytes => {
+            Err(Error::new(ErrorKind::NoSpace, format!("device has {len_bytes} bytes, the disk needs {size_bytes}")))
+        }
+        Target::File if i64::try_from(size_bytes).is_err() => {
+            Err(Error::new(ErrorKind::TooLarge, format!("no file can have {size_bytes} bytes")))
+        }
+        Target::File | Target::BlockDevice { .. } => {
+            Ok(Plan { steps: vec![Step::Reserve { what: "data", offset: 0, len_bytes: size_bytes }] })
+        }
+    }
+}
+
 fn footer(request: &Request, kind: DiskKind, size_bytes: u64) -> Footer {
     Footer {
         is_poisoned: false,
@@ -256,6 +271,15 @@ mod tests {
         assert_eq!(planned(8 << 20).unwrap().steps.last().unwrap().range(), ((8 << 20) - 512, 512));
         assert_eq!(planned(3583).unwrap_err().errno(), 28);
         assert!(planned(3584).is_ok());
+    }
+
+    #[test]
+    fn a_raw_disk_has_to_fit() {
+        let planned = |size_bytes, target| plan_raw(size_bytes, target).map(|plan| plan.steps[0].range());
+        let device = Target::BlockDevice { len_bytes: 8 << 20 };
+        assert_eq!(planned(8 << 20, device).unwrap(), (0, 8 << 20));
+        assert_eq!(planned((8 << 20) + 1, device).unwrap_err().errno(), 28);
+        assert_eq!(planned(1 << 63, Target::File).unwrap_err().errno(), 27);
     }
 
     proptest! {

@@ -42,7 +42,12 @@ impl Image<ImageFile> {
         Image::on(ImageFile::open(path)?.through(gate))
     }
 
-    /// The same, to be written as well.
+    /// The same by the copy of the footer at offset 0: for an image whose end another host may be writing.
+    pub fn open_by_backup(path: &Path) -> Result<Self> {
+        Image::on_by_backup(ImageFile::open(path)?)
+    }
+
+    /// The same as [`Image::open`], to be written as well.
     pub fn open_rw(path: &Path) -> Result<Self> {
         Image::on(ImageFile::open_rw(path)?)
     }
@@ -57,8 +62,16 @@ impl<M: Medium> Image<M> {
         Image::with_footer(file, raw_footer, footer)
     }
 
+    /// The same by the copy of the footer at offset 0.
+    pub(crate) fn on_by_backup(file: M) -> Result<Self> {
+        let path = file.path().to_owned();
+        let doing = || format!("cannot read footer copy of `{}`", path.display());
+        let (raw_footer, footer) = footer_copies::read_backup(&file).map_err(|error| error.within(doing()))?;
+        Image::with_footer(file, raw_footer, footer)
+    }
+
     /// An image that this footer describes.
-    pub(crate) fn with_footer(file: M, raw_footer: RawFooter, footer: Footer) -> Result<Self> {
+    fn with_footer(file: M, raw_footer: RawFooter, footer: Footer) -> Result<Self> {
         let path = file.path().to_owned();
         let doing = |what| format!("cannot read {what} of `{}`", path.display());
         let sparse = match footer.kind.is_sparse() {

@@ -74,3 +74,8 @@ pub use version::Version;
 pub fn create_image(path: &Path, request: &create::Request) -> Result<()> {
     image_file::create(path, |target| create::plan(request, target))
 }
+
+/// Creates a raw disk at `path` in the same manner: its space is reserved, and it reads as zeros.
+pub fn create_raw(path: &Path, size_bytes: u64) -> Result<()> {
+    image_file::create(path, |target| create::plan_raw(size_bytes, target))
+}

@@ -5,7 +5,6 @@ use std::path::Path;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::footer::{FOOTER_BYTES, Footer, RawFooter};
-use crate::footer_copies;
 use crate::image::Image;
 use crate::image_file::ImageFile;
 use crate::medium::Medium;
@@ -30,10 +29,7 @@ impl Repair {
         let file = ImageFile::open_rw(path)?;
         let image = match source {
             Source::Any => Image::on(file)?,
-            Source::Backup => {
-                let (raw, footer) = footer_copies::read_backup(&file)?;
-                Image::with_footer(file, raw, footer)?
-            }
+            Source::Backup => Image::on_by_backup(file)?,
         };
         if image.footer().is_poisoned {
             return Err(Error::corrupt(format!("`{}` is under a resize journal: revert it first", path.display())));

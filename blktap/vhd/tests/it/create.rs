@@ -7,7 +7,7 @@ use std::path::Path;
 use vhd::create::{Request, Storage};
 use vhd::footer::DiskKind;
 use vhd::snapshot::{self, Base};
-use vhd::{ErrorKind, Image, create_image};
+use vhd::{ErrorKind, Image, create_image, create_raw};
 
 use crate::sample::{dynamic, request};
 
@@ -44,6 +44,20 @@ fn a_child_has_its_parents_size_to_the_byte() {
         assert_eq!(image.footer().current_bytes, size_bytes as u64);
         assert_eq!(image.bat().unwrap().entries().len(), size_bytes.div_ceil(2 << 20));
     }
+}
+
+#[test]
+fn a_raw_disk_is_its_bytes() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("raw");
+    fs::write(&path, b"older").unwrap();
+    for size_bytes in [0, 1, 3 << 20] {
+        create_raw(&path, size_bytes).unwrap();
+        assert!(fs::read(&path).unwrap() == vec![0; usize::try_from(size_bytes).unwrap()]);
+        assert!(fs::metadata(&path).unwrap().blocks() * 512 >= size_bytes);
+    }
+    let error = create_raw(&directory.path().join("new"), 1 << 63).unwrap_err();
+    assert_eq!((error.kind(), directory.path().join("new").exists()), (ErrorKind::TooLarge, false));
 }
 
 #[test]

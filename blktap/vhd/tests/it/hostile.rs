@@ -50,6 +50,22 @@ fn the_short_footer_is_read_where_the_backup_is_gone() {
 }
 
 #[test]
+fn the_backup_alone_counts_where_it_is_asked_for() {
+    let open = |image: &[u8]| {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), image).unwrap();
+        errno(Image::open_by_backup(file.path()))
+    };
+    let mut image = dynamic(64);
+    let end = image.len() - 512;
+    image[end..].fill(0xc7);
+    assert_eq!(open(&image), 0);
+    assert_eq!((open(&image[..511]), open(&[])), (32, 32));
+    image[100] ^= 1;
+    assert_eq!(open(&image), 22);
+}
+
+#[test]
 fn a_header_beyond_the_end_is_a_short_read() {
     check(&dynamic(64)[..1024], 32);
     let mut image = dynamic(64);
