@@ -78,7 +78,8 @@ fn mib(text: &OsStr) -> Result<u64, Misuse> {
     number.ok_or_else(|| Misuse::Size(text.to_owned()))
 }
 
-pub(super) fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
+/// Runs `create` with the arguments after its name; returns the exit status.
+pub fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
     let parsed = getopt::parse("create", OPTIONS, arguments);
     if let Some(status) = super::stop(&parsed, USAGE, HELP, EINVAL, terminal) {
         return status;
@@ -140,5 +141,5 @@ fn failed(args: &Args, error: &Error, terminal: &mut Terminal) -> i32 {
 }
 
 fn largest() -> String {
-    format!("the largest disk is -s {} (MiB); use qcow2 for larger ones", MAX_VIRTUAL_BYTES / MIB_BYTES)
+    format!("the largest disk has {} MiB; use qcow2 for larger ones", MAX_VIRTUAL_BYTES / MIB_BYTES)
 }

@@ -24,6 +24,10 @@ use vhd::Error;
 use crate::report::EOPNOTSUPP;
 use crate::terminal::Terminal;
 
+pub use create::run as run_create;
+pub use set::run as run_set;
+pub use snapshot::run as run_snapshot;
+
 const USAGE: &str = "\
 usage: vhd-util COMMAND [OPTIONS]
 COMMAND := { create | snapshot | query | read | set | repair | resize | fill | coalesce | modify | scan | check | revert | key | copy }
@@ -66,7 +70,7 @@ Examples:
 const MISSING: [&str; 2] = ["resize", "revert"];
 
 /// Runs the command that the arguments name; returns the exit status.
-pub(crate) fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
+pub fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
     let Some((command, arguments)) = arguments.split_first() else {
         terminal.print(USAGE);
         return 0;

@@ -33,7 +33,8 @@ enum Field {
     Marker,
 }
 
-pub(super) fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
+/// Runs `set` with the arguments after its name; returns the exit status.
+pub fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
     let parsed = getopt::parse("set", OPTIONS, arguments);
     if let Some(status) = super::stop(&parsed, USAGE, HELP, EINVAL, terminal) {
         return status;

@@ -73,7 +73,8 @@ fn number(text: &OsStr) -> Option<u64> {
     text.to_str()?.trim().parse().ok()
 }
 
-pub(super) fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
+/// Runs `snapshot` with the arguments after its name; returns the exit status.
+pub fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
     let parsed = getopt::parse("snapshot", OPTIONS, arguments);
     if let Some(status) = super::stop(&parsed, USAGE, HELP, EINVAL, terminal) {
         return status;

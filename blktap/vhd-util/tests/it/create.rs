@@ -65,7 +65,7 @@ help: leave out -S or -r
         str![[r#"
 a.vhd: failed to create: -27
 error: cannot create `a.vhd`: a VHD cannot hold a disk of 2199025352704 bytes: block addresses end at 2199023255552
-help: the largest disk is -s 2097152 (MiB); use qcow2 for larger ones
+help: the largest disk has 2097152 MiB; use qcow2 for larger ones
 
 "#]],
     );
@@ -75,7 +75,7 @@ help: the largest disk is -s 2097152 (MiB); use qcow2 for larger ones
         str![],
         str![[r#"
 error: size is beyond 64 bits: 18446744073709551615 MiB
-help: the largest disk is -s 2097152 (MiB); use qcow2 for larger ones
+help: the largest disk has 2097152 MiB; use qcow2 for larger ones
 
 "#]],
     );
@@ -86,7 +86,7 @@ help: the largest disk is -s 2097152 (MiB); use qcow2 for larger ones
         str![[r#"
 a.vhd: failed to create: -27
 error: cannot create `a.vhd`: a BAT cannot have room for 35184374185984 bytes: at most 16777216 blocks
-help: the largest disk is -s 2097152 (MiB); use qcow2 for larger ones
+help: the largest disk has 2097152 MiB; use qcow2 for larger ones
 
 "#]],
     );
