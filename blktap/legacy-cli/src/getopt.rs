@@ -1,7 +1,7 @@
 //! Options as getopt(3) takes them: short, clustered, values attached or next, in any order with other arguments.
 //! Knows syntax only.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 use lexopt::Arg;
 
@@ -12,6 +12,27 @@ pub struct Parsed {
     pub options: Vec<(char, Option<OsString>)>,
     /// How it ended.
     pub end: End,
+}
+
+impl Parsed {
+    /// Whether the option was given.
+    pub fn has(&self, letter: char) -> bool {
+        self.options.iter().any(|&(given, _)| given == letter)
+    }
+
+    /// The value of the option, the last one if it was given more than once.
+    pub fn value(&self, letter: char) -> Option<&OsStr> {
+        let values = self.options.iter().filter(|&&(given, _)| given == letter);
+        values.filter_map(|(_, value)| value.as_deref()).next_back()
+    }
+
+    /// The arguments that are no options.
+    pub fn operands(&self) -> &[OsString] {
+        match &self.end {
+            End::Operands(operands) => operands,
+            End::Done | End::LongHelp | End::Wrong(_) => &[],
+        }
+    }
 }
 
 /// How a command line ended. Options before the end count: `-h -Z` is a request for help, `-Z -h` is an error.
@@ -105,5 +126,14 @@ mod tests {
     #[test]
     fn long_help_is_ours() {
         check(&["-v", "--help"], &[('v', None)], End::LongHelp);
+    }
+
+    #[test]
+    fn the_last_value_counts() {
+        let parsed = parse("query", "n:vs:h", &["-n", "x", "-v", "-n", "y", "z"].map(OsString::from));
+        assert_eq!((parsed.has('v'), parsed.has('h'), parsed.has('n')), (true, false, true));
+        assert_eq!((parsed.value('n'), parsed.value('s')), (Some(OsStr::new("y")), None));
+        assert_eq!(parsed.operands(), ["z"]);
+        assert!(parse("query", "v", &["-v".into()]).operands().is_empty());
     }
 }

@@ -12,6 +12,8 @@ pub const EIO: i32 = 5;
 pub const EPERM: i32 = 1;
 /// Names that lead nowhere.
 pub const ENOENT: i32 = 2;
+/// Names longer than the tools ever took.
+pub const ENAMETOOLONG: i32 = 36;
 /// Options that this version cannot serve.
 pub const ENOSYS: i32 = 38;
 /// Chains that never end.

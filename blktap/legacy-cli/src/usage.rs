@@ -6,7 +6,7 @@ use crate::terminal::Terminal;
 
 /// What a command does about a command line that is not a run: prints and returns the exit status. `None` for a run.
 pub fn stop(parsed: &Parsed, usage: &str, help: &str, help_status: i32, terminal: &mut Terminal) -> Option<i32> {
-    if parsed.options.iter().any(|&(letter, _)| letter == 'h') {
+    if parsed.has('h') {
         terminal.print(usage);
         return Some(help_status);
     }

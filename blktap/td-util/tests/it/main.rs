@@ -1,0 +1,13 @@
+//! Golden tests of the program: bytes on standard output, words on standard error, exit statuses.
+#![allow(clippy::unwrap_used, reason = "a test says what failed by failing there")]
+
+#[path = "../../../vhd-util/tests/it/bench.rs"]
+mod bench;
+mod create;
+mod query;
+#[allow(dead_code, reason = "other crates use the rest of it")]
+#[path = "../../../vhd/tests/it/sample.rs"]
+mod sample;
+mod set;
+mod snapshot;
+mod usage;
