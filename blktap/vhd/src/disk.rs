@@ -158,7 +158,7 @@ impl<M: Medium> Disk<M> {
         let len_bytes = base.len_bytes().saturating_sub(offset).min(bytes.len() as u64);
         let (held, past) = bytes.split_at_mut(in_memory("read", len_bytes)?);
         past.fill(0);
-        base.read_into("data", offset, held)
+        if held.is_empty() { Ok(()) } else { base.read_into("data", offset, held) }
     }
 
     /// Writes. Everything is durable after the next [`Disk::flush`]; until then each sector reads old or new, also

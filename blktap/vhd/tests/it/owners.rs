@@ -46,6 +46,14 @@ proptest! {
 }
 
 #[test]
+fn nothing_is_read_past_the_end_of_a_raw_parent() {
+    let layer = Layer { block_sectors: 8, sectors: 50, writes: vec![] };
+    let (disk, oracle) = build(&[layer], Some(17409));
+    check(&disk, &oracle, 17410, 17410);
+    check(&disk, &oracle, 17410, 17411);
+}
+
+#[test]
 fn damage_of_a_block_fails_only_requests_that_touch_it() {
     let layer = |writes: &[(usize, usize)]| Layer { block_sectors: 8, sectors: 64, writes: writes.to_vec() };
     let (mut disk, _) = build(&[layer(&[(0, 64)]), layer(&[(0, 4), (16, 8)])], None);
