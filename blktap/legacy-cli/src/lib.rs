@@ -4,6 +4,7 @@
 #![warn(missing_docs)]
 
 pub mod getopt;
+pub mod man;
 pub mod report;
 pub mod terminal;
 pub mod usage;

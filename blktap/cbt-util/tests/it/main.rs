@@ -7,6 +7,7 @@ mod coalesce;
 mod create;
 mod get;
 mod interrupted;
+mod man;
 mod sample;
 mod set;
 mod usage;

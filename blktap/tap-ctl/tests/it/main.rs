@@ -4,5 +4,6 @@
 mod bench;
 mod disks;
 mod list;
+mod man;
 mod numbers;
 mod usage;

@@ -4,6 +4,7 @@
 #[path = "../../../vhd-util/tests/it/bench.rs"]
 mod bench;
 mod create;
+mod man;
 mod query;
 #[allow(dead_code, reason = "other crates use the rest of it")]
 #[path = "../../../vhd/tests/it/sample.rs"]

@@ -8,6 +8,7 @@ mod copy;
 mod create;
 mod fill;
 mod key;
+mod man;
 mod modify;
 mod query;
 mod read;
