@@ -77,7 +77,7 @@ pub fn open_parent(image: &Image) -> Result<Option<OpenParent>> {
     let file = image.file().open_parent(parent.path())?;
     Ok(Some(match parent {
         Parent::Raw(_) => OpenParent::Raw(file),
-        Parent::Vhd(_) => OpenParent::Vhd(Box::new(Image::on(file)?)),
+        Parent::Vhd(_) => OpenParent::Vhd(Box::new(Image::on(file)?.not_poisoned()?)),
     }))
 }
 

@@ -43,9 +43,10 @@ impl Coalesce<ImageFile> {
     ///
     /// # Errors
     ///
-    /// Those of opening; [`ErrorKind::Corrupt`] for a parent that is not the image that the child was made on, or that is
-    /// in the middle of a resize.
+    /// Those of opening; [`ErrorKind::Corrupt`] for a parent that is not the image that the child was made on, or for one
+    /// of them that is in the middle of a resize.
     pub fn open(child: Image, parent: &Parent) -> Result<Self> {
+        let child = child.not_poisoned()?;
         let file = child.file().open_parent_rw(parent.path())?;
         if file.identity() == child.file().identity() {
             let message = format!("`{}` is its own parent", parent.path().display());

@@ -48,9 +48,10 @@ impl Disk<ImageFile> {
     /// # Errors
     ///
     /// Besides those of opening: a chain that comes back to itself ([`ErrorKind::ChainLoop`]), a parent that cannot be
-    /// found or is another image than the child wants ([`ErrorKind::Corrupt`]).
+    /// found or is another image than the child wants, and any image in the middle of a resize
+    /// ([`ErrorKind::Corrupt`]).
     pub fn open(path: &Path) -> Result<Self> {
-        Disk::on(Image::open(path)?)
+        Disk::on(Image::open(path)?.not_poisoned()?)
     }
 
     /// Opens an image for reading and writing, its parents for reading.
@@ -58,7 +59,8 @@ impl Disk<ImageFile> {
         Disk::walk(Layer::writer(Image::open_rw(path)?)?)
     }
 
-    /// The disk of an open image and its parents, for reading.
+    /// The disk of an open image and its parents, for reading. The image may be in the middle of a resize, its parents
+    /// may not.
     pub fn on(image: Image) -> Result<Self> {
         Disk::walk(Layer::reader(image)?)
     }

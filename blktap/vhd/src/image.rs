@@ -81,6 +81,22 @@ impl<M: Medium> Image<M> {
         Ok(Image { file, raw_footer, footer, sparse })
     }
 
+    /// The image itself, unless it is in the middle of a resize: then its blocks and tables may not belong together.
+    pub fn not_poisoned(self) -> Result<Self> {
+        self.check_not_poisoned()?;
+        Ok(self)
+    }
+
+    pub(crate) fn check_not_poisoned(&self) -> Result<()> {
+        match self.footer.is_poisoned {
+            false => Ok(()),
+            true => {
+                let path = self.file.path().display();
+                Err(Error::corrupt(format!("`{path}` is in the middle of a resize: revert its journal first")))
+            }
+        }
+    }
+
     /// The file.
     pub fn file(&self) -> &M {
         &self.file

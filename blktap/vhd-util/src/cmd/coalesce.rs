@@ -68,7 +68,8 @@ pub(super) fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
 
 /// Opens the image and its parent, and tells the disk's size; or prints why not and returns the exit status.
 fn open(name: &Path, is_sparse: bool, terminal: &mut Terminal) -> Result<(Coalesce, u64), i32> {
-    let child = Image::open(name).map_err(|error| super::not_opened(name, &error, terminal))?;
+    let child = Image::open(name).and_then(Image::not_poisoned);
+    let child = child.map_err(|error| super::not_opened(name, &error, terminal))?;
     if !child.has_parent() {
         terminal.print("coalescing of non-differencing disks is not supported\n");
         return Err(EINVAL);

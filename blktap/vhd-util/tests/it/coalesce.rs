@@ -8,7 +8,7 @@ use std::time::Duration;
 use vhd::{Disk, Image};
 
 use crate::bench::Bench;
-use crate::sample::dynamic;
+use crate::sample::{dynamic, edit_footers};
 
 const MIB: usize = 1 << 20;
 
@@ -89,6 +89,20 @@ fn what_cannot_be_coalesced_is_told_as_libvhd_does() {
     let path = bench.path("a.vhd").canonicalize().unwrap();
     let text = format!("error opening {}: -22\nerror coalescing: -22\n", path.display());
     bench.run(["coalesce", "-n", "b.vhd"]).code(22).stdout_eq(text);
+}
+
+#[test]
+fn nothing_is_coalesced_out_of_or_into_an_image_in_the_middle_of_a_resize() {
+    for (name, shown) in [("b.vhd", "b.vhd".to_owned()), ("a.vhd", "[..]/a.vhd".to_owned())] {
+        let (bench, _) = bench();
+        let mut image = fs::read(bench.path(name)).unwrap();
+        edit_footers(&mut image, |footer| footer.is_poisoned = true);
+        fs::write(bench.path(name), image).unwrap();
+        let parent = fs::read(bench.path("a.vhd")).unwrap();
+        let text = format!("error opening {shown}: -22\nerror coalescing: -22\n");
+        bench.run(["coalesce", "-n", "b.vhd"]).code(22).stdout_eq(text);
+        assert!(fs::read(bench.path("a.vhd")).unwrap() == parent);
+    }
 }
 
 #[test]

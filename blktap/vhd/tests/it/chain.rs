@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 use vhd::locator::PlatformCode;
-use vhd::{ErrorKind, Image, MAX_CHAIN_DEPTH, Parent, chain};
+use vhd::{Disk, ErrorKind, Image, MAX_CHAIN_DEPTH, Parent, chain};
 
-use crate::sample::{BASE_UUID, LIBVHD_CODES, child, dynamic};
+use crate::sample::{BASE_UUID, LIBVHD_CODES, child, dynamic, edit_footers};
 
 struct Directory(tempfile::TempDir);
 
@@ -125,6 +125,24 @@ fn loops_end_with_an_error() {
         let error = chain::depth(&directory.path(name)).unwrap_err();
         assert_eq!((error.kind(), error.errno()), (ErrorKind::ChainLoop, 40));
     }
+}
+
+#[test]
+fn no_data_is_read_from_an_image_in_the_middle_of_a_resize() {
+    let directory = Directory::new();
+    directory.write("b.vhd", &over("./a.vhd"));
+    assert!(Disk::open(&directory.path("b.vhd")).is_ok());
+    let mut image = dynamic(64);
+    edit_footers(&mut image, |footer| footer.is_poisoned = true);
+    directory.write("a.vhd", &image);
+    // Its own headers are still what they are.
+    assert_eq!(chain::depth(&directory.path("a.vhd")).unwrap(), 1);
+    for name in ["a.vhd", "b.vhd"] {
+        let path = directory.path(name);
+        assert_eq!(Disk::open(&path).unwrap_err().errno(), 22);
+        assert_eq!(Disk::open_rw(&path).unwrap_err().errno(), 22);
+    }
+    assert_eq!(chain::depth(&directory.path("b.vhd")).unwrap_err().errno(), 22);
 }
 
 #[test]
