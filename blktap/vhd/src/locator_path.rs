@@ -77,9 +77,13 @@ fn decode_windows(bytes: &[u8]) -> Result<PathBuf> {
     let text: String = char::decode_utf16(units.take_while(|&unit| unit != 0))
         .collect::<std::result::Result<_, _>>()
         .map_err(|_| Error::corrupt("path in a locator is not UTF-16"))?;
-    // libvhd takes the drive `C:` (no other) for the root.
-    let text = text.strip_prefix("C:").or_else(|| text.strip_prefix("c:")).unwrap_or(&text);
-    Ok(text.replace('\\', "/").into())
+    Ok(from_windows(&text).into())
+}
+
+/// What a path of Windows is here: libvhd takes the drive `C:` (no other) for the root.
+pub(crate) fn from_windows(text: &str) -> String {
+    let text = text.strip_prefix("C:").or_else(|| text.strip_prefix("c:")).unwrap_or(text);
+    text.replace('\\', "/")
 }
 
 fn no_known_encoding(code: PlatformCode) -> Error {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::locator_path;
 
 /// Room for the name, in bytes.
 const NAME_BYTES: usize = 512;
@@ -29,11 +30,13 @@ impl ParentName {
         Ok(encoded)
     }
 
-    /// The name as text, up to the first zero. An error when it is not UTF-16.
+    /// The name as text, up to the first zero. Windows stores a whole path, which is shown as locators show theirs. An
+    /// error when it is not UTF-16.
     pub fn decode(&self) -> Result<String> {
         let units = self.0.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
         char::decode_utf16(units.take_while(|&unit| unit != 0))
-            .collect::<std::result::Result<_, _>>()
+            .collect::<std::result::Result<String, _>>()
+            .map(|text| locator_path::from_windows(&text))
             .map_err(|_| Error::corrupt("parent name is not UTF-16"))
     }
 }
@@ -71,6 +74,12 @@ mod tests {
         check(&"x".repeat(256), true);
         check(&"x".repeat(257), false);
         check("a\0b", false);
+    }
+
+    #[test]
+    fn paths_of_windows_are_shown_as_in_locators() {
+        let shown = |name| ParentName::encode(name).unwrap().decode().unwrap();
+        assert_eq!((shown("C:\\d\\a.vhd"), shown("D:\\a")), ("/d/a.vhd".to_owned(), "D:/a".to_owned()));
     }
 
     #[test]
