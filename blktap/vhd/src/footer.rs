@@ -132,12 +132,17 @@ impl RawFooter {
         }
     }
 
-    /// blktap 1.1 set `hidden` without computing the checksum again.
+    /// blktap before 1.2 set `hidden` without computing the checksum again.
     pub(crate) fn is_hidden_without_checksum(&self) -> bool {
         let shown = RawFooter { hidden: 0, ..*self };
         self.fields().creator.keeps_hidden_in_backup()
             && self.hidden != 0
             && self.stored_checksum() == shown.computed_checksum()
+    }
+
+    /// blktap before 1.2 set `hidden` in the copy at offset 0 only.
+    pub(crate) fn is_hidden_copy_of(&self, primary: &RawFooter) -> bool {
+        self.fields().creator.keeps_hidden_in_backup() && *primary == (RawFooter { hidden: 0, ..*self })
     }
 }
 
@@ -172,9 +177,9 @@ impl Creator {
         self.is_tap() && self.version >= Version::new(1, 2)
     }
 
-    /// blktap 1.1 kept `hidden` in the copy at offset 0 only.
+    /// blktap before 1.2 kept `hidden` in the copy at offset 0 only.
     pub fn keeps_hidden_in_backup(&self) -> bool {
-        self.is_tap() && self.version == Version::new(1, 1)
+        self.is_tap() && [Version::new(0, 1), Version::new(1, 1)].contains(&self.version)
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use serde_json::{Value, json};
-use vhd::check::{Options, Report, SectorCounts};
+use vhd::check::{Options, Place, Report, SectorCounts};
 use vhd::{Error, MAX_CHAIN_DEPTH, Timestamp};
 
 use super::read;
@@ -155,7 +155,10 @@ fn show(name: &Path, report: &Report, style: Style, terminal: &mut Terminal) -> 
         }
         return 0;
     };
-    terminal.print(format_args!("{}\n", first.message));
+    match first.place {
+        Place::Opening => terminal.say(format_args!("error: {}", first.message)),
+        _ => terminal.print(format_args!("{}\n", first.message)),
+    }
     terminal.print_path(name);
     terminal.print(" appears invalid; dumping metadata\n");
     read::print(name, true, terminal);

@@ -1,5 +1,7 @@
 //! `check`: the first fault in blktap's words, all of them with `--json`. Words and numbers as C blktap 4 gave them.
 
+use vhd::Version;
+
 use crate::bench::Bench;
 use crate::sample::{BASE_UUID, LIBVHD_CODES, child, dynamic, edit_footers, edit_header, patch_header};
 
@@ -37,6 +39,12 @@ fn with_blocks(image: &mut Vec<u8>, entries: &[u32], blocks: usize) {
     image.resize(3072 + 512 + blocks * (4097 * 512), 0);
     image.extend(footer);
     bat(image, entries);
+}
+
+/// Made by this version of blktap, and hidden in the copy at offset 0 only, without a new checksum.
+fn hidden_by_tap(version: Version, image: &mut [u8]) {
+    edit_footers(image, |footer| footer.creator.version = version);
+    image[85] = 1;
 }
 
 const UNUSED: u32 = u32::MAX;
@@ -104,6 +112,11 @@ fn footers_and_headers_have_their_faults_named() {
         ("batmap", |i| i[2560] ^= 1, &[], 22, "error calculating end of metadata: -22"),
         ("batmap", |i| i[2064..2068].fill(0), &[], 22, "error calculating end of metadata: -22"),
         ("empty", Vec::clear, &[], 22, "error calculating end of file: -22"),
+        ("hidden in 1.1", |i| hidden_by_tap(Version::new(1, 1), i), &[], 0, "t.vhd is valid"),
+        ("hidden", |i| hidden_by_tap(Version::new(1, 2), i), &[], 22, "backup footer invalid: invalid checksum"),
+        // blktap gives no reason where only opening fails.
+        ("0.1", |i| hidden_by_tap(Version::new(0, 1), i), &[], 22, "t.vhd appears invalid; dumping metadata"),
+        ("0.1", |i| hidden_by_tap(Version::new(0, 1), i), &["-i"], 22, "t.vhd appears invalid; dumping metadata"),
     ];
     for &(name, edit, options, status, first_line) in cases {
         check(name, edit, options, status, first_line);
@@ -295,4 +308,11 @@ fn json_has_every_fault_and_a_bound() {
     image[1536..2048].fill(0);
     let bench = Bench::with(&[("t.vhd", &image)]);
     bench.run(["check", "--json", "-n", "t.vhd"]).code(22);
+    let mut image = dynamic(4);
+    edit_footers(&mut image, |footer| footer.creator.version = Version::new(0, 1));
+    let bench = Bench::with(&[("t.vhd", &image)]);
+    bench.run(["check", "--json", "-n", "t.vhd"]).code(22).stdout_eq(snapbox::str![[r#"
+{"file":"t.vhd","valid":false,"findings":[{"place":"opening","message":"cannot read footer of `t.vhd`: creator version is 0.1, whose bitmaps have another bit order","errno":22}],"omitted":0}
+
+"#]]);
 }

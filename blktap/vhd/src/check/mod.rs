@@ -6,9 +6,10 @@ mod footers;
 mod header;
 mod parents;
 
+use std::error::Error as _;
 use std::path::{Path, PathBuf};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::footer::{DiskKind, FOOTER_BYTES};
 use crate::image::Image;
 use crate::image_file::ImageFile;
@@ -42,6 +43,8 @@ pub struct Options {
 pub enum Place {
     /// The file as a whole.
     File,
+    /// What only opening the image finds. blktap's `check` says no word about it.
+    Opening,
     /// The footer at the end.
     PrimaryFooter,
     /// The footer at offset 0.
@@ -65,6 +68,7 @@ impl Place {
     pub fn name(self) -> &'static str {
         match self {
             Place::File => "file",
+            Place::Opening => "opening",
             Place::PrimaryFooter => "primary-footer",
             Place::BackupFooter => "backup-footer",
             Place::Header => "header",
@@ -139,7 +143,12 @@ pub fn check(path: &Path, options: &Options) -> Result<Report> {
         report.add(Place::File, "error calculating end of file: -22");
         return Ok(report);
     };
-    let Some(footer) = footers::check(&file, options, &mut report) else { return Ok(report) };
+    let Some(footer) = footers::check(&file, options, &mut report) else {
+        if report.is_valid() {
+            Image::on(file).err().iter().for_each(|error| unopened(error, &mut report));
+        }
+        return Ok(report);
+    };
     if footer.kind == DiskKind::Fixed {
         return Ok(report);
     }
@@ -149,13 +158,20 @@ pub fn check(path: &Path, options: &Options) -> Result<Report> {
     }
     match Image::on(file) {
         Ok(image) => tables(&image, data_end, options, &mut report),
-        Err(error) if report.is_valid() => {
-            let message = format!("error opening {}: -{}", path.display(), error.errno());
-            report.add_errno(Place::File, message, error.errno());
-        }
+        Err(error) if report.is_valid() => unopened(&error, &mut report),
         Err(_) => {}
     }
     Ok(report)
+}
+
+fn unopened(error: &Error, report: &mut Report) {
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        message = format!("{message}: {error}");
+        cause = error.source();
+    }
+    report.add_errno(Place::Opening, message, error.errno());
 }
 
 fn tables(image: &Image, data_end: u64, options: &Options, report: &mut Report) {
