@@ -60,6 +60,12 @@ pub(crate) fn primary_offset(target: Target, medium_bytes: u64, end: u64) -> Res
     }
 }
 
+/// Where the data of a fixed image in a file of this size must end: at its footer, which may be a short one.
+pub(crate) fn fixed_data_end(medium_bytes: u64) -> u64 {
+    let footer_bytes = if medium_bytes % FOOTER_LEN == SHORT_LEN { SHORT_LEN } else { FOOTER_LEN };
+    medium_bytes.saturating_sub(footer_bytes)
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Candidate {
     offset: u64,
@@ -124,5 +130,11 @@ mod tests {
         check(512, &[(0, 512), (0, 512)]);
         check(3584, &[(3072, 512), (0, 512)]);
         check(3583, &[(3071, 512), (3072, 511), (0, 512)]);
+    }
+
+    #[test]
+    fn data_of_a_fixed_disk_ends_at_its_footer() {
+        let ends = [0, 511, 512, 4096 + 511, 4096 + 512].map(fixed_data_end);
+        assert_eq!(ends, [0, 0, 0, 4096, 4096]);
     }
 }

@@ -8,7 +8,8 @@ use rustix::io::Errno;
 
 use crate::bat::UNUSED;
 use crate::error::{Error, ErrorKind, Result};
-use crate::footer::{FOOTER_BYTES, RawFooter};
+use crate::footer::RawFooter;
+use crate::footer_copies;
 use crate::image::Image;
 use crate::layer::{Blocks, Layer, bad_block};
 use crate::medium::Medium;
@@ -62,10 +63,7 @@ impl<M: Medium> Layer<M> {
     pub(crate) fn writer(image: Image<M>) -> Result<Self> {
         let mut layer = Layer::reader(image)?;
         let image = &layer.image;
-        if image.footer().is_poisoned {
-            let path = image.file().path().display();
-            return Err(Error::corrupt(format!("`{path}` is in the middle of a resize: revert its journal first")));
-        }
+        image.check_not_poisoned()?;
         let footer = RawFooter::from(image.footer());
         let mut writable = Writable { footer, metadata_end: 0, end: 0, entries: vec![], has_failed: false.into() };
         if let Some(Blocks { bat, .. }) = &layer.blocks {
@@ -159,8 +157,8 @@ impl<M: Medium> Layer<M> {
 
     fn fixed_step(&self, write: &Write<'_>) -> Result<Step> {
         let (what, &Write { offset, len_bytes, content }) = ("data", write);
-        let end = sum(what, &[offset, len_bytes, FOOTER_BYTES as u64])?;
-        if end > self.image.file().len_bytes() {
+        let end = sum(what, &[offset, len_bytes])?;
+        if end > footer_copies::fixed_data_end(self.image.file().len_bytes()) {
             let error = Error::corrupt(format!("file ends before byte {end} and a footer"));
             return Err(bad_block(error).within(self.cannot_write()));
         }
