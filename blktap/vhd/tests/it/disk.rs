@@ -306,6 +306,20 @@ fn a_fixed_disk_larger_than_its_file_keeps_its_footer() {
 }
 
 #[test]
+fn past_the_end_of_a_raw_parent_is_zero() {
+    // Its last sector is not whole.
+    let base = SimDisk::file(vec![7; 2 * SECTOR + 100]);
+    let leaf = Image::on(place(empty(Kind::Differencing), Place::File)).unwrap();
+    let disk = Disk::of(leaf, vec![], Some(base)).unwrap();
+    for (sector, sevens) in [(0, SECTOR), (2, 100), (3, 0), (4, 0), (DISK_SECTORS - 1, 0)] {
+        let mut bytes = [1; SECTOR];
+        disk.read_at((sector * SECTOR) as u64, &mut bytes).unwrap();
+        let expected = [vec![7; sevens], vec![0; SECTOR - sevens]].concat();
+        assert!(bytes[..] == expected, "sector {sector}");
+    }
+}
+
+#[test]
 fn only_whole_sectors_inside_the_disk_are_written_or_mapped() {
     let sim = place(empty(Kind::Dynamic), Place::File);
     let mut disk = open(&sim, Kind::Dynamic, &sim);
