@@ -112,13 +112,14 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
 /// Installs the programs of others that tests compare with. Without them those tests skip themselves, so a failure is said
 /// and nothing more.
 fn provide_judges(session: &Session, machine: &Machine) -> Result<()> {
-    let names = |names: [&str; 5]| names.map(str::to_owned).to_vec();
+    let names = |line: &str| line.split_whitespace().map(str::to_owned).collect();
+    // Only names that are sure: one that a distribution does not know stops the others from being installed.
     let judges = Packages {
-        debian: names(["curl", "faketime", "qemu-utils", "strace", "wget"]),
-        fedora: names(["curl", "libfaketime", "qemu-img", "strace", "wget"]),
-        opensuse: names(["curl", "libfaketime", "qemu-tools", "strace", "wget"]),
-        alpine: names(["curl", "libfaketime", "qemu-img", "strace", "wget"]),
-        arch: names(["curl", "libfaketime", "qemu-img", "strace", "wget"]),
+        debian: names("curl faketime fuse3 libvhdi-utils mount qemu-utils strace wget"),
+        fedora: names("curl libfaketime qemu-img strace util-linux wget"),
+        opensuse: names("curl libfaketime qemu-tools strace util-linux wget"),
+        alpine: names("curl libfaketime losetup qemu-img strace wget"),
+        arch: names("curl libfaketime qemu-img strace util-linux wget"),
     };
     let missing = machine.missing(machine.own(&judges))?;
     if missing.is_empty() || session.offline {
