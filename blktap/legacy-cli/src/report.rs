@@ -14,6 +14,10 @@ pub const EPERM: i32 = 1;
 pub const ENOENT: i32 = 2;
 /// Names longer than the tools ever took.
 pub const ENAMETOOLONG: i32 = 36;
+/// Sectors and blocks past the end.
+pub const ERANGE: i32 = 34;
+/// Files that end before something that they promise.
+pub const EPIPE: i32 = 32;
 /// Options that this version cannot serve.
 pub const ENOSYS: i32 = 38;
 /// Chains that never end.

@@ -9,6 +9,9 @@ use std::path::Path;
 
 use crate::report;
 
+/// What is held before it is printed, where a command may print more than memory holds.
+const STREAM_BYTES: usize = 1 << 18;
+
 /// Output as it collects, printed at the end or where a command says so.
 #[derive(Debug, Default)]
 pub struct Terminal {
@@ -69,6 +72,15 @@ impl Terminal {
         }
         self.out.clear();
         self.failed.is_none()
+    }
+
+    /// Prints what has collected for both outputs once it is much. Whether more is worth the work.
+    pub fn stream(&mut self) -> bool {
+        if self.out.len() + self.err.len() < STREAM_BYTES {
+            return self.failed.is_none();
+        }
+        drop(write(&mut io::stderr().lock(), &std::mem::take(&mut self.err)));
+        self.flush()
     }
 
     /// Prints everything. The exit status is `errno`, or that of the output when it cannot be written.

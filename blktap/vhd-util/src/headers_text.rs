@@ -9,23 +9,24 @@ use vhd::locator::{Locator, PlatformCode};
 use vhd::units::MIB_BYTES;
 use vhd::{Image, Timestamp};
 
+use crate::number::Radix;
 use crate::terminal::Terminal;
 
 const OS_WINDOWS: u32 = u32::from_be_bytes(*b"Wi2k");
 const OS_MACINTOSH: u32 = u32::from_be_bytes(*b"Mac ");
 
 /// Prints everything about an image that could be opened.
-pub(crate) fn image(image: &Image, terminal: &mut Terminal) {
-    footer(image.raw_footer(), terminal);
+pub(crate) fn image(image: &Image, radix: Radix, terminal: &mut Terminal) {
+    footer(image.raw_footer(), radix, terminal);
     if let Some(raw) = image.raw_header() {
-        header(raw, terminal);
+        header(raw, radix, terminal);
     }
     if image.has_parent() {
-        locators(image, terminal);
+        locators(image, radix, terminal);
     }
     match image.batmap() {
         Ok(None) => {}
-        Ok(Some(map)) => batmap(&map, terminal),
+        Ok(Some(map)) => batmap(&map, radix, terminal),
         Err(error) => {
             terminal.print("failed to get batmap header\n");
             terminal.explain(&error);
@@ -34,7 +35,7 @@ pub(crate) fn image(image: &Image, terminal: &mut Terminal) {
 }
 
 /// Prints a footer.
-pub(crate) fn footer(raw: &RawFooter, terminal: &mut Terminal) {
+pub(crate) fn footer(raw: &RawFooter, radix: Radix, terminal: &mut Terminal) {
     let footer = raw.fields();
     let mut features = String::new();
     for (bit, name) in [(FEATURES_TEMPORARY, "<TEMP>"), (FEATURES_RESERVED, "<RESV>")] {
@@ -60,7 +61,7 @@ pub(crate) fn footer(raw: &RawFooter, terminal: &mut Terminal) {
     bytes_field("Cookie", b"", until_zero(&raw.cookie()), b"", terminal);
     field("Features", format_args!("({:#010x}) {features}", footer.features), terminal);
     field("File format version", format_args!("Major: {}, Minor: {}", format.major, format.minor), terminal);
-    field("Data offset", footer.data_offset, terminal);
+    field("Data offset", radix.show(footer.data_offset), terminal);
     field("Timestamp", local_time(footer.timestamp), terminal);
     bytes_field("Creator Application", b"'", until_zero(&creator.app), b"'", terminal);
     field(
@@ -69,11 +70,12 @@ pub(crate) fn footer(raw: &RawFooter, terminal: &mut Terminal) {
         terminal,
     );
     field("Creator OS", os, terminal);
-    field("Original disk size", mib_and_bytes(footer.original_bytes), terminal);
-    field("Current disk size", mib_and_bytes(footer.current_bytes), terminal);
-    let (cylinders, heads, sectors) = (geometry.cylinders, geometry.heads, geometry.sectors_per_track);
+    field("Original disk size", mib_and_bytes(footer.original_bytes, radix), terminal);
+    field("Current disk size", mib_and_bytes(footer.current_bytes, radix), terminal);
+    let cylinders = radix.show(geometry.cylinders);
+    let (heads, sectors) = (radix.show(geometry.heads), radix.show(geometry.sectors_per_track));
     field("Geometry", format_args!("Cyl: {cylinders}, Hds: {heads}, Sctrs: {sectors}"), terminal);
-    field("", format_args!("= {}", mib_and_bytes(geometry.size_bytes())), terminal);
+    field("", format_args!("= {}", mib_and_bytes(geometry.size_bytes(), radix)), terminal);
     field("Disk type", kind, terminal);
     checksum(raw.stored_checksum(), raw.computed_checksum(), terminal);
     field("UUID", footer.uuid.hyphenated(), terminal);
@@ -83,15 +85,16 @@ pub(crate) fn footer(raw: &RawFooter, terminal: &mut Terminal) {
 }
 
 /// Prints a sparse header.
-pub(crate) fn header(raw: &RawHeader, terminal: &mut Terminal) {
+pub(crate) fn header(raw: &RawHeader, radix: Radix, terminal: &mut Terminal) {
     let name = raw.parent_name().decode().unwrap_or_else(|_| "failed to read name".to_owned());
-    let (block_bytes, block_mib) = (raw.block_bytes(), u64::from(raw.block_bytes()) / MIB_BYTES);
+    let block_bytes = radix.show(raw.block_bytes());
+    let block_mib = radix.show(u64::from(raw.block_bytes()) / MIB_BYTES);
     title("VHD Header Summary:", "-------------------", terminal);
     bytes_field("Cookie", b"", until_zero(&raw.cookie()), b"", terminal);
-    field("Data offset (unusd)", raw.data_offset(), terminal);
-    field("Table offset", raw.table_offset(), terminal);
+    field("Data offset (unusd)", radix.show(raw.data_offset()), terminal);
+    field("Table offset", radix.show(raw.table_offset()), terminal);
     field("Header version", format_args!("{:#010x}", raw.version()), terminal);
-    field("Max BAT size", raw.max_bat_entries(), terminal);
+    field("Max BAT size", radix.show(raw.max_bat_entries()), terminal);
     field("Block size", format_args!("{block_bytes} ({block_mib} MB)"), terminal);
     field("Parent name", name, terminal);
     field("Parent UUID", raw.parent_uuid().hyphenated(), terminal);
@@ -100,15 +103,15 @@ pub(crate) fn header(raw: &RawHeader, terminal: &mut Terminal) {
     terminal.print("\n");
 }
 
-fn locators(image: &Image, terminal: &mut Terminal) {
+fn locators(image: &Image, radix: Radix, terminal: &mut Terminal) {
     title("VHD Parent Locators:", "--------------------", terminal);
     let locators = image.header().map(|header| header.locators).unwrap_or_default();
     for (slot, locator) in locators.iter().enumerate().filter(|(_, locator)| locator.is_used()) {
-        self::locator(image, slot, locator, terminal);
+        self::locator(image, slot, locator, radix, terminal);
     }
 }
 
-fn locator(image: &Image, slot: usize, locator: &Locator, terminal: &mut Terminal) {
+fn locator(image: &Image, slot: usize, locator: &Locator, radix: Radix, terminal: &mut Terminal) {
     let code = match locator.code {
         PlatformCode::None => "PLAT_CODE_NONE",
         PlatformCode::Wi2r => "PLAT_CODE_WI2R",
@@ -120,9 +123,9 @@ fn locator(image: &Image, slot: usize, locator: &Locator, terminal: &mut Termina
     };
     field("locator:", slot, terminal);
     field("       code", code, terminal);
-    field("       data_space", locator.space.0, terminal);
-    field("       data_length", locator.len_bytes, terminal);
-    field("       data_offset", locator.offset, terminal);
+    field("       data_space", radix.show(locator.space.0), terminal);
+    field("       data_length", radix.show(locator.len_bytes), terminal);
+    field("       data_offset", radix.show(locator.offset), terminal);
     match image.locator_path(locator) {
         Ok(path) => {
             terminal.print(format_args!("{:<20}: ", "       decoded name"));
@@ -137,11 +140,11 @@ fn locator(image: &Image, slot: usize, locator: &Locator, terminal: &mut Termina
     terminal.print("\n");
 }
 
-fn batmap(batmap: &Batmap, terminal: &mut Terminal) {
+fn batmap(batmap: &Batmap, radix: Radix, terminal: &mut Terminal) {
     let header = batmap.header();
     title("VHD Batmap Summary:", "-------------------", terminal);
-    field("Batmap offset", header.map_offset, terminal);
-    field("Batmap size (secs)", header.map_sectors, terminal);
+    field("Batmap offset", radix.show(header.map_offset), terminal);
+    field("Batmap size (secs)", radix.show(header.map_sectors), terminal);
     field("Batmap version", format_args!("{:#010x}", u32::from(header.version)), terminal);
     if let Some(key) = &header.key_hash {
         field("Batmap keyhash nonce", hex(&key.nonce), terminal);
@@ -171,8 +174,8 @@ fn checksum(stored: u32, computed: u32, terminal: &mut Terminal) {
     field("Checksum", format_args!("{stored:#x}|{computed:#x} ({verdict})"), terminal);
 }
 
-fn mib_and_bytes(len_bytes: u64) -> String {
-    format!("{} MB ({len_bytes} Bytes)", len_bytes / MIB_BYTES)
+fn mib_and_bytes(len_bytes: u64, radix: Radix) -> String {
+    format!("{} MB ({} Bytes)", radix.show(len_bytes / MIB_BYTES), radix.show(len_bytes))
 }
 
 fn until_zero(bytes: &[u8]) -> &[u8] {

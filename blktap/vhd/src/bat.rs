@@ -64,6 +64,12 @@ impl Bat {
         &self.entries
     }
 
+    /// The sector where the block's bitmap begins; `None` when it is not allocated, or no block of the disk.
+    pub fn place(&self, block: u64) -> Option<u32> {
+        let entry = usize::try_from(block).ok().and_then(|block| self.entries.get(block)).copied();
+        entry.filter(|&entry| entry != UNUSED)
+    }
+
     /// Gives a block its place.
     pub(crate) fn set(&mut self, index: usize, entry: u32) {
         if let Some(slot) = self.entries.get_mut(index) {

@@ -131,6 +131,14 @@ impl BatmapHeader {
         })
     }
 
+    /// An error when the map is of a version that came later: libvhd refuses those.
+    pub(crate) fn check_version(&self) -> Result<()> {
+        if self.version > VERSION {
+            return Err(Error::corrupt(format!("version is {}, at most {VERSION} is known", self.version)));
+        }
+        Ok(())
+    }
+
     /// Where the checksummed part of the map lies: at least a sector. libvhd counts whole 16 MiB of disk, so on some
     /// sizes the last bits are not part of it; a map that is stored shorter than that is refused (libvhd aborts there).
     pub fn map_extent(&self, footer: &Footer) -> Result<Extent> {

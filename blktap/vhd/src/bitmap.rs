@@ -8,7 +8,7 @@ use crate::units::{SECTOR_BYTES, in_memory};
 
 /// One bit per sector, from the most significant one of the first byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Bitmap(Vec<u8>);
+pub struct Bitmap(Vec<u8>);
 
 impl Bitmap {
     /// Length on disk: whole sectors.
@@ -28,10 +28,32 @@ impl Bitmap {
         self.0
     }
 
-    /// Sectors past the end are absent.
-    pub(crate) fn is_present(&self, sector: u64) -> bool {
-        let byte = usize::try_from(sector / 8).ok().and_then(|byte| self.0.get(byte));
-        byte.is_some_and(|byte| byte & (0x80 >> (sector % 8)) != 0)
+    /// The bytes as they lie on disk.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Whether the image holds the sector, counted from the start of the block. Sectors past the end are absent.
+    pub fn is_present(&self, sector: u64) -> bool {
+        self.byte(sector) & (0x80 >> (sector % 8)) != 0
+    }
+
+    /// The sectors of the range in stretches that are all present (`true`) or all absent, which take turns.
+    pub fn runs(&self, sectors: Range<u64>) -> impl Iterator<Item = (bool, Range<u64>)> {
+        let mut at = sectors.start;
+        std::iter::from_fn(move || {
+            let (start, is_present) = (at, self.is_present(at));
+            let same = if is_present { 0xff } else { 0 };
+            while at < sectors.end && self.is_present(at) == is_present {
+                let is_whole_byte = at.is_multiple_of(8) && self.byte(at) == same;
+                at = if is_whole_byte { (at + 8).min(sectors.end) } else { at + 1 };
+            }
+            (start < at).then_some((is_present, start..at))
+        })
+    }
+
+    fn byte(&self, sector: u64) -> u8 {
+        usize::try_from(sector / 8).ok().and_then(|byte| self.0.get(byte)).copied().unwrap_or(0)
     }
 
     /// Marks sectors as present; whether any was not.
@@ -50,6 +72,8 @@ impl Bitmap {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -60,5 +84,16 @@ mod tests {
         let present: Vec<u64> = (0..5000).filter(|&sector| bitmap.is_present(sector)).collect();
         assert_eq!(present, [0, 7, 8, 9]);
         assert!(!bitmap.is_present(u64::MAX) && !bitmap.set(4096..4100));
+    }
+
+    proptest! {
+        #[test]
+        fn runs_are_the_bits_in_turns(bytes in proptest::collection::vec(prop_oneof![Just(0), Just(0xff), any::<u8>()], 0..40), start in 0..200u64, len in 0..200u64) {
+            let bitmap = Bitmap::from_bytes(bytes);
+            let runs: Vec<_> = bitmap.runs(start..start + len).collect();
+            let bits: Vec<bool> = runs.iter().flat_map(|(is_present, run)| run.clone().map(|_| *is_present)).collect();
+            prop_assert_eq!(bits, (start..start + len).map(|at| bitmap.is_present(at)).collect::<Vec<_>>());
+            prop_assert!(runs.windows(2).all(|pair| pair[0].0 != pair[1].0 && pair[0].1.end == pair[1].1.start));
+        }
     }
 }

@@ -71,7 +71,8 @@ pub enum OpenParent {
     Raw(ImageFile),
 }
 
-/// Opens the parent that [`parent`] finds, through the image's gate. Whether it is the right one, [`check_parent`] says.
+/// Opens the parent that [`parent`] finds, through the image's gate. An error where it is in the middle of a
+/// resize; whether it is the right one, [`check_parent`] says.
 pub fn open_parent(image: &Image) -> Result<Option<OpenParent>> {
     let Some(parent) = parent(image)? else { return Ok(None) };
     let file = image.file().open_parent(parent.path())?;

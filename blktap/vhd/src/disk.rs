@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::path::Path;
 
-use crate::chain::{self, MAX_CHAIN_DEPTH};
+use crate::chain::{self, MAX_CHAIN_DEPTH, OpenParent};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::Image;
 use crate::image_file::ImageFile;
@@ -66,31 +66,33 @@ impl Disk<ImageFile> {
     }
 
     fn walk(leaf: Layer) -> Result<Self> {
-        let path = leaf.image().file().path().to_owned();
         let mut passed = HashSet::from([leaf.image().file().identity()]);
         let mut layers = vec![leaf];
-        let mut base = None;
-        while let Some(child) = layers.last().map(Layer::image) {
-            let parent = match chain::open_parent(child)? {
-                None => break,
-                Some(chain::OpenParent::Raw(file)) => {
-                    base = Some(file);
-                    break;
-                }
-                Some(chain::OpenParent::Vhd(parent)) => *parent,
-            };
-            let looped = |why| Error::new(ErrorKind::ChainLoop, format!("chain of `{}` {why}", path.display()));
-            if !passed.insert(parent.file().identity()) {
-                return Err(looped("comes back to an image it has passed"));
+        loop {
+            match below(&layers, &mut passed)? {
+                None => return Disk::of_layers(layers, None),
+                Some(OpenParent::Raw(file)) => return Disk::of_layers(layers, Some(file)),
+                Some(OpenParent::Vhd(parent)) => layers.push(Layer::reader(*parent)?),
             }
-            if passed.len() > MAX_CHAIN_DEPTH as usize {
-                return Err(looped("is too long"));
-            }
-            chain::check_parent(child, &parent)?;
-            layers.push(Layer::reader(parent)?);
         }
-        Disk::of_layers(layers, base)
     }
+}
+
+/// Opens the parent of the last of these images, the first of which is the leaf. An error where it is not the right one.
+fn below(layers: &[Layer], passed: &mut HashSet<(u64, u64)>) -> Result<Option<OpenParent>> {
+    let (Some(leaf), Some(child)) = (layers.first(), layers.last().map(Layer::image)) else { return Ok(None) };
+    let found = chain::open_parent(child)?;
+    let Some(OpenParent::Vhd(parent)) = &found else { return Ok(found) };
+    let path = leaf.image().file().path().display();
+    let looped = |why| Error::new(ErrorKind::ChainLoop, format!("chain of `{path}` {why}"));
+    if !passed.insert(parent.file().identity()) {
+        return Err(looped("comes back to an image it has passed"));
+    }
+    if passed.len() > MAX_CHAIN_DEPTH as usize {
+        return Err(looped("is too long"));
+    }
+    chain::check_parent(child, parent)?;
+    Ok(found)
 }
 
 impl<M: Medium> Disk<M> {
@@ -255,5 +257,45 @@ impl<M: Medium> Disk<M> {
         let size = self.size_bytes();
         let message = format!("cannot {what} {len_bytes} bytes at {offset}: {why} a disk of {size} bytes");
         Error::new(ErrorKind::InvalidInput, message)
+    }
+}
+
+/// A disk for reading whose parents are opened when a read first needs them: what the first images hold can be read
+/// where others are lost.
+#[derive(Debug)]
+pub struct LazyDisk {
+    disk: Disk,
+    passed: HashSet<(u64, u64)>,
+    is_whole: bool,
+}
+
+impl LazyDisk {
+    /// The disk that an open image is the first of.
+    pub fn on(leaf: Image) -> Result<Self> {
+        let passed = HashSet::from([leaf.file().identity()]);
+        let disk = Disk::of_layers(vec![Layer::reader(leaf)?], None)?;
+        Ok(LazyDisk { disk, passed, is_whole: false })
+    }
+
+    /// As [`Disk::read_at`].
+    pub fn read_at(&mut self, offset: u64, bytes: &mut [u8]) -> Result<()> {
+        let end = self.disk.check_inside("read", offset, bytes.len() as u64)?;
+        let sectors = offset - offset % SECTOR_BYTES..end.next_multiple_of(SECTOR_BYTES);
+        let is_zero = |run: &Run| run.place == Place::Zero;
+        while !self.is_whole && self.disk.runs(sectors.clone())?.iter().any(is_zero) {
+            self.descend()?;
+        }
+        self.disk.read_at(offset, bytes)
+    }
+
+    fn descend(&mut self) -> Result<()> {
+        match below(&self.disk.layers, &mut self.passed)? {
+            None => self.is_whole = true,
+            Some(OpenParent::Raw(file)) => (self.disk.base, self.is_whole) = (Some(file), true),
+            Some(OpenParent::Vhd(parent)) => self.disk.layers.push(Layer::reader(*parent)?),
+        }
+        // What was nobody's may be somebody's now.
+        self.disk.owners = Owners::of(&self.disk.layers)?;
+        Ok(())
     }
 }

@@ -64,7 +64,7 @@ fn label<M: Medium>(
     value: &(impl IntoBytes + Immutable),
 ) -> Result<()> {
     let Some(mut raw) = image.raw_batmap_header()? else {
-        refuse_poisoned(image)?;
+        image.check_not_poisoned()?;
         return attribute::write(image.file(), attribute, value);
     };
     BatmapHeader::try_from(&raw)?;
@@ -121,17 +121,9 @@ pub(crate) fn end<M: Medium>(image: &Image<M>) -> Result<u64> {
 
 /// Performs the steps and makes them durable.
 pub(crate) fn perform<M: Medium>(image: &Image<M>, steps: Vec<Step>) -> Result<()> {
-    refuse_poisoned(image)?;
+    image.check_not_poisoned()?;
     image.file().perform(&Plan { steps })?;
     image.file().flush()
-}
-
-fn refuse_poisoned<M: Medium>(image: &Image<M>) -> Result<()> {
-    if image.footer().is_poisoned {
-        let path = image.file().path().display();
-        return Err(Error::corrupt(format!("`{path}` is in the middle of a resize: revert its journal first")));
-    }
-    Ok(())
 }
 
 fn write(what: &'static str, offset: u64, bytes: &[u8]) -> Step {

@@ -57,7 +57,8 @@ pub struct Error {
 }
 
 impl Error {
-    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+    /// An error without a cause below it, with the number of its kind.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Error { kind, errno: kind.errno().raw_os_error(), message: message.into(), source: None }
     }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::attribute;
 use crate::bat::Bat;
 use crate::batmap::{Batmap, BatmapHeader, RawBatmapHeader};
+use crate::bitmap::Bitmap;
 use crate::error::{Error, ErrorKind, Result};
 use crate::footer::{DiskKind, FOOTER_BYTES, Footer, RawFooter};
 use crate::footer_copies;
@@ -16,7 +17,7 @@ use crate::key_hash::{KeyHash, RawKeyHash};
 use crate::locator::Locator;
 use crate::locator_path;
 use crate::medium::Medium;
-use crate::units::{sector_aligned, sum};
+use crate::units::{Extent, SECTOR_BYTES, in_memory, sector_aligned, sum};
 
 /// A footer's length on a 64-bit scale.
 const FOOTER_LEN: u64 = FOOTER_BYTES as u64;
@@ -63,7 +64,7 @@ impl<M: Medium> Image<M> {
     }
 
     /// The same by the copy of the footer at offset 0.
-    pub(crate) fn on_by_backup(file: M) -> Result<Self> {
+    pub fn on_by_backup(file: M) -> Result<Self> {
         let path = file.path().to_owned();
         let doing = || format!("cannot read footer copy of `{}`", path.display());
         let (raw_footer, footer) = footer_copies::read_backup(&file).map_err(|error| error.within(doing()))?;
@@ -145,6 +146,26 @@ impl<M: Medium> Image<M> {
         Ok(Bat::decode(&bytes, header.block_size))
     }
 
+    /// Reads the bitmap of the block that is at this entry of the BAT.
+    pub fn bitmap(&self, entry: u32) -> Result<Bitmap> {
+        let len_bytes = Bitmap::len_bytes(self.header()?.block_size);
+        let offset = u64::from(entry) * SECTOR_BYTES;
+        Ok(Bitmap::from_bytes(self.file.read_extent("bitmap", Extent { offset, len_bytes })?))
+    }
+
+    /// Reads all sectors of the block that is at this entry of the BAT, present or not. Zeros stand for what lies past
+    /// the place of the footer: a file may end inside its last block.
+    pub fn block_data(&self, entry: u32) -> Result<Vec<u8>> {
+        let block_size = self.header()?.block_size;
+        let offset = u64::from(entry) * SECTOR_BYTES + Bitmap::len_bytes(block_size);
+        let len = in_memory("block", block_size.bytes())?;
+        let there = self.file.len_bytes().checked_sub(FOOTER_LEN).and_then(|footer_at| footer_at.checked_sub(offset));
+        let there = there.unwrap_or(u64::MAX).min(block_size.bytes());
+        let mut bytes = self.file.read("block", offset, in_memory("block", there)?)?;
+        bytes.resize(len, 0);
+        Ok(bytes)
+    }
+
     /// Reads the header of the batmap without judging it; `None` when the creator writes none.
     pub fn raw_batmap_header(&self) -> Result<Option<RawBatmapHeader>> {
         let creator = &self.footer.creator;
@@ -167,6 +188,7 @@ impl<M: Medium> Image<M> {
         let Some(raw) = self.raw_batmap_header()? else { return Ok(None) };
         let read = || {
             let header = BatmapHeader::try_from(&raw)?;
+            header.check_version()?;
             // The BAT's limit on blocks bounds the map as well.
             Bat::extent(&self.footer, self.header()?)?;
             let map = self.file.read_extent("batmap", header.map_extent(&self.footer)?)?;

@@ -15,7 +15,7 @@ use crate::image::Image;
 use crate::image_file::ImageFile;
 use crate::layer_write::Writable;
 use crate::medium::Medium;
-use crate::units::{SECTOR_BYTES, in_memory};
+use crate::units::SECTOR_BYTES;
 
 /// An image with its BAT in memory.
 #[derive(Debug)]
@@ -120,20 +120,18 @@ impl<M: Medium> Layer<M> {
         }
         let bitmap = match bitmap.take() {
             Some((index, last)) if index == piece.index => bitmap.insert((index, last)),
-            _ => bitmap.insert((piece.index, self.bitmap(blocks, piece.index, entry)?)),
+            _ => bitmap.insert((piece.index, self.bitmap(piece.index, entry)?)),
         };
-        for sector in piece.sectors.clone() {
-            let offset = if bitmap.1.is_present(sector) { at(sector) } else { None };
-            add(runs, LayerRun { len_bytes: SECTOR_BYTES, offset });
+        for (is_present, sectors) in bitmap.1.runs(piece.sectors.clone()) {
+            let offset = if is_present { at(sectors.start) } else { None };
+            add(runs, LayerRun { len_bytes: (sectors.end - sectors.start) * SECTOR_BYTES, offset });
         }
         Ok(())
     }
 
     /// Reads the bitmap of a block that lies at this sector.
-    pub(crate) fn bitmap(&self, blocks: &Blocks, index: usize, entry: u32) -> Result<Bitmap> {
-        let len = in_memory("bitmap", Bitmap::len_bytes(blocks.header.block_size))?;
-        let bytes = self.image.file().read("bitmap", u64::from(entry) * SECTOR_BYTES, len);
-        Ok(Bitmap::from_bytes(bytes.map_err(|error| self.in_block(index, error))?))
+    pub(crate) fn bitmap(&self, index: usize, entry: u32) -> Result<Bitmap> {
+        self.image.bitmap(entry).map_err(|error| self.in_block(index, error))
     }
 
     /// Reads a run that [`Layer::map`] found.

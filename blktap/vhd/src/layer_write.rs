@@ -193,7 +193,7 @@ impl<M: Medium> Layer<M> {
         if matches!(space.target, Target::BlockDevice { .. }) && space.block_end(entry) > space.medium_bytes {
             return Err(refuse("points past the end"));
         }
-        let mut bitmap = self.bitmap(blocks, index, entry)?;
+        let mut bitmap = self.bitmap(index, entry)?;
         if blocks.is_full(index) {
             bitmap.set(0..blocks.header.block_size.sectors());
         }

@@ -19,7 +19,7 @@ mod aligned;
 mod attribute;
 pub mod bat;
 pub mod batmap;
-mod bitmap;
+pub mod bitmap;
 pub mod chain;
 pub mod check;
 mod checksum;
@@ -57,7 +57,7 @@ mod write_plan;
 use std::path::Path;
 
 pub use chain::{MAX_CHAIN_DEPTH, Parent};
-pub use disk::Disk;
+pub use disk::{Disk, LazyDisk};
 pub use error::{Error, ErrorKind, Result};
 pub use gate::Gate;
 pub use geometry::Geometry;

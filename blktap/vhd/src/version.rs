@@ -1,5 +1,7 @@
 //! Version numbers of the format: major and minor in 16 bits each.
 
+use std::fmt;
+
 /// A version as images store it, major number in the high half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version {
@@ -13,6 +15,12 @@ impl Version {
     /// The version `major.minor`.
     pub const fn new(major: u16, minor: u16) -> Self {
         Version { major, minor }
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
     }
 }
 

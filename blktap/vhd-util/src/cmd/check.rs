@@ -161,7 +161,7 @@ fn show(name: &Path, report: &Report, style: Style, terminal: &mut Terminal) -> 
     }
     terminal.print_path(name);
     terminal.print(" appears invalid; dumping metadata\n");
-    read::print(name, true, terminal);
+    read::print(name, terminal);
     for other in others {
         terminal.say_bytes(&[b"also: ", name.as_os_str().as_bytes(), b": ", other.message.as_bytes()]);
     }

@@ -45,7 +45,7 @@ Commands:
   copy      Copy a disk into a new image, encrypted if a key is given
   create    Create an image
   query     Print properties of an image, one per line
-  read      Print the headers of an image (-p)
+  read      Print headers, tables, bitmaps or data of an image
   repair    Write both footers anew
   scan      Print one line per image, or the tree of images and their parents
   snapshot  Create an image on top of another

@@ -12,6 +12,7 @@ mod man;
 mod modify;
 mod query;
 mod read;
+mod read_data;
 mod repair;
 #[path = "../../../vhd/tests/it/sample.rs"]
 mod sample;

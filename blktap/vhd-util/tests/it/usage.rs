@@ -46,16 +46,6 @@ help: `vhd-util --help` lists what it has; use blktap's vhd-util for the rest
 
 "#]],
     );
-    check(
-        &["read", "-n", "a.vhd", "-b", "0"],
-        95,
-        str![],
-        str![[r#"
-error: this version of vhd-util has no `read -b` yet
-help: `vhd-util read --help` lists what it has; use blktap's vhd-util for the rest
-
-"#]],
-    );
 }
 
 #[test]

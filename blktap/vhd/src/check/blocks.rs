@@ -5,8 +5,7 @@ use std::ops::Range;
 use super::{Options, Place, Report, SectorCounts};
 use crate::bat::{Bat, UNUSED};
 use crate::image::Image;
-use crate::medium::Medium;
-use crate::units::{SECTOR_BYTES, Sectors};
+use crate::units::SECTOR_BYTES;
 use crate::version::Version;
 
 /// Checks that blocks lie in `room` (between metadata and footer) and on nothing else, and that full blocks exist.
@@ -112,23 +111,16 @@ pub(super) fn check_bitmaps(image: &Image, bat: &Bat, is_readable: &[bool], opti
 }
 
 /// How many sectors of a block are present, and the first absent one that is not zero.
-fn look_at(image: &Image, bat: &Bat, sector: u32, with_data: bool) -> crate::Result<(u64, Option<usize>)> {
-    let at = |sectors: u64| (u64::from(sector) + sectors) * SECTOR_BYTES;
-    let bitmap_sectors = bat.block_sectors() - bat.data_sectors();
-    let read = |what, offset, sectors: u64| {
-        let len_bytes = Sectors(sectors).bytes().unwrap_or(u64::MAX);
-        image.file().read_extent(what, crate::units::Extent { offset, len_bytes })
-    };
-    let bitmap = read("bitmap", at(0), bitmap_sectors)?;
-    let is_present = |sector: usize| bitmap.get(sector / 8).is_some_and(|byte| byte & (0x80 >> (sector % 8)) != 0);
-    let sectors = crate::units::in_memory("block", bat.data_sectors())?;
-    let written = (0..sectors).filter(|&sector| is_present(sector)).count() as u64;
+fn look_at(image: &Image, bat: &Bat, sector: u32, with_data: bool) -> crate::Result<(u64, Option<u64>)> {
+    let bitmap = image.bitmap(sector)?;
+    let runs = bitmap.runs(0..bat.data_sectors());
+    let written = runs.filter(|(is_present, _)| *is_present).map(|(_, run)| run.end - run.start).sum();
     if !with_data || written == bat.data_sectors() {
         return Ok((written, None));
     }
-    let data = read("block", at(bitmap_sectors), bat.data_sectors())?;
-    let mut data = data.chunks(crate::units::in_memory("sector", SECTOR_BYTES)?).enumerate();
-    let stray = data.find(|&(sector, bytes)| !is_present(sector) && bytes.iter().any(|&byte| byte != 0));
+    let data = image.block_data(sector)?;
+    let mut data = (0u64..).zip(data.chunks(crate::units::in_memory("sector", SECTOR_BYTES)?));
+    let stray = data.find(|&(sector, bytes)| !bitmap.is_present(sector) && bytes.iter().any(|&byte| byte != 0));
     Ok((written, stray.map(|(sector, _)| sector)))
 }
 
