@@ -16,6 +16,8 @@ pub const ENOENT: i32 = 2;
 pub const ENAMETOOLONG: i32 = 36;
 /// Sectors and blocks past the end.
 pub const ERANGE: i32 = 34;
+/// Blocks that no entry of a BAT can name.
+pub const EOVERFLOW: i32 = 75;
 /// Files that end before something that they promise.
 pub const EPIPE: i32 = 32;
 /// Options that this version cannot serve.

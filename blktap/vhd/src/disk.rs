@@ -233,6 +233,25 @@ impl<M: Medium> Disk<M> {
         Ok(())
     }
 
+    /// Those of these blocks of the first image that have no place, and how many of them, from the first on, can have
+    /// one: a BAT cannot name places beyond 2 TiB. An error where the image has no blocks.
+    pub fn unplaced(&self, blocks: Range<usize>) -> Result<(Vec<usize>, usize)> {
+        self.layers.first().map_or(Ok((vec![], 0)), |leaf| leaf.unplaced(blocks))
+    }
+
+    /// Gives these blocks, which have none, a place without writing data; the disk reads as before. An error, and no
+    /// change, where the device has no room for all of them.
+    pub fn place(&mut self, blocks: &[usize]) -> Result<()> {
+        let Some(leaf) = self.layers.first_mut() else { return Ok(()) };
+        leaf.place(blocks)?;
+        let block_bytes = leaf.block_geometry().map_or(0, |(block_bytes, _)| block_bytes);
+        for &block in blocks {
+            let start = block as u64 * block_bytes;
+            self.owners.written(start..start + block_bytes);
+        }
+        Ok(())
+    }
+
     /// Makes everything written durable.
     pub fn flush(&self) -> Result<()> {
         self.layers.first().map_or(Ok(()), Layer::flush)

@@ -15,7 +15,10 @@ use crate::layer::{Blocks, Layer, bad_block};
 use crate::medium::Medium;
 use crate::plan::{Plan, Step, Target};
 use crate::units::{SECTOR_BYTES, in_memory, sum};
-use crate::write_plan::{self, Block, BlockWrite, Content, Segment, Space};
+use crate::write_plan::{self, Block, BlockWrite, Content, Segment, Space, WritePlan};
+
+/// Blocks that get a place in one plan.
+const MAX_PLACED: usize = 4096;
 
 /// What only a writer must know.
 #[derive(Debug)]
@@ -103,6 +106,44 @@ impl<M: Medium> Layer<M> {
         }
         let planned = write_plan::plan(&space, planned).map_err(|error| error.within(self.cannot_write()))?;
         writable.note(file.perform_from(source, &planned.plan))?;
+        self.settle(planned);
+        Ok(())
+    }
+
+    /// Those of these blocks that have no place, and how many of them, from the first on, the BAT can give one.
+    pub(crate) fn unplaced(&self, indices: Range<usize>) -> Result<(Vec<usize>, usize)> {
+        let (blocks, writable) = (self.blocks()?, self.writable()?);
+        let entries = blocks.bat.entries();
+        let unplaced: Vec<usize> = indices.filter(|&index| entries.get(index) == Some(&UNUSED)).collect();
+        let (fitting, _) = self.space(blocks, writable).room(unplaced.len());
+        Ok((unplaced, fitting))
+    }
+
+    /// Gives blocks that have no place one, all or none where the medium has no room. They read as before: without a
+    /// parent every sector is there and zero, with one none is there.
+    pub(crate) fn place(&mut self, indices: &[usize]) -> Result<()> {
+        let space = self.space(self.blocks()?, self.writable()?);
+        space.check_device(space.room(indices.len()).1).map_err(|error| error.within(self.cannot_write()))?;
+        for indices in indices.chunks(MAX_PLACED) {
+            let (blocks, writable) = (self.blocks()?, self.writable()?);
+            let all = Segment { sectors: 0..blocks.header.block_size.sectors(), content: Content::Zeros };
+            let segments = if self.image.has_parent() { vec![] } else { vec![all] };
+            let new = |&index| BlockWrite { index, block: Block::New, segments: segments.clone() };
+            let planned = write_plan::plan(&self.space(blocks, writable), indices.iter().map(new).collect());
+            let planned = planned.map_err(|error| error.within(self.cannot_write()))?;
+            writable.note(self.image.file().perform(&planned.plan))?;
+            self.settle(planned);
+        }
+        Ok(())
+    }
+
+    fn blocks(&self) -> Result<&Blocks> {
+        self.image.header()?;
+        self.blocks.as_ref().ok_or_else(|| Error::corrupt("a sparse image has no blocks"))
+    }
+
+    /// Notes where new blocks are.
+    fn settle(&mut self, planned: WritePlan) {
         if let (Some(blocks), Some(writable)) = (&mut self.blocks, &mut self.writable) {
             writable.end = planned.end;
             for (index, entry) in planned.placed {
@@ -111,7 +152,6 @@ impl<M: Medium> Layer<M> {
                 writable.entries.push(entry);
             }
         }
-        Ok(())
     }
 
     /// Gives space of a range that the image holds back, where the medium can. What was there reads as zeros, or as before.

@@ -27,12 +27,12 @@ impl Base {
 
     /// The image at `path`.
     pub fn vhd(path: &Path) -> Result<Self> {
-        Ok(Base::Vhd(Box::new(Image::open(path)?)))
+        Ok(Base::Vhd(Box::new(Image::open(path)?.not_poisoned()?)))
     }
 
     /// The image at `path`, or where it is a child without any block of its own, the first one below it that is not.
     pub fn not_empty(path: &Path) -> Result<Self> {
-        let mut image = Image::open(path)?;
+        let mut image = Image::open(path)?.not_poisoned()?;
         for _ in 0..MAX_CHAIN_DEPTH {
             if !image.has_parent() || image.bat()?.allocated_blocks() > 0 {
                 return Ok(Base::Vhd(Box::new(image)));

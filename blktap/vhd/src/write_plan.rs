@@ -47,7 +47,7 @@ pub(crate) enum Block {
 pub(crate) struct BlockWrite<'a> {
     pub(crate) index: usize,
     pub(crate) block: Block,
-    /// At least one, in ascending order, apart from each other.
+    /// In ascending order, apart from each other. A new block without any gets a place and holds nothing.
     pub(crate) segments: Vec<Segment<'a>>,
 }
 
@@ -197,18 +197,40 @@ impl Planner<'_> {
 impl Space<'_> {
     /// The BAT entry of a block that is put after `end`.
     fn place(&self, end: u64) -> Result<u32> {
+        let full = |message: &str| Error::new(ErrorKind::NoSpace, message);
+        let entry = self.entry(end).ok_or_else(|| full("no block can begin beyond 2 TiB of the file"))?;
+        self.check_device(self.block_end(entry))?;
+        Ok(entry)
+    }
+
+    fn entry(&self, end: u64) -> Option<u32> {
         let bitmap_sectors = self.block_size.bitmap_sectors();
         let data = (Sectors::holding(end).0 + bitmap_sectors).next_multiple_of(DATA_ALIGN_SECTORS);
-        let full = |message| Error::new(ErrorKind::NoSpace, message);
-        let entry = u32::try_from(data - bitmap_sectors).ok().filter(|&entry| entry != crate::bat::UNUSED);
-        let entry = entry.ok_or_else(|| full("no block can begin beyond 2 TiB of the file".to_owned()))?;
-        if let Target::BlockDevice { len_bytes } = self.target {
-            let needed = self.block_end(entry) + FOOTER_LEN;
-            if needed > len_bytes {
-                return Err(full(format!("device has {len_bytes} bytes, the image needs {needed}")));
+        u32::try_from(data - bitmap_sectors).ok().filter(|&entry| entry != crate::bat::UNUSED)
+    }
+
+    /// An error when the device ends before blocks that end here, and a footer.
+    pub(crate) fn check_device(&self, end: u64) -> Result<()> {
+        let needed = sum("footer", &[end, FOOTER_LEN])?;
+        match self.target {
+            Target::BlockDevice { len_bytes } if needed > len_bytes => {
+                let message = format!("device has {len_bytes} bytes, the image needs {needed}");
+                Err(Error::new(ErrorKind::NoSpace, message))
+            }
+            Target::File | Target::BlockDevice { .. } => Ok(()),
+        }
+    }
+
+    /// How many more blocks have a place that a BAT entry can name, and the byte position after them.
+    pub(crate) fn room(&self, wanted: usize) -> (usize, u64) {
+        let mut end = self.end;
+        for count in 0..wanted {
+            match self.entry(end) {
+                Some(entry) => end = self.block_end(entry),
+                None => return (count, end),
             }
         }
-        Ok(entry)
+        (wanted, end)
     }
 
     /// Where a footer has to be written so that the file ends with one, and after its blocks; `None` when it does.
@@ -304,6 +326,36 @@ mod tests {
         check(&full, at(&bitmap), &[("data", 4608, 1024), ("barrier", 0, 0), ("bitmap", 3584, 512)]);
         bitmap.set(0..4);
         check(&full, at(&bitmap), &[("data", 4608, 1024)]);
+    }
+
+    #[test]
+    fn a_block_that_holds_nothing_is_zeroed_where_old_bytes_lie() {
+        let space = space(3072, 3584 + 1024, Target::File);
+        let new = |index| BlockWrite { index, block: Block::New, segments: vec![] };
+        let planned = plan(&space, vec![new(3), new(4)]).unwrap();
+        let steps: Vec<_> =
+            planned.plan.steps.iter().map(|step| (step.what(), step.range().0, step.range().1)).collect();
+        let block = (2 << 20) + 4096;
+        let expected = [
+            ("footer", 4096 + block + (2 << 20), 512),
+            ("barrier", 0, 0),
+            ("rest of block", 4096, 512),
+            ("bitmap", 3584, 512),
+            ("bitmap", 3584 + block, 512),
+            ("barrier", 0, 0),
+            ("BAT", 1548, 8),
+        ];
+        assert_eq!(steps, expected);
+        assert_eq!(planned.placed, [(3, 7), (4, 7 + 4104)]);
+    }
+
+    #[test]
+    fn room_ends_at_2_tib() {
+        let block = (2 << 20) + 4096;
+        assert_eq!(space(3072, 0, Target::File).room(3), (3, 4096 + 2 * block + (2 << 20)));
+        let near = (2 << 40) - 2 * block;
+        assert_eq!(space(near, 0, Target::File).room(5).0, 2);
+        assert_eq!(space(u64::MAX >> 1, 0, Target::File).room(5).0, 0);
     }
 
     #[test]

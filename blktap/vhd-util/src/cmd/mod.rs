@@ -19,7 +19,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use legacy_cli::usage::{misused, stop};
-use vhd::Error;
+use vhd::{Error, Image};
 
 use crate::report::EOPNOTSUPP;
 use crate::terminal::Terminal;
@@ -51,7 +51,7 @@ Commands:
   snapshot  Create an image on top of another
   set       Set the hidden flag or the marker
   modify    Give an image another parent or physical size, or drop its data
-  fill      Give every block of a disk a place
+  fill      Give every block of a disk a place, with or without writing its data
   key       Compute, set, check or print the hash of an encrypted disk's key
 
 Commands of blktap's vhd-util that this version does not have yet (exit status 95):
@@ -110,6 +110,11 @@ fn unknown(command: &OsStr, terminal: &mut Terminal) -> i32 {
     terminal.say_bytes(&[b"invalid COMMAND ", command.as_bytes()]);
     terminal.print(USAGE);
     0
+}
+
+/// Opens an image to change it; not one in the middle of a resize. The exit status when that fails.
+fn open_rw(name: &Path, terminal: &mut Terminal) -> Result<Image, i32> {
+    Image::open_rw(name).and_then(Image::not_poisoned).map_err(|error| not_opened(name, &error, terminal))
 }
 
 /// Prints that an image cannot be opened; returns the exit status.

@@ -68,9 +68,9 @@ pub(super) fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
         return status;
     }
     let Some(args) = Args::parse(&parsed) else { return super::misused(USAGE, terminal) };
-    match Image::open_rw(&args.name) {
+    match super::open_rw(&args.name, terminal) {
         Ok(image) => modify(&args, &image, terminal),
-        Err(error) => super::not_opened(&args.name, &error, terminal),
+        Err(status) => status,
     }
 }
 

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use vhd::{Image, edit};
+use vhd::edit;
 
 use crate::getopt;
 use crate::report::EINVAL;
@@ -50,7 +50,9 @@ pub fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
         Some("hidden") => Field::Hidden,
         Some("marker") => Field::Marker,
         _ => {
-            terminal.print_bytes(&[b"invalid field ", field.as_bytes(), b"\n"].concat());
+            // libvhd does not repeat what is too long for its own fields.
+            let shown = if field.len() < 25 { [b" ", field.as_bytes()].concat() } else { Vec::new() };
+            terminal.print_bytes(&[b"invalid field", &shown[..], b"\n"].concat());
             return super::misused(USAGE, terminal);
         }
     };
@@ -69,9 +71,9 @@ pub fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
 }
 
 fn set(name: &Path, field: Field, value: u8, terminal: &mut Terminal) -> i32 {
-    let image = match Image::open_rw(name) {
+    let image = match super::open_rw(name, terminal) {
         Ok(image) => image,
-        Err(error) => return super::not_opened(name, &error, terminal),
+        Err(status) => return status,
     };
     let done = match field {
         Field::Hidden => edit::set_hidden(&image, value),

@@ -49,7 +49,7 @@ fn an_image_under_a_journal_is_left_alone() {
     let mut image = dynamic(64);
     edit_footers(&mut image, |footer| footer.is_poisoned = true);
     let bench = Bench::with(&[("a.vhd", &image)]);
-    bench.run(["set", "-n", "a.vhd", "-f", "hidden", "-v", "1"]).code(22).stdout_eq("");
+    bench.run(["set", "-n", "a.vhd", "-f", "hidden", "-v", "1"]).code(22).stdout_eq("error opening a.vhd: -22\n");
     assert!(fs::read(bench.path("a.vhd")).unwrap() == image);
     bench.run(["set", "-n", "nope", "-f", "hidden", "-v", "1"]).code(2).stdout_eq("error opening nope: -2\n");
 }

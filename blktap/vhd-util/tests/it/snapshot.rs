@@ -7,7 +7,7 @@ use snapbox::{IntoData, str};
 use vhd::{Disk, Image, chain};
 
 use crate::bench::Bench;
-use crate::sample::dynamic;
+use crate::sample::{dynamic, edit_footers};
 
 /// `a.vhd` of 64 MiB with one block; `b.vhd` on it, empty.
 fn bench() -> Bench {
@@ -131,6 +131,22 @@ fn a_parent_that_is_not_the_one_that_was_linked_is_refused() {
     fs::remove_file(bench.path("a.vhd")).unwrap();
     bench.run(["create", "-n", "a.vhd", "-s", "64"]).code(0);
     assert_eq!(Disk::open(&bench.path("b.vhd")).unwrap_err().errno(), 22);
+}
+
+#[test]
+fn an_image_under_a_journal_is_no_parent() {
+    let mut poisoned = dynamic(64);
+    edit_footers(&mut poisoned, |footer| footer.is_poisoned = true);
+    let bench = bench();
+    fs::write(bench.path("a.vhd"), poisoned).unwrap();
+    bench.run(["snapshot", "-n", "c.vhd", "-p", "a.vhd"]).code(22).stdout_eq("");
+    bench.run(["snapshot", "-n", "c.vhd", "-p", "b.vhd"]).code(22).stdout_eq("");
+    let stdout = "error checking snapshot depth: -22\n";
+    bench.run(["snapshot", "-n", "c.vhd", "-p", "b.vhd", "-e", "-l", "9"]).code(22).stdout_eq(stdout);
+    let stdout = "failed to set parent to 'a.vhd': -22\n";
+    bench.run(["modify", "-n", "b.vhd", "-p", "a.vhd"]).code(22).stdout_eq(stdout);
+    bench.run(["query", "-n", "b.vhd", "-d"]).code(22).stdout_eq("error checking chain depth: -22\n");
+    assert!(!bench.path("c.vhd").exists());
 }
 
 /// A snapshot that must fail and leave `a.vhd` and `b.vhd` as they are.

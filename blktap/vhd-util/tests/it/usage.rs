@@ -147,6 +147,7 @@ fn wrong_options_of_set_print_its_usage() {
         (&["-n", "a.vhd", "-v", "1"], ""),
         (&["-h"], ""),
         (&["-n", "a.vhd", "-f", "size", "-v", "1"], "invalid field size\n"),
+        (&["-n", "a.vhd", "-f", "1234567890123456789012345", "-v", "1"], "invalid field\n"),
         (&["-n", "a.vhd", "-f", "hidden", "-v", "256"], "invalid value 256\n"),
         (&["-n", "a.vhd", "-f", "hidden", "-v", "-1"], "invalid value -1\n"),
     ] {
@@ -166,8 +167,18 @@ options: <-n name> [-p NEW_PARENT set parent [-m raw]] [-s NEW_SIZE set size] [-
     for arguments in [&["-p", "a.vhd"][..], &["-h"], &["-n", "a.vhd", "-s", "x"]] {
         check(&[&["modify"], arguments].concat(), 22, usage(), str![]);
     }
-    check(&["fill", "-h"], 22, "options: <-n name> [-h help]\n", str![]);
-    check(&["fill"], 22, "options: <-n name> [-h help]\n", str![]);
+    let usage = "options: <-n name> [-h help] [-b initialise the BAT and bitmaps, don't write to the data blocks (much faster)] [-f start intialisation from this sector, only usable with -b] [-t intialise up to this sector (inclusive), only usable with -b] [-B ignore the 2 TB limit, only usable with -b]\n";
+    for (arguments, line) in [
+        (&["-h"][..], ""),
+        (&[], ""),
+        (&["-n", "a.vhd", "x"], ""),
+        (&["-n", "a.vhd", "-f", "1"], "-f/-t can only be used with -b\n"),
+        (&["-n", "a.vhd", "-f", "5", "-t", "4"], "-f/-t can only be used with -b\n"),
+        (&["-n", "a.vhd", "-b", "-f", "5", "-t", "4"], "invalid sector range 5-4\n"),
+        (&["-n", "a.vhd", "-B"], "-B can only be used with -b\n"),
+    ] {
+        check(&[&["fill"], arguments].concat(), 22, format!("{line}{usage}"), str![]);
+    }
 }
 
 #[test]

@@ -30,8 +30,19 @@ enum Place {
 
 #[derive(Clone, Debug)]
 enum Op {
-    Write { first: usize, sectors: usize },
-    Zero { first: usize, sectors: usize },
+    Write {
+        first: usize,
+        sectors: usize,
+    },
+    Zero {
+        first: usize,
+        sectors: usize,
+    },
+    /// Gives blocks a place; the disk reads as before.
+    Place {
+        first: usize,
+        blocks: usize,
+    },
     Flush,
 }
 
@@ -42,7 +53,9 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     };
     let write = range().prop_map(|(first, sectors)| Op::Write { first, sectors });
     let zero = range().prop_map(|(first, sectors)| Op::Zero { first, sectors });
-    prop::collection::vec(prop_oneof![4 => write, 1 => zero, 1 => Just(Op::Flush)], 1..12)
+    let place =
+        (0..BLOCKS, 0..BLOCKS).prop_map(|(first, blocks)| Op::Place { first, blocks: blocks.min(BLOCKS - first) });
+    prop::collection::vec(prop_oneof![4 => write, 1 => zero, 1 => place, 1 => Just(Op::Flush)], 1..12)
 }
 
 fn kinds() -> impl Strategy<Value = Kind> {
@@ -153,6 +166,14 @@ fn run(sim: &SimDisk, kind: Kind, parent: &SimDisk, ops: &[Op]) -> Vec<Done> {
                 disk.write_zeroes((first * SECTOR) as u64, (sectors * SECTOR) as u64).unwrap();
                 oracle[first..][..sectors].fill(0);
             }
+            Op::Place { first, blocks } => match disk.unplaced(first..first + blocks) {
+                Ok((unplaced, fitting)) => {
+                    assert_eq!(fitting, unplaced.len());
+                    disk.place(&unplaced).unwrap();
+                    assert_eq!(disk.unplaced(first..first + blocks).unwrap(), (vec![], 0));
+                }
+                Err(error) => assert!(matches!(kind, Kind::Fixed) && error.errno() == 22),
+            },
             Op::Flush => disk.flush().unwrap(),
         }
         assert_eq!(read(&disk), oracle);
@@ -175,7 +196,7 @@ fn allowed(kind: Kind, done: &[Done], events: usize) -> Vec<Vec<u8>> {
             Op::Flush if done.to <= events => {
                 allowed.iter_mut().for_each(|values| values.drain(..values.len() - 1).for_each(drop));
             }
-            Op::Flush => {}
+            Op::Place { .. } | Op::Flush => {}
         }
     }
     allowed
@@ -194,6 +215,21 @@ fn check_crash(crashed: &SimDisk, kind: Kind, parent: &SimDisk, allowed: &[Vec<u
     }
     assert_eq!(read(&disk), found, "written to after the crash");
     assert_eq!(read(&open(crashed, kind, parent)), found, "opened again after that");
+}
+
+#[test]
+fn places_that_a_device_has_no_room_for_change_nothing() {
+    let image = empty(Kind::Dynamic);
+    let (end, footer) = (image.len() - SECTOR, image[image.len() - SECTOR..].to_vec());
+    // Room for two blocks with their bitmaps, wherever data begins, and no more.
+    let room = vec![0xff; 2 * (BLOCK_SECTORS + 8) * SECTOR];
+    let sim = SimDisk::device([&image[..end], &room, &footer].concat());
+    let mut disk = Disk::of(Image::on(sim.clone()).unwrap(), vec![], None).unwrap();
+    assert_eq!(disk.place(&[0, 1, 2, 3]).unwrap_err().errno(), 28);
+    assert_eq!(sim.log_len(), 0);
+    disk.place(&[1, 4]).unwrap();
+    assert_eq!(disk.unplaced(0..BLOCKS).unwrap().0, [0, 2, 3, 5]);
+    assert_eq!(read(&disk), start(Kind::Dynamic));
 }
 
 /// Writes one sector of block 0, or of block 1 behind it, whose BAT entries are these; an error number if it fails.
