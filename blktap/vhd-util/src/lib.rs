@@ -9,6 +9,7 @@ mod headers_text;
 mod number;
 mod progress;
 mod scan_look;
+mod sector_stats;
 
 use legacy_cli::{getopt, report, terminal};
 

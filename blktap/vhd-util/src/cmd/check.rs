@@ -9,12 +9,13 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use serde_json::{Value, json};
-use vhd::check::{Options, Place, Report, SectorCounts};
+use vhd::check::{Options, Place, Report};
 use vhd::{Error, MAX_CHAIN_DEPTH, Timestamp};
 
 use super::read;
 use crate::getopt::{self, Parsed};
-use crate::report::{EINVAL, ELOOP, EOPNOTSUPP};
+use crate::report::{EINVAL, ELOOP};
+use crate::sector_stats::{self, Stats};
 use crate::terminal::Terminal;
 
 const OPTIONS: &str = "n:iItBpbsh";
@@ -27,12 +28,15 @@ usage: vhd-util check -n FILE [-i] [-I] [-t] [-p] [-b] [-s] [-B] [--json]
   -n FILE  The image
   -p       Check its parents too
   -b       Look for data where bitmaps say there is none; reads all data
-  -s       Print how many sectors are allocated and written instead of `FILE is valid`
+  -s       Print how many sectors are allocated and written instead of `FILE is valid`; with -p, the lowest image first,
+           also how many of the written ones are not in the parent, and in no image below
   -i       A missing or damaged footer at the end is no fault
   -I       A parent with another identity is no fault
   -t       A creation time in the future is no fault
   -B       Overlapping blocks are no fault; not with -s or -b
-  --json   Print one line of JSON per image with all faults, and nothing else
+  --json   Print one line of JSON per image with all faults, and nothing else: `file`, `valid`, `findings` (each with
+           `place`, `message`, `errno`), `omitted` (faults beyond the first 1000); with -s `sectors_allocated`,
+           `sectors_written`; with -s and -p also `sectors_not_in_parent`, `sectors_not_in_ancestors`
   --help   Print this text
 
 The first fault is printed on standard output, all others on standard error. Of a fixed disk only the footer is checked,
@@ -60,11 +64,6 @@ pub(super) fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
     let Some(name) = name(&parsed).filter(|_| !options.ignore_overlaps || !(is_asked('s') || is_asked('b'))) else {
         return super::misused(USAGE, terminal);
     };
-    if is_asked('s') && is_asked('p') {
-        terminal.say("error: this version of vhd-util has no `check -s` with `-p` yet");
-        terminal.help("call `vhd-util check -s` for each image of the chain");
-        return EOPNOTSUPP;
-    }
     let style = if flags.is_empty() { Style::Legacy } else { Style::Json };
     chain(name, is_asked('p'), &options, style, terminal)
 }
@@ -88,23 +87,51 @@ fn options(is_asked: &dyn Fn(char) -> bool) -> Options {
 
 /// Checks an image, and with `with_parents` those below it until one is wrong.
 fn chain(mut name: PathBuf, with_parents: bool, options: &Options, style: Style, terminal: &mut Terminal) -> i32 {
-    let mut passed = HashSet::new();
-    for _ in 0..MAX_CHAIN_DEPTH {
-        if !passed.insert(fs::canonicalize(&name).unwrap_or_else(|_| name.clone())) {
-            break;
+    let (mut passed, mut images, mut objects) = (HashSet::new(), Vec::new(), Vec::new());
+    let errno = loop {
+        let is_new = passed.insert(fs::canonicalize(&name).unwrap_or_else(|_| name.clone()));
+        if !is_new || passed.len() > MAX_CHAIN_DEPTH as usize {
+            terminal.say(format_args!("error: chain comes back to `{}`, or never ends", name.display()));
+            break ELOOP;
         }
         let report = match vhd::check::check(&name, options) {
             Ok(report) => report,
-            Err(error) => return unopened(&name, &error, style, terminal),
+            Err(error) => break unopened(&name, &error, style, terminal),
         };
-        let errno = show(&name, &report, style, terminal);
+        let errno = report.findings.first().map_or(0, |finding| finding.errno);
+        match style {
+            Style::Legacy => show(&name, &report, terminal),
+            Style::Json => objects.push(object(&name, &report)),
+        }
+        images.extend(report.sectors.filter(|_| errno == 0).map(|counts| (name.clone(), counts)));
         match report.parent {
             Some(parent) if errno == 0 && with_parents => name = parent,
-            _ => return errno,
+            _ => break errno,
+        }
+    };
+    if errno != 0 && passed.len() > 1 && style == Style::Legacy {
+        terminal.print(format_args!("error checking parents: -{errno}\n"));
+    }
+    let statistics = match sector_stats::of_chain(images) {
+        Ok(statistics) => statistics,
+        Err(error) => {
+            terminal.explain(&error);
+            return error.job_errno();
+        }
+    };
+    match style {
+        Style::Legacy => sector_stats::print(&statistics, terminal),
+        Style::Json => {
+            for (object, Stats { unique, .. }) in objects.iter_mut().zip(&statistics) {
+                if let Some(unique) = unique {
+                    object["sectors_not_in_parent"] = unique.not_in_parent.into();
+                    object["sectors_not_in_ancestors"] = unique.not_in_ancestors.into();
+                }
+            }
+            objects.iter().for_each(|object| terminal.print(format_args!("{object}\n")));
         }
     }
-    terminal.say(format_args!("error: chain comes back to `{}`, or never ends", name.display()));
-    ELOOP
+    errno
 }
 
 fn unopened(name: &Path, error: &Error, style: Style, terminal: &mut Terminal) -> i32 {
@@ -142,18 +169,14 @@ fn unopened(name: &Path, error: &Error, style: Style, terminal: &mut Terminal) -
     }
 }
 
-fn show(name: &Path, report: &Report, style: Style, terminal: &mut Terminal) -> i32 {
-    let errno = report.findings.first().map_or(0, |finding| finding.errno);
-    if style == Style::Json {
-        terminal.print(format_args!("{}\n", object(name, report)));
-        return errno;
-    }
+fn show(name: &Path, report: &Report, terminal: &mut Terminal) {
     let Some((first, others)) = report.findings.split_first() else {
-        // blktap's tool is silent about fixed disks.
-        if report.is_sparse {
-            valid(name, report.sectors, terminal);
+        // blktap's tool is silent about fixed disks, and about those whose sectors it counts.
+        if report.is_sparse && report.sectors.is_none() {
+            terminal.print_path(name);
+            terminal.print(" is valid\n");
         }
-        return 0;
+        return;
     };
     match first.place {
         Place::Opening => terminal.say(format_args!("error: {}", first.message)),
@@ -167,22 +190,6 @@ fn show(name: &Path, report: &Report, style: Style, terminal: &mut Terminal) -> 
     }
     if report.omitted > 0 {
         terminal.say(format_args!("also: {} more", report.omitted));
-    }
-    errno
-}
-
-fn valid(name: &Path, sectors: Option<SectorCounts>, terminal: &mut Terminal) {
-    terminal.print_path(name);
-    match sectors {
-        None => terminal.print(" is valid\n"),
-        Some(SectorCounts { allocated, written }) => {
-            // In 1/100 %, rounded like printf's %.2f but without floating point.
-            let share = (written * 20_000).checked_div(allocated).unwrap_or(0).div_ceil(2);
-            let (whole, rest) = (share / 100, share % 100);
-            terminal.print(format_args!(
-                ": secs allocated: {allocated:#x} secs written: {written:#x} ({whole}.{rest:02}%)\n"
-            ));
-        }
     }
 }
 

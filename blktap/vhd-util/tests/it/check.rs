@@ -109,6 +109,7 @@ fn footers_and_headers_have_their_faults_named() {
             22,
             "differencing header is invalid: invalid non-null parent name",
         ),
+        ("short footer", |i| i.truncate(3583), &[], 0, "t.vhd is valid"),
         ("batmap", |i| i[2560] ^= 1, &[], 22, "error calculating end of metadata: -22"),
         ("batmap", |i| i[2064..2068].fill(0), &[], 22, "error calculating end of metadata: -22"),
         ("empty", Vec::clear, &[], 22, "error calculating end of file: -22"),
@@ -129,6 +130,16 @@ fn blocks_have_their_faults_named() {
         ("two", |i| with_blocks(i, &[7, 7 + 4097], 2), &["-b"], 0, "t.vhd is valid"),
         ("one", |i| with_blocks(i, &[7], 1), &["-s"], 0, "t.vhd: secs allocated: 0x1000 secs written: 0x0 (0.00%)"),
         ("headers", |i| with_blocks(i, &[5], 2), &["-B"], 22, "block 0 (offset 0x5) clobbers headers"),
+        (
+            "footer's place",
+            |i| {
+                with_blocks(i, &[7], 1);
+                i.truncate(7 * 512 + 4097 * 512);
+            },
+            &["-i"],
+            0,
+            "t.vhd is valid",
+        ),
         ("past end", |i| with_blocks(i, &[7, 100_000], 1), &[], 22, "block 1 (offset 0x186a0) clobbers footer"),
         ("last sector", |i| with_blocks(i, &[UNUSED - 1], 1), &[], 22, "block 0 (offset 0xfffffffe) clobbers footer"),
         (
@@ -273,6 +284,71 @@ fn parents_are_checked_where_they_are() {
     let parent = bench.path("p.vhd");
     let expected = format!("t.vhd is valid\n{} is valid\n", parent.display());
     bench.run(["check", "-p", "-n", "t.vhd"]).code(0).stdout_eq(expected);
+}
+
+#[test]
+fn clocks_may_differ_by_half_an_hour() {
+    let now = vhd::Timestamp::from(std::time::SystemTime::now()).0;
+    for (ahead, status) in [(1700, 0), (2500, 22)] {
+        let mut image = dynamic(64);
+        edit_footers(&mut image, |footer| footer.timestamp.0 = now + ahead);
+        Bench::with(&[("t.vhd", &image)]).run(["check", "-n", "t.vhd"]).code(status);
+    }
+}
+
+/// `c` on `b` on `a`, each with sectors of its own and of others.
+fn chain() -> Bench {
+    let bench = Bench::with(&[("a.vhd", &dynamic(8))]);
+    let write = |name: &str, sectors: &[u64]| {
+        let mut disk = vhd::Disk::open_rw(&bench.path(name)).unwrap();
+        sectors.iter().for_each(|sector| disk.write_at(sector * 512, &[1; 512]).unwrap());
+    };
+    write("a.vhd", &[0, 1, 4096]);
+    for (child, parent, sectors) in [("b.vhd", "a.vhd", &[1, 2][..]), ("c.vhd", "b.vhd", &[0, 1, 9000])] {
+        bench.run(["snapshot", "-n", child, "-p", parent]).code(0);
+        write(child, sectors);
+    }
+    bench
+}
+
+#[test]
+fn statistics_of_a_chain_begin_with_its_end() {
+    let bench = chain();
+    let c = "./c.vhd";
+    let of_a = "a.vhd: secs allocated: 0x2000 secs written: 0x3 (0.04%)\n";
+    let of_b = "b.vhd: secs allocated: 0x1000 secs written: 0x2 (0.05%) secs not in parent: 0x1 (50.00%) secs not in ancestors: 0x1 (50.00%)\n";
+    let of_c = "c.vhd: secs allocated: 0x2000 secs written: 0x3 (0.04%) secs not in parent: 0x2 (66.67%) secs not in ancestors: 0x1 (33.33%)\n";
+    bench.run(["check", "-sp", "-n", c]).code(0).stdout_eq(format!("{of_a}{of_b}{of_c}")).stderr_eq("");
+    bench.run(["check", "-spb", "-n", "a.vhd"]).code(0).stdout_eq(of_a);
+    bench.run(["check", "-s", "-n", c]).code(0).stdout_eq("c.vhd: secs allocated: 0x2000 secs written: 0x3 (0.04%)\n");
+    let output = bench.run(["check", "-sp", "--json", "-n", c]).code(0).get_output().stdout.clone();
+    let counts: Vec<_> = String::from_utf8(output)
+        .unwrap()
+        .lines()
+        .map(|line| {
+            let object: serde_json::Value = serde_json::from_str(line).unwrap();
+            ["sectors_written", "sectors_not_in_parent", "sectors_not_in_ancestors"].map(|key| object[key].as_u64())
+        })
+        .collect();
+    assert_eq!(counts, [[Some(3), Some(2), Some(1)], [Some(2), Some(1), Some(1)], [Some(3), None, None]]);
+}
+
+#[test]
+fn a_parent_that_is_wrong_is_told_once_more_at_the_end() {
+    let bench = chain();
+    let mut image = std::fs::read(bench.path("a.vhd")).unwrap();
+    image[612] ^= 1;
+    std::fs::write(bench.path("a.vhd"), image).unwrap();
+    // With -I nobody opens the parent before its turn.
+    for (options, first) in [("-pI", "c.vhd is valid"), ("-spI", "header is invalid: invalid checksum")] {
+        let run = bench.run(["check", options, "-n", "c.vhd"]).code(22);
+        let stdout = String::from_utf8(run.get_output().stdout.clone()).unwrap();
+        assert!(stdout.starts_with(first), "{stdout}");
+        assert!(stdout.contains("error checking parents: -22\n"), "{stdout}");
+        let has_statistics =
+            stdout.contains("c.vhd: secs allocated: 0x2000 secs written: 0x3 (0.04%) secs not in parent:");
+        assert_eq!(has_statistics, options == "-spI", "{stdout}");
+    }
 }
 
 #[test]

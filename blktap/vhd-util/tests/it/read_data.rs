@@ -156,7 +156,7 @@ fn a_disk_is_read_through_its_parents() {
 fn what_an_image_holds_is_read_without_its_parents() {
     let bench = bench();
     assert_eq!(bytes(&bench, "far/lost.vhd", "-r 1", 0), [21; SECTOR]);
-    assert_eq!(bytes(&bench, "far/lost.vhd", "-r 1 -c 2", 2), []);
+    assert_eq!(bytes(&bench, "far/lost.vhd", "-r 1 -c 2", 2), b"");
     assert_eq!(bytes(&bench, "far/lost.vhd", "-e 0 -c 100", 0), b"1 1\n");
 }
 
@@ -165,14 +165,14 @@ fn chains_that_are_wrong_are_refused_where_they_are_needed() {
     let mut looped = child("./t.vhd".as_ref(), BASE_UUID, &LIBVHD_CODES);
     edit_footers(&mut looped, |footer| footer.uuid = BASE_UUID);
     let bench = Bench::with(&[("t.vhd", &looped), ("p.vhd", &dynamic(64))]);
-    assert_eq!(bytes(&bench, "t.vhd", "-r 0", 40), []);
+    assert_eq!(bytes(&bench, "t.vhd", "-r 0", 40), b"");
     fs::write(bench.path("t.vhd"), child("./p.vhd".as_ref(), LIBVHD_UUID, &LIBVHD_CODES)).unwrap();
-    assert_eq!(bytes(&bench, "t.vhd", "-r 0", 22), []);
+    assert_eq!(bytes(&bench, "t.vhd", "-r 0", 22), b"");
     let mut poisoned = dynamic(64);
     edit_footers(&mut poisoned, |footer| footer.is_poisoned = true);
     fs::write(bench.path("p.vhd"), poisoned).unwrap();
     fs::write(bench.path("t.vhd"), child("./p.vhd".as_ref(), BASE_UUID, &LIBVHD_CODES)).unwrap();
-    assert_eq!(bytes(&bench, "t.vhd", "-r 0", 22), []);
+    assert_eq!(bytes(&bench, "t.vhd", "-r 0", 22), b"");
     assert_eq!(bytes(&bench, "p.vhd", "-r 0", 0), [0; SECTOR]);
 }
 
@@ -188,14 +188,14 @@ fn a_file_that_ends_early_is_told() {
     fs::write(bench.path("t.vhd"), &file[..last + 512 * 11]).unwrap();
     let data = bytes(&bench, "t.vhd", "-d 3", 0);
     assert!(data.len() == 2 << 20 && data.iter().all(|&byte| byte == 0));
-    assert_eq!(bytes(&bench, "t.vhd", "-r 16383", 32), []);
+    assert_eq!(bytes(&bench, "t.vhd", "-r 16383", 32), b"");
     // Before its data, and inside its bitmap.
     for len in [last + 512, last + 100] {
         fs::write(bench.path("t.vhd"), &file[..len]).unwrap();
-        assert_eq!(bytes(&bench, "t.vhd", "-d 3", 32), [], "{len}");
+        assert_eq!(bytes(&bench, "t.vhd", "-d 3", 32), b"", "{len}");
     }
     for options in ["-m 3", "-i 16383", "-e 16383", "-r 16383"] {
-        assert_eq!(bytes(&bench, "t.vhd", options, 32), [], "{options}");
+        assert_eq!(bytes(&bench, "t.vhd", options, 32), b"", "{options}");
     }
 }
 

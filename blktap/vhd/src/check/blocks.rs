@@ -8,10 +8,10 @@ use crate::image::Image;
 use crate::units::SECTOR_BYTES;
 use crate::version::Version;
 
-/// Checks that blocks lie in `room` (between metadata and footer) and on nothing else, and that full blocks exist.
+/// Checks that blocks lie in `room` (between metadata and footer) and on nothing else.
 /// Returns for each block whether its data is worth reading: it is in the file, and no other block's (a BAT can name
 /// one place a million times).
-pub(super) fn check(image: &Image, bat: &Bat, room: &Range<u64>, options: &Options, report: &mut Report) -> Vec<bool> {
+pub(super) fn check(bat: &Bat, room: &Range<u64>, options: &Options, report: &mut Report) -> Vec<bool> {
     let entries = bat.entries();
     let block_sectors = bat.block_sectors();
     let pairs = if options.ignore_overlaps { Vec::new() } else { overlaps(entries, block_sectors) };
@@ -41,7 +41,6 @@ pub(super) fn check(image: &Image, bat: &Bat, room: &Range<u64>, options: &Optio
             *is_readable = false;
         }
     }
-    check_batmap(image, entries, room.end, report);
     is_readable
 }
 
@@ -72,7 +71,8 @@ fn overlaps(entries: &[u32], block_sectors: u64) -> Vec<(u32, u32)> {
     pairs
 }
 
-fn check_batmap(image: &Image, entries: &[u32], data_end: u64, report: &mut Report) {
+/// Checks that the batmap lies before the footer, and that blocks that it calls full exist.
+pub(super) fn check_batmap(image: &Image, entries: &[u32], data_end: u64, report: &mut Report) {
     // One that cannot be read is reported with the end of the metadata.
     let Ok(Some(batmap)) = image.batmap() else { return };
     if ![Version::new(1, 1), Version::new(1, 2)].contains(&batmap.header().version) {

@@ -10,10 +10,16 @@ use crate::timestamp::Timestamp;
 use crate::version::Version;
 
 /// Clocks of hosts that share storage differ by this much.
-const CLOCK_SLACK_SECS: u32 = 60;
+const CLOCK_SLACK_SECS: u32 = 1800;
 
-/// Checks both footers; returns the one that says what the disk is, or `None` when neither can.
-pub(super) fn check(file: &ImageFile, options: &Options, report: &mut Report) -> Option<Footer> {
+/// The footer that says what the disk is, and whether the primary one is right.
+pub(super) struct Believed {
+    pub(super) footer: Footer,
+    pub(super) has_primary: bool,
+}
+
+/// Checks both footers; `None` when neither says what the disk is.
+pub(super) fn check(file: &ImageFile, options: &Options, report: &mut Report) -> Option<Believed> {
     let primary = faults_of("primary footer", read_primary(file), options);
     if !options.ignore_primary_footer {
         note(Place::PrimaryFooter, "primary footer", &primary, report);
@@ -22,7 +28,7 @@ pub(super) fn check(file: &ImageFile, options: &Options, report: &mut Report) ->
     if let Some(footer) = &believed
         && footer.kind == DiskKind::Fixed
     {
-        return believed;
+        return believed.map(|footer| Believed { footer, has_primary: true });
     }
     let backup = faults_of("backup footer", read_at(file, 0), options);
     note(Place::BackupFooter, "backup footer", &backup, report);
@@ -36,8 +42,9 @@ pub(super) fn check(file: &ImageFile, options: &Options, report: &mut Report) ->
     {
         report.add(Place::BackupFooter, "primary and backup footers do not match");
     }
+    let has_primary = is_good(&primary);
     let of_backup = || backup.ok().and_then(|(raw, _)| Footer::try_from(&raw).ok());
-    believed.or_else(of_backup)
+    believed.or_else(of_backup).map(|footer| Believed { footer, has_primary })
 }
 
 type Judged = std::result::Result<(RawFooter, Vec<&'static str>), (String, i32)>;

@@ -5,9 +5,12 @@ mod blocks;
 mod footers;
 mod header;
 mod parents;
+mod unique;
 
 use std::error::Error as _;
 use std::path::{Path, PathBuf};
+
+pub use unique::{UniqueSectors, unique_sectors};
 
 use crate::error::{Error, Result};
 use crate::footer::{DiskKind, FOOTER_BYTES};
@@ -18,6 +21,8 @@ use crate::timestamp::Timestamp;
 
 /// Findings that are kept; a hostile image can have millions.
 pub const MAX_FINDINGS: usize = 1000;
+
+const FOOTER_LEN: u64 = FOOTER_BYTES as u64;
 
 /// What to look at, and what to overlook.
 #[derive(Clone, Copy, Debug, Default)]
@@ -139,11 +144,13 @@ impl Report {
 pub fn check(path: &Path, options: &Options) -> Result<Report> {
     let file = ImageFile::open(path)?;
     let mut report = Report::default();
-    let Some(data_end) = file.len_bytes().checked_sub(FOOTER_BYTES as u64) else {
+    // A short footer counts as a whole one.
+    let end = if file.len_bytes() % FOOTER_LEN == FOOTER_LEN - 1 { file.len_bytes() + 1 } else { file.len_bytes() };
+    let Some(data_end) = end.checked_sub(FOOTER_LEN).filter(|_| file.len_bytes() >= FOOTER_LEN) else {
         report.add(Place::File, "error calculating end of file: -22");
         return Ok(report);
     };
-    let Some(footer) = footers::check(&file, options, &mut report) else {
+    let Some(footers::Believed { footer, has_primary }) = footers::check(&file, options, &mut report) else {
         if report.is_valid() {
             Image::on(file).err().iter().for_each(|error| unopened(error, &mut report));
         }
@@ -157,7 +164,11 @@ pub fn check(path: &Path, options: &Options) -> Result<Report> {
         return Ok(report);
     }
     match Image::on(file) {
-        Ok(image) => tables(&image, data_end, options, &mut report),
+        Ok(image) => {
+            // Where nobody misses the primary footer, the last block may have its place.
+            let blocks_end = if options.ignore_primary_footer && !has_primary { end } else { data_end };
+            tables(&image, data_end, blocks_end, options, &mut report);
+        }
         Err(error) if report.is_valid() => unopened(&error, &mut report),
         Err(_) => {}
     }
@@ -174,7 +185,7 @@ fn unopened(error: &Error, report: &mut Report) {
     report.add_errno(Place::Opening, message, error.errno());
 }
 
-fn tables(image: &Image, data_end: u64, options: &Options, report: &mut Report) {
+fn tables(image: &Image, data_end: u64, blocks_end: u64, options: &Options, report: &mut Report) {
     match (image.bat(), image.metadata_end()) {
         (Err(error), _) => {
             report.add_errno(Place::Bat, format!("error reading bat: -{}", error.errno()), error.errno());
@@ -184,8 +195,9 @@ fn tables(image: &Image, data_end: u64, options: &Options, report: &mut Report) 
             report.add_errno(Place::Batmap, message, error.errno());
         }
         (Ok(bat), Ok(metadata_end)) => {
-            let room = metadata_end..data_end;
-            let is_readable = blocks::check(image, &bat, &room, options, report);
+            let room = metadata_end..blocks_end;
+            let is_readable = blocks::check(&bat, &room, options, report);
+            blocks::check_batmap(image, bat.entries(), data_end, report);
             if options.check_bitmaps || options.count_sectors {
                 blocks::check_bitmaps(image, &bat, &is_readable, options, report);
             }
