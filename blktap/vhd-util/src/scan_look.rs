@@ -147,7 +147,7 @@ fn look(path: &Path, depth: Depth) -> Result<Found, Failure> {
         false => (0, None),
     };
     Ok(Found {
-        canonical: fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()),
+        canonical: vhd::canonical(path).unwrap_or_else(|_| path.to_owned()),
         capacity: image.footer().current_bytes,
         size,
         hidden: image.footer().hidden.cast_signed(),

@@ -1,11 +1,11 @@
 //! Chains of parents: finds an image's parent, counts the images below it. Bounded, whatever the images say.
 
 use std::collections::HashSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::Access;
 
+use crate::canonical::canonical;
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::Image;
 use crate::image_file::ImageFile;
@@ -152,20 +152,6 @@ fn find(image: &Image, stored: &Path) -> Result<PathBuf> {
     let path = canonical(&path).map_err(missing)?;
     rustix::fs::access(&path, Access::READ_OK).map_err(|errno| missing(errno.into()))?;
     Ok(path)
-}
-
-/// The path without links. Nodes of the device mapper keep their names: `/dev/VG/LV` leads to `/dev/dm-N`, whose
-/// number may belong to another volume tomorrow.
-pub(crate) fn canonical(path: &Path) -> std::io::Result<PathBuf> {
-    let real = fs::canonicalize(path)?;
-    let is_mapped = real.parent() == Some(Path::new("/dev"))
-        && real.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"dm-"));
-    match (is_mapped, path.parent(), path.file_name()) {
-        (true, Some(directory), Some(name)) if !directory.as_os_str().is_empty() => {
-            Ok(fs::canonicalize(directory)?.join(name))
-        }
-        _ => Ok(real),
-    }
 }
 
 fn no_locator(image: &Image) -> Error {

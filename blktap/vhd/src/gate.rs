@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-use crate::chain::canonical;
+use crate::canonical::canonical;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Where parents may be. Without limits unless one is given.

@@ -7,7 +7,7 @@
 //!    checked types cannot be wrong. No I/O.
 //! 2. **Planners** (`create`, `write_plan`): pure functions from a request to a `plan`, the writes in their order. No I/O, no clock,
 //!    no randomness.
-//! 3. **Files** (`medium`, `attribute`, `image_file` over `aligned`, `footer_copies`, `image`, `chain`, `layer`, `disk`, `parent_link`, `snapshot`, `relink`,
+//! 3. **Files** (`medium`, `attribute`, `image_file` over `aligned`, `footer_copies`, `image`, `canonical`, `chain`, `layer`, `disk`, `parent_link`, `snapshot`, `relink`,
 //!    `edit`, `check`, `repair`): open, read within bounds, perform plans.
 //!
 //! Images are hostile until proved otherwise: every number from a file is checked before it is used, memory and work
@@ -20,6 +20,7 @@ mod attribute;
 pub mod bat;
 pub mod batmap;
 pub mod bitmap;
+mod canonical;
 pub mod chain;
 pub mod check;
 mod checksum;
@@ -56,6 +57,7 @@ mod write_plan;
 
 use std::path::Path;
 
+pub use canonical::{canonical, mapper_name};
 pub use chain::{MAX_CHAIN_DEPTH, Parent};
 pub use disk::{Disk, LazyDisk};
 pub use error::{Error, ErrorKind, Result};

@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use uuid::Uuid;
 
-use crate::chain::canonical;
+use crate::canonical::canonical;
 use crate::error::{Error, ErrorKind, Result};
 use crate::header::LOCATOR_SLOTS;
 use crate::image::Image;

@@ -143,10 +143,10 @@ fn tree(looks: &[Look], style: &Style, terminal: &mut Terminal) {
     let mut children = vec![Vec::new(); nodes.len()];
     let mut roots = Vec::new();
     for (at, (path, found)) in nodes.iter().enumerate() {
-        let directory = fs::canonicalize(path).ok().and_then(|path| path.parent().map(Path::to_owned));
+        let directory = vhd::canonical(path).ok().and_then(|path| path.parent().map(Path::to_owned));
         let stored = found.parent.as_ref().map(|parent| directory.unwrap_or_default().join(parent));
         let parent = found.found_parent.as_ref().map(|(path, _)| path.clone());
-        let parent = parent.or_else(|| stored.and_then(|stored| fs::canonicalize(stored).ok()));
+        let parent = parent.or_else(|| stored.and_then(|stored| vhd::canonical(&stored).ok()));
         match parent.and_then(|parent| places.get(parent.as_path()).copied()) {
             Some(parent) => children[parent].push(at),
             None => roots.push(at),
@@ -187,11 +187,8 @@ fn image(path: &Path, found: &Found, remark: &str, style: &Style, terminal: &mut
         return;
     }
     terminal.print("vhd=");
-    match (style.is_verbose, style.is_pretty) {
-        (true, true) => terminal.print_path(&found.canonical),
-        (true, false) => terminal.print_path(path),
-        (false, _) => terminal.print_path(name(path)),
-    }
+    let path = if style.is_pretty { &found.canonical } else { path };
+    terminal.print_path(if style.is_verbose { path } else { name(path) });
     terminal.print(format_args!(" capacity={} size={} hidden={}", found.capacity, found.size, found.hidden));
     if style.with_markers {
         terminal.print(format_args!(" marker={} keyhash={key}", found.marker));
@@ -212,7 +209,7 @@ fn failure(path: &Path, error: &Failure, style: &Style, terminal: &mut Terminal)
         return;
     }
     terminal.print("vhd=");
-    match fs::canonicalize(path) {
+    match vhd::canonical(path) {
         Ok(canonical) if style.is_pretty => terminal.print_path(&canonical),
         _ => terminal.print_path(path),
     }

@@ -71,6 +71,10 @@ vhd=p.vhd capacity=67108864 size=3584 hidden=1 parent=none
 "#]],
     );
     check(&["-p", "d.vhd"], 0, "vhd=d.vhd capacity=67108864 size=5120 hidden=0 parent=c.vhd (not found in scan)\n");
+    let bench = bench();
+    std::os::unix::fs::symlink("d.vhd", bench.path("link")).unwrap();
+    let stdout = "vhd=d.vhd capacity=67108864 size=5120 hidden=0 parent=c.vhd (not found in scan)\n";
+    bench.run(["scan", "-p", "link"]).code(0).stdout_eq(stdout);
     check(
         &["-a", "lost.vhd"],
         0,
