@@ -1,14 +1,70 @@
-//! Names that match a pattern, as glob(3): `*`, `?`, `[a-z]`, `[!a]`, `\` before a letter; sorted. No shell.
+//! Names that match a pattern, as glob(3): `*`, `?`, `[a-z]`, `[!a]`, `{a,b}`, `\` before a letter; sorted. No shell.
 //! The crate `glob` knows neither `\\` nor names outside UTF-8, and storage managers pass patterns that C's glob(3) understood.
 
 use std::ffi::OsStr;
 use std::fs;
+use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+/// Patterns that one with braces may stand for.
+const MAX_ALTERNATIVES: usize = 1024;
+
 /// Files that match. What cannot be listed matches nothing.
 pub(crate) fn files(pattern: &OsStr) -> Vec<PathBuf> {
-    let bytes = pattern.as_bytes();
+    alternatives(pattern.as_bytes()).iter().flat_map(|pattern| of_one(pattern)).collect()
+}
+
+/// What a pattern with `{a,b}` stands for, in order. Braces that do not match, and `{}`, are letters.
+fn alternatives(pattern: &[u8]) -> Vec<Vec<u8>> {
+    let mut done = Vec::new();
+    let mut open = vec![pattern.to_vec()];
+    while let Some(pattern) = open.pop() {
+        match braces(&pattern) {
+            Some((start, parts, end)) if open.len() + done.len() + parts.len() <= MAX_ALTERNATIVES => {
+                let with = |part: &Range<usize>| [&pattern[..start], &pattern[part.clone()], &pattern[end..]].concat();
+                open.extend(parts.iter().rev().map(with));
+            }
+            _ => done.push(pattern),
+        }
+    }
+    done
+}
+
+/// The first braces: where they begin, the parts between their commas, and where they are over.
+fn braces(pattern: &[u8]) -> Option<(usize, Vec<Range<usize>>, usize)> {
+    let mut at = 0;
+    while at < pattern.len() {
+        match pattern[at] {
+            b'\\' => at += 1,
+            b'{' if pattern.get(at + 1) != Some(&b'}') => break,
+            _ => {}
+        }
+        at += 1;
+    }
+    let start = at;
+    let (mut depth, mut parts, mut from) = (0, Vec::new(), start + 1);
+    while at < pattern.len() {
+        match pattern[at] {
+            b'\\' => at += 1,
+            b'{' => depth += 1,
+            b',' if depth == 1 => {
+                parts.push(from..at);
+                from = at + 1;
+            }
+            b'}' if depth == 1 => {
+                parts.push(from..at);
+                return Some((start, parts, at + 1));
+            }
+            b'}' => depth -= 1,
+            _ => {}
+        }
+        at += 1;
+    }
+    None
+}
+
+fn of_one(bytes: &[u8]) -> Vec<PathBuf> {
     let mut found = vec![if bytes.starts_with(b"/") { PathBuf::from("/") } else { PathBuf::new() }];
     if bytes.starts_with(b"./") {
         found = vec![PathBuf::from(".")];
@@ -31,14 +87,15 @@ fn matching(directory: &Path, part: &[u8]) -> Vec<PathBuf> {
     let listed = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
     let Ok(entries) = fs::read_dir(listed) else { return Vec::new() };
     let names = entries.filter_map(Result::ok).map(|entry| entry.file_name());
-    names.filter(|name| is_match(part, name.as_bytes())).map(|name| directory.join(name)).collect()
+    let is_hidden = |name: &[u8]| name.starts_with(b".") && !part.starts_with(b".");
+    names
+        .filter(|name| !is_hidden(name.as_bytes()) && is_match(part, name.as_bytes()))
+        .map(|name| directory.join(name))
+        .collect()
 }
 
-/// Goes back to the last `*` only, so that no pattern takes more than pattern × name steps.
-fn is_match(pattern: &[u8], name: &[u8]) -> bool {
-    if name.first() == Some(&b'.') && pattern.first() != Some(&b'.') {
-        return false;
-    }
+/// Whether a name without slashes matches. Goes back to the last `*` only, so that no pattern takes more than pattern × name steps.
+pub(crate) fn is_match(pattern: &[u8], name: &[u8]) -> bool {
     let (mut at, mut taken, mut star) = (0, 0, None);
     while taken < name.len() {
         if pattern.get(at) == Some(&b'*') {
@@ -102,7 +159,7 @@ mod tests {
     #[test]
     fn patterns_match_as_in_glob() {
         check("*.vhd", "a.vhd", true);
-        check("*.vhd", ".a.vhd", false);
+        check("*.vhd", ".a.vhd", true);
         check("*.vhd", "a.vhdx", false);
         check("a?c*", "abcdef", true);
         check("[a-c]*[!0-9]", "bx1y", true);
@@ -113,5 +170,36 @@ mod tests {
         check("\\*", "a", false);
         check(&"*a".repeat(50), &"a".repeat(49), false);
         check("VHD-*", "VHD-", true);
+    }
+
+    #[test]
+    fn braces_stand_for_each_of_their_parts() {
+        let check = |pattern: &str, expected: &[&str]| {
+            let found = alternatives(pattern.as_bytes());
+            assert_eq!(found, expected.iter().map(|one| one.as_bytes()).collect::<Vec<_>>(), "{pattern}");
+        };
+        check("a*", &["a*"]);
+        check("{a,b}.vhd", &["a.vhd", "b.vhd"]);
+        check("x{a,{b,c}d,}y{1,2}", &["xay1", "xay2", "xbdy1", "xbdy2", "xcdy1", "xcdy2", "xy1", "xy2"]);
+        check("{a}", &["a"]);
+        check("{}{a", &["{}{a"]);
+        check("\\{a,b}", &["\\{a,b}"]);
+        check("", &[""]);
+        assert!(alternatives("{a,b}".repeat(30).as_bytes()).len() <= MAX_ALTERNATIVES);
+    }
+
+    #[test]
+    fn files_are_found_and_hidden_ones_are_not() {
+        let directory = tempfile::tempdir().unwrap();
+        for name in ["b.vhd", "a.vhd", ".c.vhd", "d"] {
+            std::fs::write(directory.path().join(name), "").unwrap();
+        }
+        let found = |pattern: &str| -> Vec<_> {
+            let found = files(directory.path().join(pattern).as_os_str());
+            found.iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect()
+        };
+        assert_eq!(found("*.vhd"), ["a.vhd", "b.vhd"]);
+        assert_eq!(found(".*.vhd"), [".c.vhd"]);
+        assert_eq!(found("{d,[ab].vhd,x}"), ["d", "a.vhd", "b.vhd"]);
     }
 }

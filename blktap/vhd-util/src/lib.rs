@@ -6,6 +6,7 @@
 mod cmd;
 mod glob;
 mod headers_text;
+mod lvm;
 mod number;
 mod progress;
 mod scan_look;

@@ -1,16 +1,22 @@
-//! Looks at many images at once. Whatever an image is, it gives one result; nothing here prints.
+//! Looks at many images at once, in files or on the volumes of an LVM group. Whatever an image is, it gives one result;
+//! nothing here prints.
+
+mod file;
+mod volume;
 
 use std::collections::HashSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use vhd::Medium;
-use vhd::{Image, ImageFile, MAX_CHAIN_DEPTH, chain};
+use vhd::{Error, Image, MAX_CHAIN_DEPTH, Medium};
 
+use crate::lvm::Group;
 use crate::report::ENOENT;
+
+/// How a parent that is not there is told, and a volume that cannot be looked at.
+pub(crate) const LOST: &str = "failure scanning target";
 
 /// Threads wait for storage more than they compute.
 const THREADS_PER_CORE: usize = 4;
@@ -39,7 +45,7 @@ pub(crate) struct Found {
     pub(crate) canonical: PathBuf,
     pub(crate) capacity: u64,
     pub(crate) size: u64,
-    pub(crate) hidden: i8,
+    pub(crate) hidden: u8,
     pub(crate) marker: u8,
     pub(crate) key_hash: Option<[u8; 32]>,
     /// The parent's path as it is stored, or where it is.
@@ -54,9 +60,54 @@ pub(crate) struct Failure {
     pub(crate) doing: &'static str,
 }
 
-/// Looks at these files, in parallel; results are in their order. With parents: then at those that are not among them.
-pub(crate) fn scan(targets: Vec<PathBuf>, depth: Depth) -> Vec<Look> {
-    let mut looks = all(&targets, |path| Look { path: path.clone(), found: look(path, depth) });
+/// Where images are looked for.
+#[derive(Debug)]
+pub(crate) enum Place {
+    /// Files and devices, by their paths.
+    Files,
+    /// Volumes of a group, by their names.
+    Volumes(Group),
+}
+
+/// What is looked at.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Vhd,
+    Raw,
+    /// A parent that could not be found.
+    Lost,
+}
+
+impl Failure {
+    /// The same for an error of this library.
+    fn of(doing: &'static str) -> impl Fn(Error) -> Failure {
+        move |error| Failure { errno: error.job_errno(), doing }
+    }
+}
+
+/// Marker and hash of the key, where they are asked for.
+fn marks<M: Medium>(image: &Image<M>, depth: Depth) -> Result<(u8, Option<[u8; 32]>), Failure> {
+    if !depth.with_markers {
+        return Ok((0, None));
+    }
+    let read = || Ok((image.marker()?, image.key_hash()?.map(|key_hash| key_hash.hash)));
+    read().map_err(Failure::of("checking markers"))
+}
+
+/// A raw parent, the end of a chain: always hidden, for only its children use it.
+fn raw(canonical: PathBuf, size: u64) -> Found {
+    let (marker, key_hash, parent, found_parent) = (0, None, None, None);
+    Found { canonical, capacity: size, size, hidden: 1, marker, key_hash, parent, found_parent }
+}
+
+/// Looks at these images, in parallel; results are in their order. With parents: then at those that are not among them.
+pub(crate) fn scan(targets: Vec<PathBuf>, place: &Place, depth: Depth) -> Vec<Look> {
+    let look = |path: &Path, kind| match (kind, place) {
+        (Kind::Lost, _) => Err(Failure { errno: ENOENT, doing: LOST }),
+        (_, Place::Files) => file::look(path, kind, depth),
+        (_, Place::Volumes(group)) => volume::look(group, path, kind, depth),
+    };
+    let mut looks = all(&targets, |path| Look { path: path.clone(), found: look(path, Kind::Vhd) });
     if !depth.with_parents {
         return looks;
     }
@@ -67,8 +118,9 @@ pub(crate) fn scan(targets: Vec<PathBuf>, depth: Depth) -> Vec<Look> {
         let mut next = Vec::new();
         for found in looks[level.clone()].iter().filter_map(|look| look.found.as_ref().ok()) {
             let parent = match (&found.found_parent, &found.parent) {
-                (Some((path, is_raw)), _) => (path.clone(), Some(*is_raw)),
-                (None, Some(path)) => (path.clone(), None),
+                (Some((path, true)), _) => (path.clone(), Kind::Raw),
+                (Some((path, false)), _) => (path.clone(), Kind::Vhd),
+                (None, Some(path)) => (path.clone(), Kind::Lost),
                 (None, None) => continue,
             };
             if passed.insert(parent.0.clone()) {
@@ -79,14 +131,7 @@ pub(crate) fn scan(targets: Vec<PathBuf>, depth: Depth) -> Vec<Look> {
             break;
         }
         level = looks.len()..looks.len() + next.len();
-        looks.extend(all(&next, |(path, kind)| {
-            let found = match kind {
-                None => Err(Failure { errno: ENOENT, doing: "failure scanning target" }),
-                Some(true) => raw(path),
-                Some(false) => look(path, depth),
-            };
-            Look { path: path.clone(), found }
-        }));
+        looks.extend(all(&next, |(path, kind)| Look { path: path.clone(), found: look(path, *kind) }));
     }
     looks
 }
@@ -116,53 +161,4 @@ fn all<T: Sync>(items: &[T], look: impl Fn(&T) -> Look + Sync) -> Vec<Look> {
 fn take<'a, T>(next: &AtomicUsize, items: &'a [T]) -> (usize, Option<&'a T>) {
     let at = next.fetch_add(1, Ordering::Relaxed);
     (at, items.get(at))
-}
-
-fn look(path: &Path, depth: Depth) -> Result<Found, Failure> {
-    let failed = |doing| move |error: vhd::Error| Failure { errno: error.errno(), doing };
-    let image = Image::open(path).map_err(failed("opening file"))?;
-    let is_device = !fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
-    let size = match is_device {
-        true => image.physical_bytes().map_err(failed("getting physical size"))?,
-        false => image.file().len_bytes(),
-    };
-    let stored = || chain::stored_parent(&image);
-    let (parent, found_parent) = if depth.is_fast && !depth.with_parents {
-        let name = || image.header().and_then(|header| header.parent_name.decode()).map(PathBuf::from).map(Some);
-        (stored().or_else(|_| name()).map_err(failed("getting parent"))?, None)
-    } else {
-        match chain::parent(&image) {
-            Ok(Some(parent)) => {
-                let is_raw = matches!(parent, vhd::Parent::Raw(_));
-                (Some(parent.path().to_owned()), Some((parent.path().to_owned(), is_raw)))
-            }
-            Ok(None) => (None, None),
-            Err(_) => (stored().map_err(failed("getting parent"))?, None),
-        }
-    };
-    let (marker, key_hash) = match depth.with_markers {
-        true => {
-            image.marker().and_then(|marker| Ok((marker, image.key_hash()?))).map_err(failed("checking markers"))?
-        }
-        false => (0, None),
-    };
-    Ok(Found {
-        canonical: vhd::canonical(path).unwrap_or_else(|_| path.to_owned()),
-        capacity: image.footer().current_bytes,
-        size,
-        hidden: image.footer().hidden.cast_signed(),
-        marker,
-        key_hash: key_hash.map(|key_hash| key_hash.hash),
-        parent,
-        found_parent,
-    })
-}
-
-/// A raw parent, the end of a chain: always hidden, for only its children use it.
-fn raw(path: &Path) -> Result<Found, Failure> {
-    let failed = |error: vhd::Error| Failure { errno: error.errno(), doing: "opening file" };
-    let size = ImageFile::open(path).map_err(failed)?.len_bytes();
-    let canonical = path.to_owned();
-    let (marker, key_hash, parent, found_parent) = (0, None, None, None);
-    Ok(Found { canonical, capacity: size, size, hidden: 1, marker, key_hash, parent, found_parent })
 }

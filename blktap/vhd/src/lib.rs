@@ -7,7 +7,7 @@
 //!    checked types cannot be wrong. No I/O.
 //! 2. **Planners** (`create`, `write_plan`): pure functions from a request to a `plan`, the writes in their order. No I/O, no clock,
 //!    no randomness.
-//! 3. **Files** (`medium`, `attribute`, `image_file` over `aligned`, `footer_copies`, `image`, `canonical`, `chain`, `layer`, `disk`, `parent_link`, `snapshot`, `relink`,
+//! 3. **Files** (`medium`, `attribute`, `image_file` over `aligned`, `window`, `footer_copies`, `image`, `canonical`, `chain`, `layer`, `disk`, `parent_link`, `snapshot`, `relink`,
 //!    `edit`, `check`, `repair`): open, read within bounds, perform plans.
 //!
 //! Images are hostile until proved otherwise: every number from a file is checked before it is used, memory and work
@@ -53,6 +53,7 @@ pub mod snapshot;
 mod timestamp;
 pub mod units;
 mod version;
+mod window;
 mod write_plan;
 
 use std::path::Path;
@@ -70,6 +71,7 @@ pub use medium::Medium;
 pub use parent_link::ParentLink;
 pub use timestamp::Timestamp;
 pub use version::Version;
+pub use window::Window;
 
 /// Creates an image at `path`. A file that stands there is emptied first, a block device is written in place. What was
 /// not there before is removed again when anything fails.

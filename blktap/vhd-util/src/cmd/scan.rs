@@ -1,7 +1,7 @@
 //! `scan`: one line per image, or a tree. The looking is `scan_look`'s.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -11,8 +11,9 @@ use serde_json::json;
 
 use crate::getopt::{self, End};
 use crate::glob;
-use crate::report::{ENOENT, ENOSYS};
-use crate::scan_look::{self, Depth, Failure, Found, Look};
+use crate::lvm::{self, Group, Volume};
+use crate::report::{EINVAL, ENOENT};
+use crate::scan_look::{self, Depth, Failure, Found, LOST, Look, Place};
 use crate::terminal::Terminal;
 
 const OPTIONS: &str = "m:fcl:pavMh";
@@ -24,27 +25,28 @@ const HELP: &str = "\
 Print one line per image, or the tree of images and their parents
 
 usage: vhd-util scan [-m PATTERN] [-f] [-c] [-a] [-p] [-v] [-M] [--json] [FILE]...
+       vhd-util scan -l GROUP [-m PATTERN] [-f] [-c] [-a] [-p] [-M] [--json] [PATTERN]...
 
   FILE        An image
   -m PATTERN  Images whose names match, like '/sr/*.vhd'; quote it, so that the shell leaves it alone
+  -l GROUP    Images on logical volumes of this LVM group whose names match, active or not; calls vgs and lvs
   -f          Fast: print the parent as it is stored, without looking for it
   -c          Go on after an image that cannot be read; the exit status is then 0
   -a          Scan parents too, wherever they are
   -p          Print a tree: children below their parents
   -v          Print paths instead of names
   -M          Print markers and hashes of keys
-  --json      Print one line of JSON per image
+  --json      Print one line of JSON per image: `vhd`, `capacity`, `size`, `hidden`, `marker`, `keyhash`, `parent`; or
+              `vhd`, `errno`, `error`
   --help      Print this text
 
 An image gives `vhd=NAME capacity=BYTES size=BYTES hidden=N parent=NAME|none`, one that cannot be read
 `vhd=NAME scan-error=-ERRNO error-message='TEXT'`. Images are read in parallel and printed in order.
 
-Option of blktap's vhd-util that this version does not have yet (exit status 38): -l
-
-Example:
+Examples:
   vhd-util scan -f -c -m '/sr/*.vhd'
+  vhd-util scan -f -c -l VG_XenStorage -m 'VHD-*'
 ";
-const LOST: &str = "failure scanning target";
 
 /// How lines look.
 struct Style {
@@ -69,13 +71,11 @@ pub(super) fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
         return status;
     }
     let is_asked = |letter| parsed.options.iter().any(|&(asked, _)| asked == letter);
-    if is_asked('l') {
-        terminal.say("error: this version of vhd-util cannot scan LVM volume groups (-l) yet");
-        terminal.help("vhd-util scan -m '/dev/VG/VHD-*' looks at the active volumes of a group");
-        return ENOSYS;
-    }
-    let patterns = parsed.options.iter().filter(|&&(letter, _)| letter == 'm');
-    let pattern = patterns.filter_map(|(_, value)| value.as_ref()).next_back();
+    let last = |wanted| {
+        let values = parsed.options.iter().filter(|&&(letter, _)| letter == wanted);
+        values.filter_map(|(_, value)| value.as_deref()).next_back()
+    };
+    let (pattern, group) = (last('m'), last('l'));
     if pattern.is_none() && files.is_empty() {
         return super::misused(USAGE, terminal);
     }
@@ -86,17 +86,24 @@ pub(super) fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
         with_markers: is_asked('M'),
         is_json: !flags.is_empty(),
     };
-    let mut targets = pattern.map(|pattern| glob::files(pattern)).unwrap_or_default();
-    let goes_on = is_asked('c');
-    for file in files.into_iter().map(PathBuf::from) {
-        if fs::metadata(&file).is_ok() {
-            targets.push(file);
-            continue;
+    let place = match group.map(Group::read).transpose() {
+        Ok(group) => group.map_or(Place::Files, Place::Volumes),
+        Err(error) => {
+            terminal.explain(&error);
+            return EINVAL;
         }
-        failure(&file, &Failure { errno: ENOENT, doing: LOST }, &style, terminal);
+    };
+    let goes_on = is_asked('c');
+    let mut targets = Vec::new();
+    for (path, failed) in candidates(pattern, files, &place) {
+        let Some(failed) = failed else {
+            targets.push(path);
+            continue;
+        };
+        failure(&path, &failed, &style, terminal);
         if !goes_on {
-            terminal.say(format_args!("scan failed: -{ENOENT}. Check syslog for details"));
-            return ENOENT;
+            terminal.say(format_args!("scan failed: -{}. Check syslog for details", failed.errno));
+            return failed.errno;
         }
     }
     let depth = Depth {
@@ -104,8 +111,30 @@ pub(super) fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
         with_parents: is_asked('a'),
         with_markers: style.with_markers || style.is_json,
     };
-    let looks = scan_look::scan(targets, depth);
+    let looks = scan_look::scan(targets, &place, depth);
     print(&looks, goes_on, &style, terminal)
+}
+
+/// What the command line asks for, and why some of it cannot even be tried. Operands are files, or patterns of volumes.
+fn candidates(pattern: Option<&OsStr>, operands: Vec<OsString>, place: &Place) -> Vec<(PathBuf, Option<Failure>)> {
+    let lost = |errno| Failure { errno, doing: LOST };
+    match place {
+        Place::Files => {
+            let found = pattern.map(glob::files).unwrap_or_default().into_iter().map(|path| (path, None));
+            let named = operands.into_iter().map(PathBuf::from);
+            let named = named.map(|file| match fs::metadata(&file) {
+                Ok(_) => (file, None),
+                Err(_) => (file, Some(lost(ENOENT))),
+            });
+            found.chain(named).collect()
+        }
+        Place::Volumes(group) => {
+            let patterns = pattern.map(OsStr::to_owned).into_iter().chain(operands);
+            let volumes = lvm::select(&group.volumes, patterns);
+            let candidate = |volume: &Volume| (PathBuf::from(&volume.name), volume.start.clone().err().map(lost));
+            volumes.into_iter().map(candidate).collect()
+        }
+    }
 }
 
 fn print(looks: &[Look], goes_on: bool, style: &Style, terminal: &mut Terminal) -> i32 {

@@ -17,6 +17,7 @@ mod repair;
 #[path = "../../../vhd/tests/it/sample.rs"]
 mod sample;
 mod scan;
+mod scan_volumes;
 mod set;
 mod snapshot;
 mod usage;
