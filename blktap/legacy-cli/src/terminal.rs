@@ -50,13 +50,7 @@ impl Terminal {
 
     /// Tells people what failed and why: `error: what: why: …`.
     pub fn explain(&mut self, error: &dyn Error) {
-        let mut text = format!("error: {error}");
-        let mut cause = error.source();
-        while let Some(next) = cause {
-            text.push_str(&format!(": {next}"));
-            cause = next.source();
-        }
-        self.say(text);
+        self.say(format_args!("error: {}", in_words(error)));
     }
 
     /// Tells people what to do about it.
@@ -96,6 +90,17 @@ impl Terminal {
             _ => errno,
         }
     }
+}
+
+/// An error and its causes: `what: why: …`.
+pub fn in_words(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text.push_str(&format!(": {next}"));
+        cause = next.source();
+    }
+    text
 }
 
 fn write(stream: &mut dyn Write, bytes: &[u8]) -> io::Result<()> {

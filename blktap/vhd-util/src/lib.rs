@@ -6,6 +6,7 @@
 mod cmd;
 mod glob;
 mod headers_text;
+mod image_info;
 mod lvm;
 mod number;
 mod progress;

@@ -5,6 +5,7 @@ mod coalesce;
 mod copy;
 mod create;
 mod fill;
+mod info;
 mod key;
 mod modify;
 mod query;
@@ -18,7 +19,9 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use legacy_cli::terminal::in_words;
 use legacy_cli::usage::{misused, stop};
+use serde_json::json;
 use vhd::{Error, Image};
 
 use crate::report::EOPNOTSUPP;
@@ -44,6 +47,7 @@ Commands:
   coalesce  Copy what an image holds into its parent
   copy      Copy a disk into a new image, encrypted if a key is given
   create    Create an image
+  info      Print everything about one image and its parents
   query     Print properties of an image, one per line
   read      Print headers, tables, bitmaps or data of an image
   repair    Write both footers anew
@@ -88,6 +92,7 @@ pub fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
         Some("set") => set::run(arguments, terminal),
         Some("modify") => modify::run(arguments, terminal),
         Some("fill") => fill::run(arguments, terminal),
+        Some("info") => info::run(arguments, terminal),
         Some("key") => key::run(arguments, terminal),
         Some("read") => read::run(arguments, terminal),
         Some("repair") => repair::run(arguments, terminal),
@@ -123,5 +128,12 @@ fn not_opened(name: &Path, error: &Error, terminal: &mut Terminal) -> i32 {
     terminal.print_path(name);
     terminal.print(format_args!(": -{}\n", error.errno()));
     terminal.explain(error);
+    error.errno()
+}
+
+/// The same with `--json`.
+fn not_opened_json(name: &Path, error: &Error, terminal: &mut Terminal) -> i32 {
+    let object = json!({ "file": name.to_string_lossy(), "errno": error.errno(), "error": in_words(error) });
+    terminal.print(format_args!("{object}\n"));
     error.errno()
 }

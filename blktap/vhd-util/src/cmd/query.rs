@@ -4,19 +4,20 @@ use std::ffi::OsString;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
+use serde_json::{Value, json};
 use vhd::units::MIB_BYTES;
-use vhd::{Error, Image, Parent, chain};
+use vhd::{Error, Image, Medium, Parent, chain};
 
 use crate::getopt::{self, Parsed};
 use crate::report::FirstErrno;
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, in_words};
 
 const OPTIONS: &str = "n:vspfmdSauh";
 const USAGE: &str = "options: <-n name> [-v print virtual size (in MB)] [-s print physical utilization (bytes)] [-p print parent] [-f print fields] [-m print marker] [-d print chain depth] [-S print max virtual size (MB) for fast resize] [-a print allocated block count] [-u don't resolve parent path] [-h help]\n";
 const HELP: &str = "\
 Print properties of an image, one per line
 
-usage: vhd-util query -n FILE [-v] [-s] [-p [-u]] [-f] [-m] [-d] [-a] [-S]
+usage: vhd-util query -n FILE [-v] [-s] [-p [-u]] [-f] [-m] [-d] [-a] [-S] [--json]
 
 Lines come in this order, whatever the order of the options:
   -v       Size of the disk in MiB
@@ -29,6 +30,10 @@ Lines come in this order, whatever the order of the options:
   -S       Size in MiB that the disk can grow to quickly
 
   -u       With -p: print the parent's path as it is stored, without looking for it
+  --json   Print one line of JSON: `file`, and of what is asked for, or else of everything: `virtual_bytes` (-v),
+           `physical_bytes` (-s), `parent` (-p; null for none), `hidden` (-f), `marker` (-m), `chain_depth` (-d),
+           `allocated_blocks` (-a), `max_virtual_bytes` (-S). What cannot be read is null and has an entry in `errors`:
+           `property`, `errno`, `error`. An image that cannot be opened gives `file`, `errno`, `error`
   --help   Print this text
 
 A property that cannot be read gets an error in its line; the others are still printed.
@@ -37,8 +42,21 @@ Example:
   vhd-util query -n disk.vhd -vsp
 ";
 
+/// Options and the keys of what they ask for, in the order of the answers.
+const PROPERTIES: [(char, &str); 8] = [
+    ('v', "virtual_bytes"),
+    ('s', "physical_bytes"),
+    ('p', "parent"),
+    ('f', "hidden"),
+    ('m', "marker"),
+    ('d', "chain_depth"),
+    ('a', "allocated_blocks"),
+    ('S', "max_virtual_bytes"),
+];
+
 pub(super) fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
-    let parsed = getopt::parse("query", OPTIONS, arguments);
+    let (flags, arguments): (Vec<_>, Vec<_>) = arguments.iter().cloned().partition(|argument| argument == "--json");
+    let parsed = getopt::parse("query", OPTIONS, &arguments);
     if let Some(status) = super::stop(&parsed, USAGE, HELP, 0, terminal) {
         return status;
     }
@@ -47,8 +65,57 @@ pub(super) fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
         return super::misused(USAGE, terminal);
     };
     match Image::open(&name) {
+        Ok(image) if !flags.is_empty() => json(&name, &image, &parsed, terminal),
+        Err(error) if !flags.is_empty() => super::not_opened_json(&name, &error, terminal),
         Ok(image) => Query { name: &name, image: &image, terminal, failures: FirstErrno::default() }.answer(&parsed),
         Err(error) => super::not_opened(&name, &error, terminal),
+    }
+}
+
+/// Prints properties as an object; all of them when none is named.
+fn json(name: &Path, image: &Image, parsed: &Parsed, terminal: &mut Terminal) -> i32 {
+    let letters: Vec<char> = parsed.options.iter().map(|&(letter, _)| letter).collect();
+    let is_all = letters.iter().all(|letter| "nu".contains(*letter));
+    let mut failures = FirstErrno::default();
+    let mut errors = Vec::new();
+    let mut object = json!({ "file": name.to_string_lossy() });
+    for (letter, key) in PROPERTIES {
+        if !is_all && !letters.contains(&letter) {
+            continue;
+        }
+        if is_all && "aS".contains(letter) && !image.footer().kind.is_sparse() {
+            // A fixed disk has no blocks, and nobody asked for them.
+            object[key] = Value::Null;
+            continue;
+        }
+        object[key] = property(letter, image, letters.contains(&'u')).unwrap_or_else(|error| {
+            failures.note(error.errno());
+            errors.push(json!({ "property": key, "errno": error.errno(), "error": in_words(&error) }));
+            Value::Null
+        });
+    }
+    object["errors"] = errors.into();
+    terminal.print(format_args!("{object}\n"));
+    failures.get()
+}
+
+fn property(letter: char, image: &Image, is_stored: bool) -> Result<Value, Error> {
+    Ok(match letter {
+        'v' => image.footer().current_bytes.into(),
+        's' => image.physical_bytes()?.into(),
+        'p' => parent(image, is_stored)?.map(|path| path.to_string_lossy().into_owned()).into(),
+        'f' => image.footer().hidden.into(),
+        'm' => image.marker()?.into(),
+        'd' => chain::depth(image.file().path())?.into(),
+        'a' => image.bat()?.allocated_blocks().into(),
+        _ => image.max_virtual_bytes()?.into(),
+    })
+}
+
+fn parent(image: &Image, is_stored: bool) -> Result<Option<PathBuf>, Error> {
+    match is_stored {
+        true => chain::stored_parent(image),
+        false => Ok(chain::parent(image)?.as_ref().map(Parent::path).map(Path::to_owned)),
     }
 }
 
@@ -103,11 +170,7 @@ impl Query<'_> {
     }
 
     fn parent(&mut self, is_stored: bool) {
-        let parent = match is_stored {
-            true => chain::stored_parent(self.image),
-            false => chain::parent(self.image).map(|parent| parent.as_ref().map(Parent::path).map(Path::to_owned)),
-        };
-        match parent {
+        match parent(self.image, is_stored) {
             Ok(Some(path)) => {
                 self.terminal.print_path(&path);
                 self.terminal.print("\n");

@@ -4,9 +4,11 @@
 mod bench;
 mod check;
 mod coalesce;
+mod contract;
 mod copy;
 mod create;
 mod fill;
+mod info;
 mod key;
 mod man;
 mod modify;
