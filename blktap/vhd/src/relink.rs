@@ -18,6 +18,15 @@ use crate::plan::Step;
 use crate::snapshot::Base;
 use crate::units::{SECTOR_BYTES, in_memory, sum};
 
+/// An error where the image has no parent that could be another.
+pub fn check<M: Medium>(image: &Image<M>) -> Result<()> {
+    if image.has_parent() {
+        return Ok(());
+    }
+    let message = format!("`{}` has no parent that could be another", image.file().path().display());
+    Err(Error::new(ErrorKind::InvalidInput, message))
+}
+
 /// Makes `base` the parent of the image. Its data is not looked at: it must be what the old parent's was.
 pub fn relink(image: &Image, base: &Base) -> Result<()> {
     let child: &Path = image.file().path();
@@ -30,10 +39,7 @@ pub fn relink(image: &Image, base: &Base) -> Result<()> {
 
 /// Makes `link` the link of an image that has a parent.
 pub fn apply<M: Medium>(image: &Image<M>, link: &ParentLink) -> Result<()> {
-    if !image.has_parent() {
-        let message = format!("`{}` has no parent that could be another", image.file().path().display());
-        return Err(Error::new(ErrorKind::InvalidInput, message));
-    }
+    check(image)?;
     let steps = plan(image, link)?;
     edit::perform(image, steps)
 }

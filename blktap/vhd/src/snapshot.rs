@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use rustix::io::Errno;
+
 use crate::chain::{self, MAX_CHAIN_DEPTH, OpenParent};
 use crate::create::{self, Request};
 use crate::error::{Error, ErrorKind, Result};
@@ -62,7 +64,7 @@ impl Base {
         }
     }
 
-    /// Whether `path` is this image or one below it.
+    /// Whether `path` is this image or one below it. Where a parent is missing the chain ends, as far as anybody can see.
     pub(crate) fn has_in_chain(&self, path: &Path) -> Result<bool> {
         let Ok(there) = ImageFile::open(path) else { return Ok(false) };
         let wanted = there.identity();
@@ -74,10 +76,12 @@ impl Base {
             if image.file().identity() == wanted {
                 return Ok(true);
             }
-            image = match chain::open_parent(&image)? {
-                None => return Ok(false),
-                Some(OpenParent::Raw(file)) => return Ok(file.identity() == wanted),
-                Some(OpenParent::Vhd(parent)) => *parent,
+            image = match chain::open_parent(&image) {
+                Ok(None) => return Ok(false),
+                Ok(Some(OpenParent::Raw(file))) => return Ok(file.identity() == wanted),
+                Ok(Some(OpenParent::Vhd(parent))) => *parent,
+                Err(error) if error.errno() == Errno::NOENT.raw_os_error() => return Ok(false),
+                Err(error) => return Err(error),
             };
         }
         Ok(false)

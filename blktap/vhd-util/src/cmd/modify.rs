@@ -89,7 +89,9 @@ fn modify(args: &Args, image: &Image, terminal: &mut Terminal) -> i32 {
         return error.errno();
     }
     let Some(parent) = &args.parent else { return 0 };
-    let base = if args.is_raw { Base::raw(parent) } else { Base::vhd(parent) };
+    let base = || if args.is_raw { Base::raw(parent) } else { Base::vhd(parent) };
+    // First, as in libvhd: what the parent is does not matter then.
+    let base = relink::check(image).and_then(|()| base());
     match base.and_then(|base| relink::relink(image, &base)) {
         Ok(()) => 0,
         Err(error) => {

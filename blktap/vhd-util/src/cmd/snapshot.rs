@@ -12,7 +12,7 @@ use vhd::units::MIB_BYTES;
 use vhd::{Error, Timestamp, chain};
 
 use crate::getopt::{self, Parsed};
-use crate::report::{EFBIG, EINVAL, ENOSPC};
+use crate::report::{EFBIG, ENOSPC};
 use crate::terminal::Terminal;
 
 const OPTIONS: &str = "n:p:l:mS:eh";
@@ -76,7 +76,7 @@ fn number(text: &OsStr) -> Option<u64> {
 /// Runs `snapshot` with the arguments after its name; returns the exit status.
 pub fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
     let parsed = getopt::parse("snapshot", OPTIONS, arguments);
-    if let Some(status) = super::stop(&parsed, USAGE, HELP, EINVAL, terminal) {
+    if let Some(status) = super::stop(&parsed, USAGE, HELP, 0, terminal) {
         return status;
     }
     let Some(args) = Args::parse(&parsed) else { return super::misused(USAGE, terminal) };

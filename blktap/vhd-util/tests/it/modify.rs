@@ -54,6 +54,8 @@ fn check(arguments: &[&str], status: i32, stdout: &str) {
 
 #[test]
 fn links_that_make_no_sense_are_refused() {
+    // What a parent would be does not matter to a disk that has none.
+    check(&["-n", "a.vhd", "-p", "nope"], 22, "failed to set parent to 'nope': -22\n");
     check(&["-n", "b.vhd", "-p", "nope"], 2, "failed to set parent to 'nope': -2\n");
     check(&["-n", "b.vhd", "-p", "raw.img"], 22, "failed to set parent to 'raw.img': -22\n");
     check(&["-n", "b.vhd", "-p", "b.vhd"], 22, "failed to set parent to 'b.vhd': -22\n");

@@ -134,6 +134,19 @@ fn a_parent_that_is_not_the_one_that_was_linked_is_refused() {
 }
 
 #[test]
+fn a_parent_whose_own_parent_is_lost_is_a_parent() {
+    let bench = bench();
+    Disk::open_rw(&bench.path("b.vhd")).unwrap().write_at(512, &[2; 512]).unwrap();
+    fs::remove_file(bench.path("a.vhd")).unwrap();
+    // Also onto a file that exists, like every logical volume.
+    fs::write(bench.path("c.vhd"), [0; 512]).unwrap();
+    for options in [&["-e"][..], &[]] {
+        bench.run(["snapshot", "-n", "c.vhd", "-p", "b.vhd"].iter().chain(options)).code(0).stdout_eq("");
+        assert_eq!(parent(&bench, "c.vhd"), PathBuf::from("./b.vhd"));
+    }
+}
+
+#[test]
 fn an_image_under_a_journal_is_no_parent() {
     let mut poisoned = dynamic(64);
     edit_footers(&mut poisoned, |footer| footer.is_poisoned = true);

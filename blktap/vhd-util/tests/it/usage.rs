@@ -134,9 +134,10 @@ options: <-n name> <-p parent name> [-l snapshot depth limit] [-m parent_is_raw]
 
 "#]]
     };
-    for arguments in [&["-n", "b.vhd"][..], &["-p", "a.vhd"], &["-h"], &["-n", "b.vhd", "-p", "a.vhd", "-l", "x"]] {
+    for arguments in [&["-n", "b.vhd"][..], &["-p", "a.vhd"], &["-n", "b.vhd", "-p", "a.vhd", "-l", "x"]] {
         check(&[&["snapshot"], arguments].concat(), 22, usage(), str![]);
     }
+    check(&["snapshot", "-h"], 0, usage(), str![]);
 }
 
 #[test]
