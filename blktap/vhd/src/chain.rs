@@ -150,6 +150,7 @@ fn find(image: &Image, stored: &Path) -> Result<PathBuf> {
         Error::io(format!("cannot find parent `{stored}` of `{child}`"), source)
     };
     let path = canonical(&path).map_err(missing)?;
+    image.file().gate().check(&path)?;
     rustix::fs::access(&path, Access::READ_OK).map_err(|errno| missing(errno.into()))?;
     Ok(path)
 }

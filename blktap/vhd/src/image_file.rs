@@ -52,6 +52,11 @@ impl ImageFile {
         ImageFile { gate: gate.clone(), ..self }
     }
 
+    /// Where its parents may be.
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
     /// Opens a parent for reading, if the gate lets it through; so do its own parents.
     pub(crate) fn open_parent(&self, path: &Path) -> Result<Self> {
         self.open_parent_with(path, OFlags::RDONLY)
@@ -90,7 +95,7 @@ impl ImageFile {
             let errno = if metadata.is_dir() { Errno::ISDIR } else { Errno::INVAL };
             return Err(Error::new(ErrorKind::InvalidInput, "not a regular file or block device").with_errno(errno));
         };
-        Ok(ImageFile { file, path: path.to_owned(), mode, identity: identity(&metadata), gate: Gate::any() })
+        Ok(ImageFile { file, path: path.to_owned(), mode, identity: identity(&metadata), gate: Gate::of_process() })
     }
 
     /// Device and inode: equal for two paths of one image.

@@ -22,9 +22,9 @@ use std::path::Path;
 use legacy_cli::terminal::in_words;
 use legacy_cli::usage::{misused, stop};
 use serde_json::json;
-use vhd::{Error, Image};
+use vhd::{Error, Gate, Image};
 
-use crate::report::EOPNOTSUPP;
+use crate::report::{EINVAL, EOPNOTSUPP};
 use crate::terminal::Terminal;
 
 pub use create::run as run_create;
@@ -63,7 +63,8 @@ Commands of blktap's vhd-util that this version does not have yet (exit status 9
 
 Results go to standard output, in the format of blktap 4; explanations go to standard error.
 The exit status is 0 or the Linux error number of the first failure (22 for wrong usage).
---debug is accepted after COMMAND and ignored.
+--debug is accepted after COMMAND and ignored. --allow-parents DIR after COMMAND, as often as needed, refuses parents outside
+DIR with status 13: for images that come from others.
 
 Examples:
   vhd-util create -n disk.vhd -s 10240
@@ -81,6 +82,10 @@ pub fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
     };
     // libvhd's logging switch is taken out wherever it stands, even from where a value should be.
     let arguments: Vec<_> = arguments.iter().filter(|&argument| argument != "--debug").cloned().collect();
+    let arguments = match allow_parents(arguments, terminal) {
+        Ok(arguments) => arguments,
+        Err(status) => return status,
+    };
     let arguments = arguments.as_slice();
     match command.to_str() {
         Some("check") => check::run(arguments, terminal),
@@ -108,6 +113,30 @@ pub fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
         }
         _ => unknown(command, terminal),
     }
+}
+
+/// Takes `--allow-parents DIR` out of the arguments and obeys it; the exit status when that fails.
+fn allow_parents(arguments: Vec<OsString>, terminal: &mut Terminal) -> Result<Vec<OsString>, i32> {
+    let (mut rest, mut directories) = (Vec::new(), Vec::new());
+    let mut arguments = arguments.into_iter();
+    while let Some(argument) = arguments.next() {
+        if argument != "--allow-parents" {
+            rest.push(argument);
+        } else if let Some(directory) = arguments.next() {
+            directories.push(directory);
+        } else {
+            terminal.say("error: --allow-parents needs a directory");
+            return Err(EINVAL);
+        }
+    }
+    if !directories.is_empty() {
+        let gate = Gate::within(directories).map_err(|error| {
+            terminal.explain(&error);
+            error.errno()
+        });
+        gate?.set_for_process();
+    }
+    Ok(rest)
 }
 
 /// libvhd's tool tells what is wrong, prints its usage and exits with success; scripts may probe for commands so.

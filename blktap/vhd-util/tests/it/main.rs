@@ -1,6 +1,7 @@
 //! Golden tests of the program: bytes on standard output, words on standard error, exit statuses.
 #![allow(clippy::unwrap_used, reason = "a test says what failed by failing there")]
 
+mod allow_parents;
 mod bench;
 mod check;
 mod coalesce;
