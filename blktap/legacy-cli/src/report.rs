@@ -2,6 +2,8 @@
 
 /// Usage errors.
 pub const EINVAL: i32 = 22;
+/// Files that must not be there yet.
+pub const EEXIST: i32 = 17;
 /// Sizes beyond the format.
 pub const EFBIG: i32 = 27;
 /// Chains that are too long already.

@@ -4,6 +4,7 @@
 #![warn(missing_docs)]
 
 mod cmd;
+mod failpoint;
 mod glob;
 mod headers_text;
 mod image_info;

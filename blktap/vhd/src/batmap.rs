@@ -230,6 +230,11 @@ impl Batmap {
         &self.header
     }
 
+    /// The bytes that the checksum covers.
+    pub(crate) fn map(&self) -> &[u8] {
+        &self.map
+    }
+
     /// Whether every sector of the block is present in this image. Bits run from the most significant one.
     pub fn is_full(&self, block: u32) -> bool {
         let (byte, bit) = (block / 8, block % 8);

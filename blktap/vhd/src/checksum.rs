@@ -18,7 +18,8 @@ pub(crate) fn of_signed(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(0u32, |total, &byte| total.wrapping_add_signed(i32::from(byte.cast_signed())))
 }
 
-fn sum(bytes: &[u8]) -> u32 {
+/// The sum of bytes, for what is summed piece by piece.
+pub(crate) fn sum(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0u32, |total, &byte| total.wrapping_add(u32::from(byte)))
 }
 

@@ -12,7 +12,7 @@ use crate::parent_link::{ParentLink, Placed};
 use crate::parent_name::ParentName;
 use crate::plan::{Plan, Step, Target};
 use crate::timestamp::Timestamp;
-use crate::units::{BLOCK_BYTES, Extent, MAX_BAT_ENTRIES, MAX_VIRTUAL_BYTES, SECTOR_BYTES, Sectors, sum};
+use crate::units::{BLOCK_BYTES, Extent, MAX_BAT_ENTRIES, SECTOR_BYTES, Sectors, sum};
 use crate::version::Version;
 
 const FOOTER_LEN: u64 = FOOTER_BYTES as u64;
@@ -60,12 +60,6 @@ pub fn plan_child(request: &Request, link: &ParentLink, target: Target) -> Resul
 fn plan_over(request: &Request, link: Option<&ParentLink>, target: Target) -> Result<Plan> {
     // A child is as large as its parent, whose maker may have counted otherwise.
     let size_bytes = if link.is_some() { request.size_bytes } else { whole_blocks(request.size_bytes)? };
-    if size_bytes > MAX_VIRTUAL_BYTES {
-        return Err(Error::new(
-            ErrorKind::TooLarge,
-            format!("a VHD cannot hold a disk of {size_bytes} bytes: block addresses end at {MAX_VIRTUAL_BYTES}"),
-        ));
-    }
     match request.storage {
         Storage::Fixed if link.is_some() => {
             Err(Error::new(ErrorKind::InvalidInput, "a disk on top of another cannot be fixed"))
@@ -85,7 +79,8 @@ fn plan_over(request: &Request, link: Option<&ParentLink>, target: Target) -> Re
     }
 }
 
-fn whole_blocks(len_bytes: u64) -> Result<u64> {
+/// Rounded up to blocks of 2 MiB, as libvhd counts them.
+pub(crate) fn whole_blocks(len_bytes: u64) -> Result<u64> {
     len_bytes
         .checked_next_multiple_of(BLOCK_BYTES)
         .ok_or_else(|| Error::new(ErrorKind::TooLarge, format!("size is beyond 64 bits: {len_bytes} bytes")))
@@ -259,10 +254,11 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_that_could_never_be_filled_is_refused() {
-        check((2 << 20) + 1, DYNAMIC, None);
+    fn a_disk_has_no_more_blocks_than_a_bat_in_memory() {
+        check((32 << 20) + 1, DYNAMIC, None);
         check(u64::MAX >> 20, DYNAMIC, None);
-        check((2 << 20) + 1, Storage::Fixed, None);
+        // A fixed disk has none.
+        check(4 << 20, Storage::Fixed, Some((4 << 40) + 512));
     }
 
     #[test]

@@ -6,15 +6,18 @@ use zerocopy::{Immutable, IntoBytes};
 
 use crate::attribute;
 use crate::bat::{Bat, UNUSED};
-use crate::batmap::{BatmapHeader, RawBatmapHeader};
+use crate::batmap::{Batmap, BatmapHeader, RawBatmapHeader};
+use crate::copy;
+use crate::create::whole_blocks;
 use crate::error::{Error, ErrorKind, Result};
 use crate::footer::{Footer, RawFooter};
 use crate::footer_copies;
+use crate::geometry::Geometry;
 use crate::image::Image;
 use crate::key_hash::{KeyHash, RawKeyHash};
 use crate::medium::Medium;
 use crate::plan::{Plan, Step};
-use crate::units::{Extent, SECTOR_BYTES, in_memory};
+use crate::units::{Extent, SECTOR_BYTES, in_memory, sum};
 
 /// Sets the hidden flag in both footers. Where there is no space for the primary one, a flag that is set goes to the
 /// copy at least, so that the disk can be deleted.
@@ -89,6 +92,51 @@ pub fn set_physical_size<M: Medium>(image: &Image<M>, size_bytes: u64) -> Result
         return Err(Error::new(ErrorKind::InvalidInput, format!("size is no whole number of sectors: {size_bytes}")));
     }
     perform(image, vec![write("footer", offset, footer.bytes())])
+}
+
+/// Makes a sparse disk larger, to whole blocks of 2 MiB, where its tables have room for that: only the footers say it.
+/// The image may be in use.
+pub fn grow<M: Medium>(image: &Image<M>, size_bytes: u64) -> Result<()> {
+    let doing = || format!("cannot make `{}` as large as {size_bytes} bytes", image.file().path().display());
+    let steps = grow_steps(image, whole_blocks(size_bytes)?).map_err(|error| error.within(doing()))?;
+    perform(image, steps)
+}
+
+fn grow_steps<M: Medium>(image: &Image<M>, size_bytes: u64) -> Result<Vec<Step>> {
+    let (old, header, bat) = (image.footer(), image.header()?, image.bat()?);
+    if size_bytes < old.current_bytes {
+        let message = format!("disk has {} bytes, it cannot shrink", old.current_bytes);
+        return Err(Error::new(ErrorKind::InvalidInput, message));
+    }
+    if size_bytes > image.max_virtual_bytes()? {
+        let message = format!("tables have room for {} bytes", image.max_virtual_bytes()?);
+        return Err(Error::new(ErrorKind::InvalidInput, message));
+    }
+    let footer = Footer { current_bytes: size_bytes, geometry: Geometry::for_size(size_bytes), ..old.clone() };
+    if let Some(batmap) = image.batmap()? {
+        // What the map and its checksum say must be right for the larger disk too: no new block is full.
+        let map = image.file().read_extent("batmap", batmap.header().map_extent(&footer)?)?;
+        let batmap = Batmap::new(batmap.header().clone(), map)?;
+        let blocks = |bytes: u64| u32::try_from(bytes.div_ceil(header.block_size.bytes())).unwrap_or(u32::MAX);
+        if (blocks(old.current_bytes)..blocks(size_bytes)).any(|block| batmap.is_full(block)) {
+            return Err(Error::corrupt("batmap says that blocks behind the end are full"));
+        }
+    }
+    let medium = image.file();
+    let footer_offset = footer_copies::primary_offset(medium.target(), medium.len_bytes(), end(image)?)?;
+    let mut steps = Vec::new();
+    let (entries, used_bytes) = (Bat::extent(&footer, header)?, bat.encode().len() as u64);
+    let new = Extent { offset: sum("BAT", &[entries.offset, used_bytes])?, len_bytes: entries.len_bytes - used_bytes };
+    let [unused_byte, ..] = UNUSED.to_be_bytes();
+    // libvhd made these entries unused; whoever did not, did not mean them.
+    if !copy::is_filled("BAT", medium, new, unused_byte)? {
+        let Extent { offset, len_bytes } = new;
+        steps.extend([Step::Fill { what: "BAT", offset, len_bytes, byte: unused_byte }, Step::Barrier]);
+    }
+    let raw = RawFooter::from(&footer);
+    steps.push(write("footer copy", 0, raw.bytes()));
+    steps.push(write("footer", footer_offset, raw.bytes()));
+    Ok(steps)
 }
 
 /// Makes a sparse image hold nothing.

@@ -72,7 +72,7 @@ impl<M: Medium> Image<M> {
     }
 
     /// An image that this footer describes.
-    fn with_footer(file: M, raw_footer: RawFooter, footer: Footer) -> Result<Self> {
+    pub(crate) fn with_footer(file: M, raw_footer: RawFooter, footer: Footer) -> Result<Self> {
         let path = file.path().to_owned();
         let doing = |what| format!("cannot read {what} of `{}`", path.display());
         let sparse = match footer.kind.is_sparse() {

@@ -81,6 +81,13 @@ impl ImageFile {
         ImageFile::checked(file, path).map_err(|error| error.within(doing()))
     }
 
+    /// Makes a file that must not be there yet.
+    pub(crate) fn create_new(path: &Path) -> Result<Self> {
+        let doing = || format!("cannot create `{}`", path.display());
+        let file = options().read(true).write(true).create_new(true).mode(0o644).open(path);
+        ImageFile::checked(file.map_err(|source| Error::io(doing(), source))?, path)
+    }
+
     fn checked(file: File, path: &Path) -> Result<Self> {
         let metadata = file.metadata().map_err(|source| Error::io("cannot stat", source))?;
         let mode = if metadata.file_type().is_block_device() {
@@ -106,13 +113,6 @@ impl ImageFile {
     /// When it was last written; for a device, when its node was.
     pub(crate) fn modified(&self) -> io::Result<SystemTime> {
         self.file.metadata()?.modified()
-    }
-
-    /// Ends the file here.
-    pub(crate) fn cut(&self, len_bytes: u64) -> Result<()> {
-        let cut = self.file.set_len(len_bytes).and_then(|()| self.file.sync_all());
-        cut.map_err(|source| Error::io(format!("cannot cut `{}` at {len_bytes}", self.path.display()), source))?;
-        Ok(())
     }
 
     /// Has the kernel copy, which shares blocks instead where the file system can. Returns how many bytes it took over.
@@ -245,6 +245,11 @@ impl Medium for ImageFile {
 
     fn set_attribute(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         rustix::fs::fsetxattr(&self.file, name, bytes, XattrFlags::empty())?;
+        self.file.sync_all()
+    }
+
+    fn truncate(&self, len_bytes: u64) -> io::Result<()> {
+        self.file.set_len(len_bytes)?;
         self.file.sync_all()
     }
 }

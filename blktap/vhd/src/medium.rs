@@ -46,6 +46,8 @@ pub trait Medium: fmt::Debug {
     fn set_attribute(&self, _name: &str, _bytes: &[u8]) -> io::Result<()> {
         Err(Errno::OPNOTSUPP.into())
     }
+    /// Ends a file here, durably. A device keeps its size.
+    fn truncate(&self, len_bytes: u64) -> io::Result<()>;
 
     /// Makes the range, which lies at the end or past it, read as zeros and own its space.
     fn reserve(&self, offset: u64, len_bytes: u64) -> io::Result<()> {
@@ -151,6 +153,12 @@ pub trait Medium: fmt::Debug {
             })?;
         }
         Ok(())
+    }
+
+    /// [`Medium::truncate`] with an error that names the medium.
+    fn cut(&self, len_bytes: u64) -> Result<()> {
+        let cut = self.truncate(len_bytes);
+        cut.map_err(|source| Error::io(format!("cannot cut `{}` at {len_bytes}", self.path().display()), source))
     }
 
     /// [`Medium::sync`] with an error that names the medium.

@@ -27,20 +27,32 @@ pub fn check<M: Medium>(image: &Image<M>) -> Result<()> {
     Err(Error::new(ErrorKind::InvalidInput, message))
 }
 
+/// How far to go, for tests of what an interruption leaves behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// The paths are written; the header that has all of them is not.
+    Paths,
+    /// Everything is done.
+    End,
+}
+
 /// Makes `base` the parent of the image. Its data is not looked at: it must be what the old parent's was.
-pub fn relink(image: &Image, base: &Base) -> Result<()> {
+pub fn relink(image: &Image, base: &Base, until: Until) -> Result<()> {
     let child: &Path = image.file().path();
     if base.has_in_chain(child)? {
         let message = format!("`{}` would be its own parent", child.display());
         return Err(Error::new(ErrorKind::InvalidInput, message));
     }
-    apply(image, &base.link(child)?)
+    apply(image, &base.link(child)?, until)
 }
 
 /// Makes `link` the link of an image that has a parent.
-pub fn apply<M: Medium>(image: &Image<M>, link: &ParentLink) -> Result<()> {
+pub fn apply<M: Medium>(image: &Image<M>, link: &ParentLink, until: Until) -> Result<()> {
     check(image)?;
-    let steps = plan(image, link)?;
+    let mut steps = plan(image, link)?;
+    if until == Until::Paths {
+        steps.pop();
+    }
     edit::perform(image, steps)
 }
 

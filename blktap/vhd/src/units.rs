@@ -11,9 +11,10 @@ pub const BLOCK_BYTES: u64 = 2 << 20;
 /// One mebibyte, the unit of sizes on the command line.
 pub const MIB_BYTES: u64 = 1 << 20;
 
-/// The largest virtual size that [`crate::create::plan`] accepts: a BAT entry is a 32-bit sector number,
-/// so no block can start beyond 2 TiB and a larger disk could never be filled.
-pub const MAX_VIRTUAL_BYTES: u64 = 2 << 40;
+/// The largest disk that can be filled, 2040 GiB: a BAT entry is a 32-bit sector number, so blocks begin below 2 TiB of
+/// the file, and with their bitmaps and gaps they take 4 KiB more than their data. Larger disks are well-formed; whether
+/// to make them is the caller's business.
+pub const MAX_VIRTUAL_BYTES: u64 = 2040 << 30;
 
 /// The most BAT entries held in memory (64 MiB of table, 32 TiB of disk with 2 MiB blocks). It is sixteen times what
 /// 32-bit sector numbers can address, so only a hostile image meets it.
@@ -58,6 +59,12 @@ impl Extent {
     /// The first byte after the run; an error past the end of 64 bits.
     pub fn end(self, what: &str) -> Result<u64> {
         sum(what, &[self.offset, self.len_bytes])
+    }
+
+    /// Whether the runs share a byte.
+    pub(crate) fn overlaps(self, other: Extent) -> bool {
+        let ends_after = |run: Extent, offset: u64| run.offset.saturating_add(run.len_bytes) > offset;
+        ends_after(self, other.offset) && ends_after(other, self.offset)
     }
 }
 

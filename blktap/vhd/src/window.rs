@@ -52,6 +52,10 @@ impl<M: Medium> Medium for Window<M> {
         Err(Errno::ROFS.into())
     }
 
+    fn truncate(&self, _: u64) -> io::Result<()> {
+        Err(Errno::ROFS.into())
+    }
+
     fn sync(&self) -> io::Result<()> {
         Ok(())
     }

@@ -196,7 +196,7 @@ impl Planner<'_> {
 
 impl Space<'_> {
     /// The BAT entry of a block that is put after `end`.
-    fn place(&self, end: u64) -> Result<u32> {
+    pub(crate) fn place(&self, end: u64) -> Result<u32> {
         let full = |message: &str| Error::new(ErrorKind::NoSpace, message);
         let entry = self.entry(end).ok_or_else(|| full("no block can begin beyond 2 TiB of the file"))?;
         self.check_device(self.block_end(entry))?;

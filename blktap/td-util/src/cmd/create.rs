@@ -20,7 +20,7 @@ Create a disk
 usage: td-util create vhd [-r] MIB FILE
        td-util create aio -r MIB FILE
 
-  MIB     Size of the disk in MiB; a VHD's is rounded up to 2 MiB and at most 2097152 (2 TiB)
+  MIB     Size of the disk in MiB; a VHD's is rounded up to 2 MiB and at most 2088960 (2040 GiB)
   FILE    A new file, an existing one (its content is lost) or a block device
   -r      Reserve all space now: a fixed VHD instead of a dynamic one. A raw disk always reserves it and wants you to
           say so

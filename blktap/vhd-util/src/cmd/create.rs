@@ -1,15 +1,17 @@
 //! `create`: a new dynamic or fixed image.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
 use uuid::Uuid;
 use vhd::create::{Request, Storage};
-use vhd::units::{MAX_VIRTUAL_BYTES, MIB_BYTES};
-use vhd::{Error, ErrorKind, Timestamp};
+use vhd::units::MIB_BYTES;
+use vhd::{Error, Timestamp};
 
+use super::force::{self, Forced};
+use super::size;
 use crate::getopt::{self, Parsed};
 use crate::report::{EFBIG, EINVAL};
 use crate::terminal::Terminal;
@@ -19,12 +21,13 @@ const USAGE: &str = "options: <-n name> <-s size (MB)> [-r reserve] [-h help] [<
 const HELP: &str = "\
 Create an image
 
-usage: vhd-util create -n FILE -s MIB [-S MIB] [-r]
+usage: vhd-util create -n FILE -s MIB [-S MIB] [-r] [--force]
 
   -n FILE  The image: a new file, an existing one (its content is lost) or a block device
-  -s MIB   Size of the disk in MiB, rounded up to 2 MiB; at most 2097152 (2 TiB)
+  -s MIB   Size of the disk in MiB, rounded up to 2 MiB; at most 2088960 (2040 GiB)
   -S MIB   Reserve tables for a disk of this size, so that it can grow to it quickly later; not with -r
   -r       Reserve all space now: a fixed disk instead of a dynamic one
+  --force  Allow more than 2088960 MiB: such a disk fails with `no space` before it is full
   --help   Print this text
 
 When it fails, a file that was not there before is removed again.
@@ -62,33 +65,23 @@ impl Args {
             }
         }
         let (Some(name), Some(size)) = (name, size) else { return Err(Misuse::Usage) };
-        Ok(Args {
-            name: name.into(),
-            size_mib: mib(&size)?,
-            max_size_mib: max_size.as_deref().map_or(Ok(0), mib)?,
-            is_reserved,
-        })
+        let mib = |text: OsString| size::mib(&text).ok_or(Misuse::Size(text));
+        Ok(Args { name: name.into(), size_mib: mib(size)?, max_size_mib: max_size.map_or(Ok(0), mib)?, is_reserved })
     }
-}
-
-/// A size in MiB. libvhd takes any text, and what is no number for 0; a disk of another size than was meant helps
-/// nobody, so that is refused here.
-fn mib(text: &OsStr) -> Result<u64, Misuse> {
-    let number = text.to_str().and_then(|text| text.trim().parse().ok());
-    number.ok_or_else(|| Misuse::Size(text.to_owned()))
 }
 
 /// Runs `create` with the arguments after its name; returns the exit status.
 pub fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
-    let parsed = getopt::parse("create", OPTIONS, arguments);
+    let (forced, arguments) = force::take(arguments);
+    let parsed = getopt::parse("create", OPTIONS, &arguments);
     if let Some(status) = super::stop(&parsed, USAGE, HELP, EINVAL, terminal) {
         return status;
     }
     match Args::parse(&parsed) {
-        Ok(args) => create(&args, terminal),
+        Ok(args) => create(&args, forced, terminal),
         Err(misuse) => {
             if let Misuse::Size(text) = misuse {
-                terminal.say(format_args!("error: size is `{}`, not a whole number of MiB", text.display()));
+                size::explain_no_number(&text, terminal);
                 terminal.help("vhd-util create -n FILE -s 10240");
             }
             super::misused(USAGE, terminal)
@@ -96,7 +89,7 @@ pub fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
     }
 }
 
-fn create(args: &Args, terminal: &mut Terminal) -> i32 {
+fn create(args: &Args, forced: Forced, terminal: &mut Terminal) -> i32 {
     if args.max_size_mib > 0 && args.max_size_mib < args.size_mib {
         terminal.print("Error: <-S size> must be greater than <-s size>\n");
         return EINVAL;
@@ -106,9 +99,11 @@ fn create(args: &Args, terminal: &mut Terminal) -> i32 {
         terminal.help("leave out -S or -r");
         return EINVAL;
     }
+    if let Err(status) = size::check(args.size_mib, forced, terminal) {
+        return status;
+    }
     let Some(request) = request(args) else {
         terminal.say(format_args!("error: size is beyond 64 bits: {} MiB", args.size_mib.max(args.max_size_mib)));
-        terminal.help(largest());
         return EFBIG;
     };
     match vhd::create_image(&args.name, &request) {
@@ -134,12 +129,5 @@ fn failed(args: &Args, error: &Error, terminal: &mut Terminal) -> i32 {
     let number = format!(": failed to create: -{}", error.errno());
     terminal.say_bytes(&[args.name.as_os_str().as_bytes(), number.as_bytes()]);
     terminal.explain(error);
-    if error.kind() == ErrorKind::TooLarge {
-        terminal.help(largest());
-    }
     error.errno()
-}
-
-fn largest() -> String {
-    format!("the largest disk has {} MiB; use qcow2 for larger ones", MAX_VIRTUAL_BYTES / MIB_BYTES)
 }

@@ -5,14 +5,18 @@ mod coalesce;
 mod copy;
 mod create;
 mod fill;
+mod force;
 mod info;
 mod key;
 mod modify;
 mod query;
 mod read;
 mod repair;
+mod resize;
+mod revert;
 mod scan;
 mod set;
+mod size;
 mod snapshot;
 
 use std::ffi::{OsStr, OsString};
@@ -24,7 +28,7 @@ use legacy_cli::usage::{misused, stop};
 use serde_json::json;
 use vhd::{Error, Gate, Image};
 
-use crate::report::{EINVAL, EOPNOTSUPP};
+use crate::report::EINVAL;
 use crate::terminal::Terminal;
 
 pub use create::run as run_create;
@@ -51,15 +55,14 @@ Commands:
   query     Print properties of an image, one per line
   read      Print headers, tables, bitmaps or data of an image
   repair    Write both footers anew
+  resize    Make a disk larger
+  revert    Take back a resize that was interrupted
   scan      Print one line per image, or the tree of images and their parents
   snapshot  Create an image on top of another
   set       Set the hidden flag or the marker
   modify    Give an image another parent or physical size, or drop its data
   fill      Give every block of a disk a place, with or without writing its data
   key       Compute, set, check or print the hash of an encrypted disk's key
-
-Commands of blktap's vhd-util that this version does not have yet (exit status 95):
-  resize revert
 
 Results go to standard output, in the format of blktap 4; explanations go to standard error.
 The exit status is 0 or the Linux error number of the first failure (22 for wrong usage).
@@ -70,9 +73,6 @@ Examples:
   vhd-util create -n disk.vhd -s 10240
   vhd-util query -n disk.vhd -v -s -p
 ";
-
-/// Commands of blktap that are not here yet.
-const MISSING: [&str; 2] = ["resize", "revert"];
 
 /// Runs the command that the arguments name; returns the exit status.
 pub fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
@@ -101,15 +101,12 @@ pub fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
         Some("key") => key::run(arguments, terminal),
         Some("read") => read::run(arguments, terminal),
         Some("repair") => repair::run(arguments, terminal),
+        Some("resize") => resize::run(arguments, terminal),
+        Some("revert") => revert::run(arguments, terminal),
         Some("scan") => scan::run(arguments, terminal),
         Some("--help") => {
             terminal.print(HELP);
             0
-        }
-        Some(missing) if MISSING.contains(&missing) => {
-            terminal.say(format_args!("error: this version of vhd-util has no command `{missing}` yet"));
-            terminal.help("`vhd-util --help` lists what it has; use blktap's vhd-util for the rest");
-            EOPNOTSUPP
         }
         _ => unknown(command, terminal),
     }

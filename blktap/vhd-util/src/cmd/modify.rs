@@ -4,9 +4,11 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+use vhd::relink::Until;
 use vhd::snapshot::Base;
 use vhd::{Image, edit, relink};
 
+use crate::failpoint::FailPoint;
 use crate::getopt::{self, Parsed};
 use crate::report::EINVAL;
 use crate::terminal::Terminal;
@@ -89,10 +91,15 @@ fn modify(args: &Args, image: &Image, terminal: &mut Terminal) -> i32 {
         return error.errno();
     }
     let Some(parent) = &args.parent else { return 0 };
+    if FailPoint::ReparentBegin.is_hit(terminal) {
+        return EINVAL;
+    }
     let base = || if args.is_raw { Base::raw(parent) } else { Base::vhd(parent) };
     // First, as in libvhd: what the parent is does not matter then.
     let base = relink::check(image).and_then(|()| base());
-    match base.and_then(|base| relink::relink(image, &base)) {
+    let until = if FailPoint::ReparentLocator.is_set() { Until::Paths } else { Until::End };
+    match base.and_then(|base| relink::relink(image, &base, until)) {
+        Ok(()) if FailPoint::ReparentLocator.is_hit(terminal) || FailPoint::ReparentEnd.is_hit(terminal) => EINVAL,
         Ok(()) => 0,
         Err(error) => {
             let number = format!("': -{}\n", error.errno());

@@ -59,23 +59,21 @@ help: leave out -S or -r
 "#]],
     );
     check(
-        &["-s", "2097153"],
-        27,
+        &["-s", "2088961"],
+        22,
         str![],
         str![[r#"
-a.vhd: failed to create: -27
-error: cannot create `a.vhd`: a VHD cannot hold a disk of 2199025352704 bytes: block addresses end at 2199023255552
-help: the largest disk has 2097152 MiB; use qcow2 for larger ones
+error: a disk of 2088961 MiB could not be filled: block addresses end at 2 TiB
+help: the largest disk is -s 2088960 (MiB); use qcow2 for larger ones, or add --force
 
 "#]],
     );
     check(
-        &["-s", "18446744073709551615"],
+        &["-s", "18446744073709551615", "--force"],
         27,
         str![],
         str![[r#"
 error: size is beyond 64 bits: 18446744073709551615 MiB
-help: the largest disk has 2097152 MiB; use qcow2 for larger ones
 
 "#]],
     );
@@ -86,10 +84,22 @@ help: the largest disk has 2097152 MiB; use qcow2 for larger ones
         str![[r#"
 a.vhd: failed to create: -27
 error: cannot create `a.vhd`: a BAT cannot have room for 35184374185984 bytes: at most 16777216 blocks
-help: the largest disk has 2097152 MiB; use qcow2 for larger ones
 
 "#]],
     );
+}
+
+#[test]
+fn disks_that_cannot_be_filled_are_made_if_one_insists() {
+    let bench = Bench::new();
+    bench.run(["create", "-n", "a.vhd", "-s", "2088960", "-S", "2097152"]).code(0).stdout_eq("").stderr_eq("");
+    bench.run(["create", "-n", "b.vhd", "--force", "-s", "4194304"]).code(0).stdout_eq("").stderr_eq("");
+    for (name, mib) in [("a.vhd", "2088960"), ("b.vhd", "4194304")] {
+        bench.run(["query", "-v", "-n", name]).code(0).stdout_eq(format!("{mib}\n"));
+        bench.run(["check", "-n", name]).code(0);
+    }
+    bench.run(["snapshot", "-n", "c.vhd", "-p", "b.vhd"]).code(0).stderr_eq("");
+    bench.run(["query", "-v", "-n", "c.vhd"]).code(0).stdout_eq("4194304\n");
 }
 
 #[test]

@@ -17,6 +17,8 @@ mod query;
 mod read;
 mod read_data;
 mod repair;
+mod resize;
+mod revert;
 #[path = "../../../vhd/tests/it/sample.rs"]
 mod sample;
 mod scan;

@@ -35,28 +35,14 @@ fn an_unknown_command_is_named_and_succeeds() {
 }
 
 #[test]
-fn commands_that_are_missing_say_so_and_fail() {
-    check(
-        &["resize", "-n", "a.vhd"],
-        95,
-        str![],
-        str![[r#"
-error: this version of vhd-util has no command `resize` yet
-help: `vhd-util --help` lists what it has; use blktap's vhd-util for the rest
-
-"#]],
-    );
-}
-
-#[test]
-fn help_names_every_command_and_what_is_missing() {
+fn help_names_every_command() {
     let help = Bench::new().run(["--help"]).code(0).stderr_eq("").get_output().stdout.clone();
     let help = String::from_utf8(help).unwrap();
     let legacy = "create snapshot query read set repair resize fill coalesce modify scan check revert key copy";
     for command in legacy.split(' ') {
         assert!(help.contains(&format!(" {command}")), "{command} is not in\n{help}");
     }
-    for command in ["create", "query", "read", "snapshot", "set", "modify", "fill", "key", "copy"] {
+    for command in ["create", "query", "read", "snapshot", "set", "modify", "fill", "key", "copy", "resize", "revert"] {
         let help = Bench::new().run([command, "--help"]).code(0).stderr_eq("").get_output().stdout.clone();
         assert!(String::from_utf8(help).unwrap().contains("Example"));
     }
@@ -179,6 +165,37 @@ options: <-n name> [-p NEW_PARENT set parent [-m raw]] [-s NEW_SIZE set size] [-
         (&["-n", "a.vhd", "-B"], "-B can only be used with -b\n"),
     ] {
         check(&[&["fill"], arguments].concat(), 22, format!("{line}{usage}"), str![]);
+    }
+}
+
+#[test]
+fn wrong_options_of_resize_and_revert_print_their_usage() {
+    let usage = || {
+        str![[r#"
+options: <-n name> <-s size (in MB)> (<-j journal>|<-f fast>) [-h help]
+
+The resize operation can only be performed offline and must be journaled because resizing the metadata might require moving data blocks. However, if a VHD was created with -S <msize> option (during vhd-util create/snapshot), which preallocates the metadata for growing the VHD up to size <msize>, then resizing such a VHD up to <msize> can be performed online without journaling (-f option).
+
+"#]]
+    };
+    for arguments in
+        ["-h", "-n a.vhd -s 128", "-n a.vhd -f", "-s 128 -f", "-n a.vhd -s 128 -f -j j", "-n a.vhd -s 128 -f x"]
+    {
+        let arguments: Vec<&str> = arguments.split(' ').collect();
+        check(&[&["resize"], arguments.as_slice()].concat(), 22, usage(), str![]);
+    }
+    check(
+        &["resize", "-n", "a.vhd", "-s", "12x", "-f"],
+        22,
+        usage(),
+        str![[r#"
+error: size is `12x`, not a whole number of MiB
+help: vhd-util resize -n FILE -s 20480 -j JOURNAL
+
+"#]],
+    );
+    for arguments in [&["-h"][..], &["-n", "a.vhd"], &["-j", "j"], &["-n", "a.vhd", "-j", "j", "more"]] {
+        check(&[&["revert"], arguments].concat(), 22, "options: <-n name> <-j journal> [-h help]\n", str![]);
     }
 }
 

@@ -115,7 +115,7 @@ fn readers_that_hold_the_chain_open_see_no_difference() {
     check(&late, &oracle);
     // The live leaf gets the new parent while both are open; the old one goes.
     let leaf = Image::open_rw(&directory.join("c.vhd")).unwrap();
-    vhd::relink::relink(&leaf, &Base::vhd(&directory.join("a.vhd")).unwrap()).unwrap();
+    vhd::relink::relink(&leaf, &Base::vhd(&directory.join("a.vhd")).unwrap(), vhd::relink::Until::End).unwrap();
     fs::remove_file(directory.join("b.vhd")).unwrap();
     check(&early, &oracle);
     check(&late, &oracle);

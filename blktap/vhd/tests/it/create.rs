@@ -100,8 +100,8 @@ fn a_failure_leaves_no_new_file_behind() {
     let directory = tempfile::tempdir().unwrap();
     let (path, link) = (directory.path().join("a.vhd"), directory.path().join("link"));
     symlink(&path, &link).unwrap();
-    check_failure(&path, 3 << 20, ErrorKind::TooLarge);
-    check_failure(&link, 3 << 20, ErrorKind::TooLarge);
+    check_failure(&path, 33 << 20, ErrorKind::TooLarge);
+    check_failure(&link, 33 << 20, ErrorKind::TooLarge);
     assert!(!path.exists() && link.is_symlink());
 }
 
@@ -110,7 +110,7 @@ fn a_failure_leaves_an_older_file_as_it_was() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a.vhd");
     fs::write(&path, b"older").unwrap();
-    check_failure(&path, 3 << 20, ErrorKind::TooLarge);
+    check_failure(&path, 33 << 20, ErrorKind::TooLarge);
     assert_eq!(fs::read(&path).unwrap(), b"older");
 }
 

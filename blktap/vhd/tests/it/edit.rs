@@ -6,6 +6,7 @@ use std::path::Path;
 use uuid::Uuid;
 use vhd::header::Header;
 use vhd::parent_name::ParentName;
+use vhd::relink::Until;
 use vhd::{Disk, Image, ParentLink, Result, Timestamp, edit, relink};
 
 use crate::sample::{BASE_UUID, LIBVHD_CODES, child, dynamic, edit_footers, edit_header};
@@ -102,14 +103,14 @@ fn a_crash_while_relinking_leaves_the_old_parent_or_the_new_one() {
     let directory = parents();
     for codes in [&LIBVHD_CODES[..], &LIBVHD_CODES[1..]] {
         let sim = SimDisk::file(child("./old.vhd".as_ref(), BASE_UUID, codes));
-        relink::apply(&Image::on(sim.clone()).unwrap(), &link()).unwrap();
+        relink::apply(&Image::on(sim.clone()).unwrap(), &link(), Until::End).unwrap();
         // Whole writes: a header is two sectors with one checksum, and has no copy that could bridge a torn one.
         let found: Vec<u8> = (0..=sim.log_len())
             .map(|events| {
                 let crashed = sim.crashed(events, || true);
                 let found = sector(directory.path(), &crashed);
                 // And again, from there.
-                relink::apply(&Image::on(crashed.clone()).unwrap(), &link()).unwrap();
+                relink::apply(&Image::on(crashed.clone()).unwrap(), &link(), Until::End).unwrap();
                 assert_eq!(sector(directory.path(), &crashed), 2);
                 found
             })
@@ -124,7 +125,7 @@ fn paths_are_not_written_over_anything_else() {
         let mut image = child("./old.vhd".as_ref(), BASE_UUID, &LIBVHD_CODES);
         edit_header(&mut image, edit);
         let sim = SimDisk::file(image);
-        let done = relink::apply(&Image::on(sim.clone()).unwrap(), &link());
+        let done = relink::apply(&Image::on(sim.clone()).unwrap(), &link(), Until::End);
         assert_eq!((done.map_err(|error| error.errno()), sim.log_len()), (Err(22), 0));
     };
     refused(&|header| header.locators[0].offset = 0);

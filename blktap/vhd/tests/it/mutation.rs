@@ -8,10 +8,14 @@ use proptest::sample::Index;
 use vhd::check::{MAX_FINDINGS, Options};
 use vhd::footer::RawFooter;
 use vhd::header::RawHeader;
+use vhd::relink::Until;
+use vhd::resize::Subject;
+use vhd::revert::{InDoubt, Reverted, revert};
 use vhd::snapshot::Base;
 use vhd::{Disk, Image, chain, edit, relink};
 
 use crate::sample::{BASE_UUID, LIBVHD_CODES, child, dynamic};
+use crate::sim_disk::SimDisk;
 
 /// Bytes to put somewhere: small damage, or one of the numbers that arithmetic stumbles over.
 fn damage() -> impl Strategy<Value = Vec<u8>> {
@@ -81,9 +85,30 @@ fn read_and_write(path: &Path) {
     let image = || Image::open_rw(path);
     drop(image().and_then(|image| edit::set_marker(&image, 1)));
     drop(image().and_then(|image| edit::set_hidden(&image, 1)));
-    drop(image().and_then(|image| relink::relink(&image, &Base::vhd(&path.with_file_name("a.vhd"))?)));
+    drop(image().and_then(|image| relink::relink(&image, &Base::vhd(&path.with_file_name("a.vhd"))?, Until::End)));
     drop(image().and_then(|image| edit::set_physical_size(&image, 8 << 20)));
     drop(image().and_then(|image| edit::kill_data(&image)));
+    resize_and_revert(path);
+    drop(image().and_then(|image| edit::grow(&image, 128 << 20)));
+}
+
+/// What is good enough to be resized comes back as it was.
+fn resize_and_revert(path: &Path) {
+    // What was written before may have made it huge, of holes.
+    if std::fs::metadata(path).unwrap().len() > 16 << 20 {
+        return;
+    }
+    let sim = SimDisk::file(std::fs::read(path).unwrap());
+    let (before, journal) = (sim.bytes(), SimDisk::file(vec![]));
+    let Ok(image) = Image::on(sim.clone()) else { return };
+    let Ok(resize) = Subject::of(&image).and_then(|subject| subject.grow(4 << 30)) else { return };
+    resize.write_journal(&journal).unwrap();
+    resize.begin().unwrap();
+    for stage in resize.stages() {
+        resize.perform(stage).unwrap();
+    }
+    assert_eq!(revert(sim.clone(), &journal, InDoubt::Refuse).unwrap(), Reverted::Restored);
+    assert!(sim.bytes() == before);
 }
 
 proptest! {

@@ -8,18 +8,26 @@ use std::rc::Rc;
 use vhd::Medium;
 use vhd::plan::Target;
 
-/// What happened to the disk.
+/// What happened to a disk.
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
     Write { offset: usize, bytes: Vec<u8> },
+    Truncate { len: usize },
     Sync,
 }
 
-#[derive(Debug)]
-struct State {
+#[derive(Clone, Debug)]
+struct Content {
     start: Vec<u8>,
     bytes: Vec<u8>,
-    log: Vec<Event>,
+}
+
+/// Disks that crash together.
+#[derive(Debug)]
+struct State {
+    disks: Vec<Content>,
+    /// Which disk, and what happened to it.
+    log: Vec<(usize, Event)>,
     /// How many events there may be before one fails, once, for want of space.
     fails_in: Option<usize>,
 }
@@ -44,17 +52,25 @@ impl State {
 #[derive(Clone, Debug)]
 pub(crate) struct SimDisk {
     state: Rc<RefCell<State>>,
+    index: usize,
     is_device: bool,
 }
 
 impl SimDisk {
     pub(crate) fn file(bytes: Vec<u8>) -> Self {
-        let state = State { start: bytes.clone(), bytes, log: vec![], fails_in: None };
-        SimDisk { state: Rc::new(RefCell::new(state)), is_device: false }
+        let state = State { disks: vec![Content { start: bytes.clone(), bytes }], log: vec![], fails_in: None };
+        SimDisk { state: Rc::new(RefCell::new(state)), index: 0, is_device: false }
     }
 
     pub(crate) fn device(bytes: Vec<u8>) -> Self {
         SimDisk { is_device: true, ..SimDisk::file(bytes) }
+    }
+
+    /// An empty file that crashes when this disk does: one log has the events of both.
+    pub(crate) fn file_beside(&self) -> Self {
+        let mut state = self.state.borrow_mut();
+        state.disks.push(Content { start: vec![], bytes: vec![] });
+        SimDisk { state: Rc::clone(&self.state), index: state.disks.len() - 1, is_device: false }
     }
 
     pub(crate) fn fail_in(&self, events: usize) {
@@ -62,7 +78,7 @@ impl SimDisk {
     }
 
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        self.state.borrow().bytes.clone()
+        self.state.borrow().disks[self.index].bytes.clone()
     }
 
     pub(crate) fn log_len(&self) -> usize {
@@ -74,21 +90,35 @@ impl SimDisk {
     pub(crate) fn crashed(&self, events: usize, mut is_kept: impl FnMut() -> bool) -> SimDisk {
         let state = self.state.borrow();
         let log = &state.log[..events];
-        let synced = log.iter().rposition(|event| matches!(event, Event::Sync)).unwrap_or(0);
-        let mut bytes = state.start.clone();
-        for (index, event) in log.iter().enumerate() {
-            let Event::Write { offset, bytes: written } = event else { continue };
-            let mut at = *offset;
-            let mut rest = written.as_slice();
-            while !rest.is_empty() {
-                let (sector, after) = rest.split_at((512 - at % 512).min(rest.len()));
-                if index < synced || is_kept() {
-                    put(&mut bytes, at, sector);
+        let is_sync = |(disk, event): &(usize, Event)| *disk == self.index && matches!(event, Event::Sync);
+        let synced = log.iter().rposition(is_sync).unwrap_or(0);
+        let mut bytes = state.disks[self.index].start.clone();
+        for (index, (_, event)) in log.iter().enumerate().filter(|(_, (disk, _))| *disk == self.index) {
+            match event {
+                Event::Sync => {}
+                Event::Truncate { len } => {
+                    if index < synced || is_kept() {
+                        bytes.resize(*len, 0);
+                    }
                 }
-                (at, rest) = (at + sector.len(), after);
+                Event::Write { offset, bytes: written } => {
+                    let mut at = *offset;
+                    let mut rest = written.as_slice();
+                    while !rest.is_empty() {
+                        let (sector, after) = rest.split_at((512 - at % 512).min(rest.len()));
+                        if index < synced || is_kept() {
+                            put(&mut bytes, at, sector);
+                        }
+                        (at, rest) = (at + sector.len(), after);
+                    }
+                }
             }
         }
         SimDisk { is_device: self.is_device, ..SimDisk::file(bytes) }
+    }
+
+    fn happened(&self, event: Event) {
+        self.state.borrow_mut().log.push((self.index, event));
     }
 }
 
@@ -103,7 +133,7 @@ impl Medium for SimDisk {
     }
 
     fn len_bytes(&self) -> u64 {
-        self.state.borrow().bytes.len() as u64
+        self.state.borrow().disks[self.index].bytes.len() as u64
     }
 
     fn target(&self) -> Target {
@@ -112,7 +142,7 @@ impl Medium for SimDisk {
 
     fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
         let state = self.state.borrow();
-        let from = usize::try_from(offset).ok().and_then(|offset| state.bytes.get(offset..));
+        let from = usize::try_from(offset).ok().and_then(|offset| state.disks[self.index].bytes.get(offset..));
         let found = from.and_then(|from| from.get(..bytes.len())).ok_or(io::ErrorKind::UnexpectedEof)?;
         bytes.copy_from_slice(found);
         Ok(())
@@ -121,17 +151,30 @@ impl Medium for SimDisk {
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let offset = usize::try_from(offset).unwrap();
         let mut state = self.state.borrow_mut();
-        assert!(!self.is_device || offset + bytes.len() <= state.bytes.len(), "write past the end of the device");
         state.fail()?;
-        put(&mut state.bytes, offset, bytes);
-        state.log.push(Event::Write { offset, bytes: bytes.to_vec() });
+        let disk = &mut state.disks[self.index].bytes;
+        assert!(!self.is_device || offset + bytes.len() <= disk.len(), "write past the end of the device");
+        put(disk, offset, bytes);
+        drop(state);
+        self.happened(Event::Write { offset, bytes: bytes.to_vec() });
+        Ok(())
+    }
+
+    fn truncate(&self, len_bytes: u64) -> io::Result<()> {
+        assert!(!self.is_device, "a device keeps its size");
+        let len = usize::try_from(len_bytes).unwrap();
+        let mut state = self.state.borrow_mut();
+        state.fail()?;
+        state.disks[self.index].bytes.resize(len, 0);
+        drop(state);
+        self.happened(Event::Truncate { len });
+        self.happened(Event::Sync);
         Ok(())
     }
 
     fn sync(&self) -> io::Result<()> {
-        let mut state = self.state.borrow_mut();
-        state.fail()?;
-        state.log.push(Event::Sync);
+        self.state.borrow_mut().fail()?;
+        self.happened(Event::Sync);
         Ok(())
     }
 }

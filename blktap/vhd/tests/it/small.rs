@@ -1,0 +1,100 @@
+//! Small images of every kind on simulated disks.
+
+use proptest::prelude::*;
+use vhd::header::BlockSize;
+use vhd::{Disk, Image};
+
+use crate::sample::{BASE_UUID, LIBVHD_CODES, child, dynamic, edit_footers, edit_header};
+use crate::sim_disk::SimDisk;
+
+pub(crate) const SECTOR: usize = 512;
+/// Small blocks make small images, and many blocks in few writes.
+pub(crate) const BLOCK_SECTORS: usize = 8;
+pub(crate) const BLOCKS: usize = 6;
+/// The last block is not whole.
+pub(crate) const DISK_SECTORS: usize = BLOCK_SECTORS * BLOCKS - 3;
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    Dynamic,
+    Differencing,
+    Fixed,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place {
+    File,
+    /// With old bytes everywhere.
+    Device(u8),
+}
+
+pub(crate) fn kinds() -> impl Strategy<Value = Kind> {
+    prop_oneof![Just(Kind::Dynamic), Just(Kind::Differencing), Just(Kind::Fixed)]
+}
+
+pub(crate) fn places() -> impl Strategy<Value = Place> {
+    prop_oneof![Just(Place::File), Just(Place::Device(0)), Just(Place::Device(0xff)), Just(Place::Device(1))]
+}
+
+/// An image of the kind with small blocks, as bytes of a file.
+pub(crate) fn empty(kind: Kind) -> Vec<u8> {
+    let disk_bytes = (DISK_SECTORS * SECTOR) as u64;
+    let mut image = match kind {
+        Kind::Dynamic => dynamic(64),
+        Kind::Differencing => child("./a.vhd".as_ref(), BASE_UUID, &LIBVHD_CODES),
+        Kind::Fixed => {
+            let footer = dynamic(64)[..512].to_vec();
+            [vec![0; DISK_SECTORS * SECTOR], footer].concat()
+        }
+    };
+    if matches!(kind, Kind::Fixed) {
+        let mut footer = image.split_off(image.len() - SECTOR);
+        edit_footers(&mut footer, |footer| {
+            footer.kind = vhd::footer::DiskKind::Fixed;
+            footer.data_offset = u64::MAX;
+            footer.current_bytes = disk_bytes;
+        });
+        return [image, footer].concat();
+    }
+    edit_header(&mut image, |header| {
+        header.block_size = BlockSize::try_from(u32::try_from(BLOCK_SECTORS * SECTOR).unwrap()).unwrap();
+    });
+    edit_footers(&mut image, |footer| footer.current_bytes = disk_bytes);
+    image
+}
+
+/// The image where it is to be.
+pub(crate) fn place(image: Vec<u8>, place: Place) -> SimDisk {
+    let room = if image.len() == (DISK_SECTORS + 1) * SECTOR { 0 } else { 64 << 10 };
+    place_in(image, place, room)
+}
+
+/// The image, on a device of so many more bytes.
+pub(crate) fn place_in(mut image: Vec<u8>, place: Place, room: usize) -> SimDisk {
+    match place {
+        Place::File => SimDisk::file(image),
+        Place::Device(old) => {
+            let footer = image.split_off(image.len() - SECTOR);
+            image.resize(image.len() + room, old);
+            SimDisk::device([image, footer].concat())
+        }
+    }
+}
+
+/// What the parent holds: every third sector.
+pub(crate) fn parent() -> SimDisk {
+    let sim = place(empty(Kind::Dynamic), Place::File);
+    let mut disk = Disk::of(Image::on(sim.clone()).unwrap(), vec![], None).unwrap();
+    for sector in (0..DISK_SECTORS).step_by(3) {
+        disk.write_at((sector * SECTOR) as u64, &[0xaa; SECTOR]).unwrap();
+    }
+    sim
+}
+
+pub(crate) fn open(sim: &SimDisk, kind: Kind, parent: &SimDisk) -> Disk<SimDisk> {
+    let parents = match kind {
+        Kind::Differencing => vec![Image::on(parent.clone()).unwrap()],
+        Kind::Dynamic | Kind::Fixed => vec![],
+    };
+    Disk::of(Image::on(sim.clone()).unwrap(), parents, None).unwrap()
+}
