@@ -289,7 +289,7 @@ pub struct LazyDisk {
 }
 
 impl LazyDisk {
-    /// The disk that an open image is the first of.
+    /// The disk that an open image is the first of. As with [`Disk::on`] it may be in the middle of a resize.
     pub fn on(leaf: Image) -> Result<Self> {
         let passed = HashSet::from([leaf.file().identity()]);
         let disk = Disk::of_layers(vec![Layer::reader(leaf)?], None)?;

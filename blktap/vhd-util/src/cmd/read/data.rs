@@ -40,13 +40,11 @@ impl Reading<'_> {
     fn disk(&mut self, range: std::ops::Range<u64>) -> Answer {
         let mut disk =
             (self.open)(self.image.file().path()).and_then(LazyDisk::on).map_err(|error| self.failed(&error))?;
+        let mut bytes = Vec::new();
         for piece in pieces(range, BLOCK_BYTES) {
-            let start = piece.start / SECTOR_BYTES * SECTOR_BYTES;
-            let end = piece.end.next_multiple_of(SECTOR_BYTES);
-            let index = |at: u64| usize::try_from(at - start).expect("a piece fits in memory");
-            let mut bytes = vec![0; index(end)];
-            disk.read_at(start, &mut bytes).map_err(|error| self.failed(&error))?;
-            self.terminal.print_bytes(&bytes[index(piece.start)..index(piece.end)]);
+            bytes.resize(usize::try_from(piece.end - piece.start).expect("a piece fits in memory"), 0);
+            disk.read_at(piece.start, &mut bytes).map_err(|error| self.failed(&error))?;
+            self.terminal.print_bytes(&bytes);
             if !self.terminal.stream() {
                 break;
             }
