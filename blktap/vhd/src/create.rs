@@ -12,7 +12,7 @@ use crate::parent_link::{ParentLink, Placed};
 use crate::parent_name::ParentName;
 use crate::plan::{Plan, Step, Target};
 use crate::timestamp::Timestamp;
-use crate::units::{BLOCK_BYTES, Extent, MAX_BAT_ENTRIES, SECTOR_BYTES, Sectors, sum};
+use crate::units::{BLOCK_BYTES, Extent, MAX_BAT_ENTRIES, SECTOR_BYTES, Sectors, in_memory};
 use crate::version::Version;
 
 const FOOTER_LEN: u64 = FOOTER_BYTES as u64;
@@ -48,23 +48,51 @@ pub struct Request {
 /// The writes that create the image. The primary footer comes last: what a killed writer leaves behind in a file has
 /// no valid footer at its end.
 pub fn plan(request: &Request, target: Target) -> Result<Plan> {
-    plan_over(request, None, target)
+    plan_over(request, Content::Empty, target)
+}
+
+/// Where the data of a disk lies that is written before the image around it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Written<'a> {
+    /// Of a dynamic disk: its blocks, all of whose sectors are present.
+    pub(crate) entries: &'a [u32],
+    /// The byte position after all data.
+    pub(crate) end: u64,
+}
+
+/// The writes that make an image of data that is written already. They, and they alone, make it valid.
+pub(crate) fn plan_around(request: &Request, written: Written<'_>, target: Target) -> Result<Plan> {
+    plan_over(request, Content::Written(written), target)
+}
+
+/// The byte position after the tables of a dynamic disk, where blocks can begin.
+pub(crate) fn tables_end(request: &Request) -> Result<u64> {
+    match request.storage {
+        Storage::Fixed => Ok(0),
+        Storage::Dynamic { max_bytes } => Tables::of(whole_blocks(max_bytes.unwrap_or(request.size_bytes))?)?.end(),
+    }
+}
+
+/// What a new image holds.
+enum Content<'a> {
+    Empty,
+    Written(Written<'a>),
+    /// What its parent holds.
+    Over(&'a ParentLink),
 }
 
 /// The writes that create the image as a child of another: what it lacks is read from there. A fixed disk has no
 /// parent.
 pub fn plan_child(request: &Request, link: &ParentLink, target: Target) -> Result<Plan> {
-    plan_over(request, Some(link), target)
+    plan_over(request, Content::Over(link), target)
 }
 
-fn plan_over(request: &Request, link: Option<&ParentLink>, target: Target) -> Result<Plan> {
+fn plan_over(request: &Request, content: Content<'_>, target: Target) -> Result<Plan> {
     // A child is as large as its parent, whose maker may have counted otherwise.
-    let size_bytes = if link.is_some() { request.size_bytes } else { whole_blocks(request.size_bytes)? };
+    let is_child = matches!(content, Content::Over(_));
+    let size_bytes = if is_child { request.size_bytes } else { whole_blocks(request.size_bytes)? };
     match request.storage {
-        Storage::Fixed if link.is_some() => {
-            Err(Error::new(ErrorKind::InvalidInput, "a disk on top of another cannot be fixed"))
-        }
-        Storage::Fixed => fixed(&footer(request, DiskKind::Fixed, size_bytes), target),
+        Storage::Fixed => fixed(&footer(request, DiskKind::Fixed, size_bytes), &content, target),
         Storage::Dynamic { max_bytes } => {
             let max_bytes = whole_blocks(max_bytes.unwrap_or(size_bytes))?;
             if max_bytes < size_bytes {
@@ -73,8 +101,8 @@ fn plan_over(request: &Request, link: Option<&ParentLink>, target: Target) -> Re
                     format!("room for {max_bytes} bytes cannot hold a disk of {size_bytes}"),
                 ));
             }
-            let kind = if link.is_some() { DiskKind::Differencing } else { DiskKind::Dynamic };
-            dynamic(&footer(request, kind, size_bytes), max_bytes, link, target)
+            let kind = if is_child { DiskKind::Differencing } else { DiskKind::Dynamic };
+            dynamic(&footer(request, kind, size_bytes), max_bytes, &content, target)
         }
     }
 }
@@ -120,34 +148,67 @@ fn footer(request: &Request, kind: DiskKind, size_bytes: u64) -> Footer {
     }
 }
 
-fn fixed(footer: &Footer, target: Target) -> Result<Plan> {
-    let data = Step::Reserve { what: "data", offset: 0, len_bytes: footer.current_bytes };
+fn fixed(footer: &Footer, content: &Content<'_>, target: Target) -> Result<Plan> {
     let footer_offset = place_footer(footer.current_bytes, target)?;
-    Ok(Plan { steps: vec![data, write("footer", footer_offset, RawFooter::from(footer).bytes())] })
+    let mut steps = match content {
+        Content::Empty => vec![Step::Reserve { what: "data", offset: 0, len_bytes: footer.current_bytes }],
+        Content::Written(_) if target == Target::File => vec![],
+        Content::Written(_) => vec![Step::Barrier],
+        Content::Over(_) => {
+            return Err(Error::new(ErrorKind::InvalidInput, "a disk on top of another cannot be fixed"));
+        }
+    };
+    steps.push(write("footer", footer_offset, RawFooter::from(footer).bytes()));
+    Ok(Plan { steps })
 }
 
-fn dynamic(footer: &Footer, max_bytes: u64, link: Option<&ParentLink>, target: Target) -> Result<Plan> {
-    let entries =
-        u32::try_from(max_bytes / BLOCK_BYTES).ok().filter(|&entries| entries <= MAX_BAT_ENTRIES).ok_or_else(|| {
-            Error::new(
-                ErrorKind::TooLarge,
-                format!("a BAT cannot have room for {max_bytes} bytes: at most {MAX_BAT_ENTRIES} blocks"),
-            )
-        })?;
-    let used_bytes = u64::from(entries) * ENTRY_BYTES;
-    let table = Extent { offset: TABLE_OFFSET, len_bytes: Bat::room_bytes(entries) };
-    let map_header = BatmapHeader::extent(table)?;
-    // On sizes a few blocks past a multiple of 8 GiB libvhd declares a sector more than it writes, so that the footer
-    // lies inside the map and its own `check` refuses the image. Here the map is written whole, which `check` accepts.
-    let map_bytes = Sectors::holding(u64::from(entries).div_ceil(8)).0.max(1) * SECTOR_BYTES;
-    let map = Extent { offset: map_header.end("batmap header")?, len_bytes: map_bytes };
-    let map_end = map.end("batmap")?;
-    let placed = link.map_or_else(|| Ok(Placed::none(map_end)), |link| link.place(map_end))?;
-    let footer_offset = place_footer(placed.end, target)?;
+/// Where the tables of a dynamic disk lie.
+struct Tables {
+    entries: u32,
+    bat: Extent,
+    map_header: Extent,
+    map: Extent,
+}
+
+impl Tables {
+    /// With room for a disk of this size.
+    fn of(max_bytes: u64) -> Result<Self> {
+        let entries = u32::try_from(max_bytes / BLOCK_BYTES)
+            .ok()
+            .filter(|&entries| entries <= MAX_BAT_ENTRIES)
+            .ok_or_else(|| {
+                Error::new(
+                    ErrorKind::TooLarge,
+                    format!("a BAT cannot have room for {max_bytes} bytes: at most {MAX_BAT_ENTRIES} blocks"),
+                )
+            })?;
+        let bat = Extent { offset: TABLE_OFFSET, len_bytes: Bat::room_bytes(entries) };
+        let map_header = BatmapHeader::extent(bat)?;
+        // On sizes a few blocks past a multiple of 8 GiB libvhd declares a sector more than it writes, so that the footer
+        // lies inside the map and its own `check` refuses the image. Here the map is written whole, which `check` accepts.
+        let map_bytes = Sectors::holding(u64::from(entries).div_ceil(8)).0.max(1) * SECTOR_BYTES;
+        let map = Extent { offset: map_header.end("batmap header")?, len_bytes: map_bytes };
+        Ok(Tables { entries, bat, map_header, map })
+    }
+
+    fn end(&self) -> Result<u64> {
+        self.map.end("batmap")
+    }
+}
+
+fn dynamic(footer: &Footer, max_bytes: u64, content: &Content<'_>, target: Target) -> Result<Plan> {
+    let (link, written) = match *content {
+        Content::Empty => (None, Written { entries: &[], end: 0 }),
+        Content::Written(written) => (None, written),
+        Content::Over(link) => (Some(link), Written { entries: &[], end: 0 }),
+    };
+    let tables = Tables::of(max_bytes)?;
+    let placed = link.map_or_else(|| Ok(Placed::none(tables.end()?)), |link| link.place(tables.end()?))?;
+    let footer_offset = place_footer(placed.end.max(written.end), target)?;
 
     let header = Header {
-        table_offset: table.offset,
-        max_bat_entries: entries,
+        table_offset: tables.bat.offset,
+        max_bat_entries: tables.entries,
         block_size: BlockSize::DEFAULT,
         parent_uuid: link.map_or(Uuid::nil(), |link| link.uuid),
         parent_timestamp: link.map_or(Timestamp::default(), |link| link.timestamp),
@@ -159,26 +220,50 @@ fn dynamic(footer: &Footer, max_bytes: u64, link: Option<&ParentLink>, target: T
     let [unused_byte, ..] = UNUSED.to_be_bytes();
     let footer_bytes = RawFooter::from(footer);
     let key_hash = link.and_then(|link| link.key_hash);
-    let batmap = RawBatmapHeader::from(&BatmapHeader { key_hash, ..BatmapHeader::empty(map)? });
-    let steps = placed
-        .paths
-        .into_iter()
-        .chain([
-            Step::Fill { what: "batmap", offset: map.offset, len_bytes: map.len_bytes, byte: 0 },
-            write("batmap header", map_header.offset, batmap.bytes()),
-            Step::Fill { what: "BAT", offset: table.offset, len_bytes: used_bytes, byte: unused_byte },
-            Step::Fill {
-                what: "end of BAT",
-                offset: sum("BAT", &[table.offset, used_bytes])?,
-                len_bytes: table.len_bytes - used_bytes,
-                byte: 0,
-            },
-            write("footer copy", 0, footer_bytes.bytes()),
-            write("header", HEADER_OFFSET, RawHeader::from(&header).bytes()),
-            write("footer", footer_offset, footer_bytes.bytes()),
-        ])
-        .collect();
+    let mut batmap = BatmapHeader { key_hash, ..BatmapHeader::empty(tables.map)? };
+    let map = full_blocks(&batmap, footer, written.entries)?;
+    batmap.checksum = batmap.computed_checksum(&map);
+    let (map_len, bat_len) = (map.len() as u64, written.entries.len() as u64 * ENTRY_BYTES);
+    let bat: Vec<u8> = written.entries.iter().flat_map(|entry| entry.to_be_bytes()).collect();
+    let used_bytes = u64::from(tables.entries) * ENTRY_BYTES;
+    let fill = |what, extent: Extent, from: u64, to: u64, byte| Step::Fill {
+        what,
+        offset: extent.offset + from,
+        len_bytes: to - from,
+        byte,
+    };
+    let mut steps = placed.paths;
+    steps.extend([
+        Step::Write { what: "batmap", offset: tables.map.offset, bytes: map },
+        fill("batmap", tables.map, map_len, tables.map.len_bytes, 0),
+        write("batmap header", tables.map_header.offset, RawBatmapHeader::from(&batmap).bytes()),
+        Step::Write { what: "BAT", offset: tables.bat.offset, bytes: bat },
+        fill("BAT", tables.bat, bat_len, used_bytes, unused_byte),
+        fill("end of BAT", tables.bat, used_bytes, tables.bat.len_bytes, 0),
+        write("header", HEADER_OFFSET, RawHeader::from(&header).bytes()),
+    ]);
+    steps.retain(|step| step.range().1 > 0);
+    if matches!(target, Target::BlockDevice { .. }) {
+        // A device has no name that could come last: its footers make it an image.
+        steps.push(Step::Barrier);
+    }
+    steps.push(write("footer copy", 0, footer_bytes.bytes()));
+    steps.push(write("footer", footer_offset, footer_bytes.bytes()));
     Ok(Plan { steps })
+}
+
+/// The map in which these blocks are full, as much of it as is read; empty without any.
+fn full_blocks(batmap: &BatmapHeader, footer: &Footer, entries: &[u32]) -> Result<Vec<u8>> {
+    if entries.is_empty() {
+        return Ok(vec![]);
+    }
+    let mut map = vec![0; in_memory("batmap", batmap.map_extent(footer)?.len_bytes)?];
+    for (index, _) in entries.iter().enumerate().filter(|&(_, &entry)| entry != UNUSED) {
+        if let Some(byte) = map.get_mut(index / 8) {
+            *byte |= 0x80 >> (index % 8);
+        }
+    }
+    Ok(map)
 }
 
 /// Where the primary footer goes when everything else ends at `end`.

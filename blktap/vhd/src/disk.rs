@@ -4,20 +4,25 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::path::Path;
 
+use rustix::io::Errno;
+
 use crate::chain::{self, MAX_CHAIN_DEPTH, OpenParent};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::Image;
 use crate::image_file::ImageFile;
-use crate::layer::Layer;
+use crate::layer::{Layer, bad_block};
 use crate::layer_write::Write;
 use crate::map::{Place, Run};
 use crate::medium::Medium;
 use crate::owners::Owners;
 use crate::units::{SECTOR_BYTES, in_memory};
 use crate::write_plan::Content;
+use crate::zeros;
 
 /// Bytes that one plan writes at most: its steps hold them in memory.
 const MAX_PLAN_BYTES: usize = 16 << 20;
+/// What is read first of data that may be zeros.
+const PROBE_BYTES: u64 = 4096;
 /// Bytes of the disk whose runs are held in memory at most.
 const MAX_MAP_BYTES: u64 = 64 << 20;
 
@@ -52,6 +57,11 @@ impl Disk<ImageFile> {
     /// ([`ErrorKind::Corrupt`]).
     pub fn open(path: &Path) -> Result<Self> {
         Disk::on(Image::open(path)?.not_poisoned()?)
+    }
+
+    /// Opens a raw file or device, which is its own data, for reading.
+    pub fn open_raw(path: &Path) -> Result<Self> {
+        Disk::of_raw(ImageFile::open(path)?)
     }
 
     /// Opens an image for reading and writing, its parents for reading.
@@ -106,6 +116,11 @@ impl<M: Medium> Disk<M> {
         Disk::of_layers(layers, base)
     }
 
+    /// A disk that is a raw file and nothing else, for reading.
+    pub fn of_raw(base: M) -> Result<Self> {
+        Disk::of_layers(vec![], Some(base))
+    }
+
     fn of_layers(layers: Vec<Layer<M>>, base: Option<M>) -> Result<Self> {
         let owners = Owners::of(&layers)?;
         Ok(Disk { layers, base, owners })
@@ -113,12 +128,101 @@ impl<M: Medium> Disk<M> {
 
     /// Its size.
     pub fn size_bytes(&self) -> u64 {
-        self.layers.first().map_or(0, Layer::size_bytes)
+        self.layers.first().map_or_else(|| self.base_bytes(), Layer::size_bytes)
     }
 
     /// The images of the chain, leaf first: what [`Place::Layer`] counts.
     pub fn images(&self) -> impl Iterator<Item = &Image<M>> {
         self.layers.iter().map(Layer::image)
+    }
+
+    /// The raw file at the end of the chain.
+    pub(crate) fn base(&self) -> Option<&M> {
+        self.base.as_ref()
+    }
+
+    /// The file of a place that is not zeros, and the position there.
+    pub(crate) fn source(&self, place: Place) -> Option<(&M, u64)> {
+        match place {
+            Place::Zero => None,
+            Place::Base { offset } => self.base.as_ref().map(|base| (base, offset)),
+            Place::Layer { depth, offset } => self.layers.get(depth).map(|layer| (layer.image().file(), offset)),
+        }
+    }
+
+    /// What of a range of whole sectors may be something else than zeros: position on the disk, and where it lies. Holes
+    /// of files are left out.
+    pub(crate) fn data(&self, range: Range<u64>) -> Result<Vec<(u64, Run)>> {
+        self.check("map", range.start, range.end - range.start)?;
+        let start = range.start;
+        self.without_holes(start, self.runs(range)?)
+    }
+
+    fn without_holes(&self, start: u64, runs: Vec<Run>) -> Result<Vec<(u64, Run)>> {
+        let mut data = Vec::new();
+        let mut at = start;
+        for run in runs {
+            if let Some((file, offset)) = self.source(run.place) {
+                let mut left = offset..offset + run.len_bytes;
+                if matches!(run.place, Place::Layer { .. }) {
+                    file.check_end("data", offset, in_memory("data", run.len_bytes)?).map_err(bad_block)?;
+                }
+                while let Some(held) = first_data(file, left.clone())? {
+                    let ahead = held.start - offset;
+                    data.push((at + ahead, Run { len_bytes: held.end - held.start, place: run.place.plus(ahead) }));
+                    left.start = held.end;
+                }
+            }
+            at += run.len_bytes;
+        }
+        Ok(data)
+    }
+
+    /// Whether a range of whole sectors would read the same without what the image itself holds of it: that is all zeros,
+    /// and its parents read as zeros there too.
+    pub(crate) fn adds_nothing(&self, range: Range<u64>) -> Result<bool> {
+        let mut at = range.start;
+        let mut own = Vec::new();
+        for run in self.runs(range)? {
+            if matches!(run.place, Place::Layer { depth: 0, .. }) {
+                own.push((at, run));
+            }
+            at += run.len_bytes;
+        }
+        let mut bytes = Vec::new();
+        let mut is_zero = |at, runs| {
+            let mut data = self.without_holes(at, runs)?.into_iter();
+            data.try_fold(true, |is_zero, (_, run)| Ok(is_zero && self.is_zero_run(run, &mut bytes)?))
+        };
+        for &(at, run) in &own {
+            if !is_zero(at, vec![run])? {
+                return Ok(false);
+            }
+        }
+        for (at, run) in own {
+            let mut below = Vec::new();
+            self.owners.map_from(1, &self.layers, self.base_bytes(), at..at + run.len_bytes, &mut below)?;
+            if !is_zero(at, below)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether a run is zeros. Stops reading where it is not; `bytes` is the memory that it reads into.
+    pub(crate) fn is_zero_run(&self, run: Run, bytes: &mut Vec<u8>) -> Result<bool> {
+        let mut done = 0;
+        while done < run.len_bytes {
+            // Data shows itself soon; zeros are worth longer reads.
+            let len = (run.len_bytes - done).min(if done == 0 { PROBE_BYTES } else { 16 * PROBE_BYTES });
+            bytes.resize(in_memory("read", len)?, 0);
+            self.read_place(run.place.plus(done), bytes)?;
+            if !zeros::is_zero(bytes) {
+                return Ok(false);
+            }
+            done += len;
+        }
+        Ok(true)
     }
 
     /// Where a range of whole sectors lies. Neighbouring runs cannot be joined. At most some thousand runs come per block
@@ -130,10 +234,13 @@ impl<M: Medium> Disk<M> {
 
     fn runs(&self, range: Range<u64>) -> Result<Vec<Run>> {
         let mut runs = Vec::new();
-        // The last sector of a raw file may not be whole.
-        let base_bytes = self.base.as_ref().map_or(0, |base| base.len_bytes().next_multiple_of(SECTOR_BYTES));
-        self.owners.map(&self.layers, base_bytes, range, &mut runs)?;
+        self.owners.map(&self.layers, self.base_bytes(), range, &mut runs)?;
         Ok(runs)
+    }
+
+    /// Size of the raw file, whose last sector may not be whole.
+    fn base_bytes(&self) -> u64 {
+        self.base.as_ref().map_or(0, |base| base.len_bytes().next_multiple_of(SECTOR_BYTES))
     }
 
     /// Reads from the first image of the chain that holds each sector; what none holds is zero. Any alignment.
@@ -144,15 +251,21 @@ impl<M: Medium> Disk<M> {
         for Run { len_bytes, place } in self.runs(start..end.next_multiple_of(SECTOR_BYTES))? {
             let (from, to) = (at.max(offset), (at + len_bytes).min(end));
             let (bytes, after) = rest.split_at_mut(in_memory("read", to - from)?);
-            match place.plus(from - at) {
-                Place::Zero => bytes.fill(0),
-                Place::Base { offset } => self.read_base(offset, bytes)?,
-                Place::Layer { depth, offset } => match self.layers.get(depth) {
-                    Some(layer) => layer.read_run(offset, bytes)?,
-                    None => bytes.fill(0),
-                },
-            }
+            self.read_place(place.plus(from - at), bytes)?;
             (at, rest) = (at + len_bytes, after);
+        }
+        Ok(())
+    }
+
+    /// Reads bytes that lie side by side there.
+    pub(crate) fn read_place(&self, place: Place, bytes: &mut [u8]) -> Result<()> {
+        match place {
+            Place::Zero => bytes.fill(0),
+            Place::Base { offset } => self.read_base(offset, bytes)?,
+            Place::Layer { depth, offset } => match self.layers.get(depth) {
+                Some(layer) => layer.read_run(offset, bytes)?,
+                None => bytes.fill(0),
+            },
         }
         Ok(())
     }
@@ -227,7 +340,10 @@ impl<M: Medium> Disk<M> {
     }
 
     fn write(&mut self, write: Write<'_>) -> Result<()> {
-        let Some(leaf) = self.layers.first_mut() else { return Ok(()) };
+        let Some(leaf) = self.layers.first_mut() else {
+            let error = Error::new(ErrorKind::Io, "a raw disk is open for reading only");
+            return Err(error.with_errno(Errno::BADF));
+        };
         leaf.write(&[write], None)?;
         self.owners.written(write.offset..write.offset + write.len_bytes);
         Ok(())
@@ -317,4 +433,11 @@ impl LazyDisk {
         self.disk.owners = Owners::of(&self.disk.layers)?;
         Ok(())
     }
+}
+
+fn first_data<M: Medium>(file: &M, range: Range<u64>) -> Result<Option<Range<u64>>> {
+    let offset = range.start;
+    file.first_data(range).map_err(|source| {
+        Error::io(format!("cannot look for holes at {offset} of `{}`", file.path().display()), source)
+    })
 }

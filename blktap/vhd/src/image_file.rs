@@ -3,11 +3,13 @@
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
+use std::ops::Range;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use rustix::fs::{FallocateFlags, OFlags, XattrFlags};
+use rustix::fs::{FallocateFlags, OFlags, SeekFrom, XattrFlags};
 use rustix::io::Errno;
 
 use crate::aligned::{ALIGN_BYTES, AlignedBuffer, aligned_range};
@@ -15,6 +17,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::gate::Gate;
 use crate::medium::{self, Medium};
 use crate::plan::{Plan, Target};
+
+/// What is written past the page cache, where that is asked for: shorter writes are quicker through it.
+const LONG_BYTES: usize = 64 << 10;
 
 /// How bytes travel between us and the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +41,8 @@ pub struct ImageFile {
     identity: (u64, u64),
     /// Where its parents may be.
     gate: Gate,
+    /// The same file for long writes past the page cache.
+    direct: Option<File>,
 }
 
 impl ImageFile {
@@ -88,12 +95,12 @@ impl ImageFile {
         ImageFile::checked(file.map_err(|source| Error::io(doing(), source))?, path)
     }
 
-    fn checked(file: File, path: &Path) -> Result<Self> {
+    pub(crate) fn checked(file: File, path: &Path) -> Result<Self> {
         let metadata = file.metadata().map_err(|source| Error::io("cannot stat", source))?;
         let mode = if metadata.file_type().is_block_device() {
             rustix::fs::fcntl_setfl(&file, OFlags::DIRECT)
                 .map_err(|errno| Error::io("cannot set O_DIRECT", errno.into()))?;
-            rustix::fs::seek(&file, rustix::fs::SeekFrom::End(0))
+            rustix::fs::seek(&file, SeekFrom::End(0))
                 .map_err(|errno| Error::io("cannot find the device's size", errno.into()))?;
             Mode::Direct
         } else if metadata.is_file() {
@@ -102,7 +109,37 @@ impl ImageFile {
             let errno = if metadata.is_dir() { Errno::ISDIR } else { Errno::INVAL };
             return Err(Error::new(ErrorKind::InvalidInput, "not a regular file or block device").with_errno(errno));
         };
-        Ok(ImageFile { file, path: path.to_owned(), mode, identity: identity(&metadata), gate: Gate::of_process() })
+        Ok(ImageFile {
+            file,
+            path: path.to_owned(),
+            mode,
+            identity: identity(&metadata),
+            gate: Gate::of_process(),
+            direct: None,
+        })
+    }
+
+    /// Opens a block device for reading and writing, and keeps others that want it for themselves away. One that is
+    /// mounted or otherwise in use is refused.
+    pub(crate) fn claim(path: &Path) -> Result<Self> {
+        let doing = || format!("cannot open `{}` for writing", path.display());
+        let file = flags(OFlags::NONBLOCK | OFlags::EXCL).read(true).write(true).open(path);
+        let file = ImageFile::checked(file.map_err(|source| Error::io(doing(), source))?, path)?;
+        match file.mode {
+            Mode::Direct => Ok(file),
+            Mode::Cached => Err(Error::new(ErrorKind::InvalidInput, "not a block device").within(doing())),
+        }
+    }
+
+    /// From now on long writes that are aligned go past the page cache, where the file system has that: they reach the
+    /// disk at once instead of when they are synced.
+    pub(crate) fn write_through(&mut self) {
+        let direct = flags(OFlags::DIRECT).read(true).write(true).open(descriptor_path(&self.file));
+        self.direct = direct.ok();
+    }
+
+    pub(crate) fn descriptor(&self) -> &File {
+        &self.file
     }
 
     /// Device and inode: equal for two paths of one image.
@@ -159,7 +196,7 @@ impl Medium for ImageFile {
     fn len_bytes(&self) -> u64 {
         // Asked anew each time: another program may make a device or file longer while we hold it open. It was asked
         // when the file was opened, so it does not fail here; nothing can be read of a file of 0 bytes.
-        rustix::fs::seek(&self.file, rustix::fs::SeekFrom::End(0)).unwrap_or(0)
+        rustix::fs::seek(&self.file, SeekFrom::End(0)).unwrap_or(0)
     }
 
     fn target(&self) -> Target {
@@ -176,11 +213,39 @@ impl Medium for ImageFile {
         }
     }
 
+    fn first_data(&self, range: Range<u64>) -> io::Result<Option<Range<u64>>> {
+        let all = Some(range.clone()).filter(|range| !range.is_empty());
+        if self.mode == Mode::Direct {
+            return Ok(all);
+        }
+        let start = match rustix::fs::seek(&self.file, SeekFrom::Data(range.start)) {
+            Ok(start) => start,
+            // A hole up to the end.
+            Err(Errno::NXIO) => return Ok(None),
+            Err(Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(all),
+            Err(errno) => return Err(errno.into()),
+        };
+        if start >= range.end {
+            return Ok(None);
+        }
+        let end = rustix::fs::seek(&self.file, SeekFrom::Hole(start))?;
+        Ok(Some(start..end.min(range.end)))
+    }
+
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        match self.mode {
-            Mode::Cached => self.file.write_all_at(bytes, offset),
-            Mode::Direct if is_direct(bytes, offset) => self.file.write_all_at(bytes, offset),
-            Mode::Direct => {
+        match (self.mode, &self.direct) {
+            (Mode::Cached, Some(direct)) if is_direct(bytes, offset) && bytes.len() >= LONG_BYTES => {
+                match direct.write_all_at(bytes, offset) {
+                    // It wants another alignment.
+                    Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => {
+                        self.file.write_all_at(bytes, offset)
+                    }
+                    done => done,
+                }
+            }
+            (Mode::Cached, _) => self.file.write_all_at(bytes, offset),
+            (Mode::Direct, _) if is_direct(bytes, offset) => self.file.write_all_at(bytes, offset),
+            (Mode::Direct, _) => {
                 let (mut buffer, skip) = self.read_around(offset, bytes.len())?;
                 buffer.bytes_mut()[skip..][..bytes.len()].copy_from_slice(bytes);
                 self.file.write_all_at(buffer.bytes(), offset - skip as u64)
@@ -223,6 +288,26 @@ impl Medium for ImageFile {
         }
     }
 
+    fn punch(&self, offset: u64, len_bytes: u64) -> io::Result<()> {
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        match rustix::fs::fallocate(&self.file, flags, offset, len_bytes) {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => self.zero(offset, len_bytes),
+            done => Ok(done?),
+        }
+    }
+
+    fn shares_with(&self, source: &Self) -> bool {
+        // These copy on their own: btrfs and XFS share blocks, NFS spares the network.
+        const BTRFS: u64 = 0x9123_683e;
+        const XFS: u64 = 0x5846_5342;
+        const NFS: u64 = 0x6969;
+        let is_known = |kind| u64::try_from(kind).is_ok_and(|kind| [BTRFS, XFS, NFS].contains(&kind));
+        self.mode == Mode::Cached
+            && source.mode == Mode::Cached
+            && self.identity.0 == source.identity.0
+            && rustix::fs::fstatfs(&self.file).is_ok_and(|found| is_known(found.f_type))
+    }
+
     fn copy_from(&self, source: &Self, from: u64, offset: u64, len_bytes: u64) -> io::Result<()> {
         let mut done = 0;
         if self.mode == Mode::Cached && source.mode == Mode::Cached {
@@ -235,6 +320,11 @@ impl Medium for ImageFile {
         self.file.sync_data()
     }
 
+    fn truncate(&self, len_bytes: u64) -> io::Result<()> {
+        self.file.set_len(len_bytes)?;
+        self.file.sync_all()
+    }
+
     fn attribute(&self, name: &str, bytes: &mut [u8]) -> io::Result<Option<usize>> {
         match rustix::fs::fgetxattr(&self.file, name, bytes) {
             Ok(len) => Ok(Some(len)),
@@ -245,11 +335,6 @@ impl Medium for ImageFile {
 
     fn set_attribute(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         rustix::fs::fsetxattr(&self.file, name, bytes, XattrFlags::empty())?;
-        self.file.sync_all()
-    }
-
-    fn truncate(&self, len_bytes: u64) -> io::Result<()> {
-        self.file.set_len(len_bytes)?;
         self.file.sync_all()
     }
 }
@@ -303,10 +388,19 @@ fn remove_ours(path: &Path, made: (u64, u64)) {
 }
 
 fn options() -> OpenOptions {
-    let mut options = OpenOptions::new();
     // O_NONBLOCK: opening a FIFO must not wait for its other end. Regular files and block devices ignore it.
-    options.custom_flags(i32::from_ne_bytes(OFlags::NONBLOCK.bits().to_ne_bytes()));
+    flags(OFlags::NONBLOCK)
+}
+
+fn flags(flags: OFlags) -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.custom_flags(i32::from_ne_bytes(flags.bits().to_ne_bytes()));
     options
+}
+
+/// A path to whatever file is open here, whether it has a name or not.
+pub(crate) fn descriptor_path(file: &File) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
 }
 
 /// A block device is known by its number, whatever node leads to it.

@@ -25,6 +25,8 @@ pub mod chain;
 pub mod check;
 mod checksum;
 pub mod coalesce;
+pub mod compact;
+pub mod convert;
 mod copy;
 pub mod create;
 mod disk;
@@ -49,6 +51,7 @@ pub mod locator;
 pub mod locator_path;
 pub mod map;
 mod medium;
+mod new_file;
 mod owners;
 mod parent_link;
 pub mod parent_name;
@@ -65,6 +68,7 @@ mod unmarked;
 mod version;
 mod window;
 mod write_plan;
+mod zeros;
 
 use std::path::Path;
 

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 
 use rustix::io::Errno;
@@ -37,6 +38,9 @@ pub trait Medium: fmt::Debug {
     /// Returns when everything written is durable, and the size with it.
     fn sync(&self) -> io::Result<()>;
 
+    /// Ends a file here, durably. A device keeps its size.
+    fn truncate(&self, len_bytes: u64) -> io::Result<()>;
+
     /// Reads an extended attribute; how long it is, `None` where there is none. An error when it is longer than `bytes`.
     fn attribute(&self, _name: &str, _bytes: &mut [u8]) -> io::Result<Option<usize>> {
         Ok(None)
@@ -46,8 +50,6 @@ pub trait Medium: fmt::Debug {
     fn set_attribute(&self, _name: &str, _bytes: &[u8]) -> io::Result<()> {
         Err(Errno::OPNOTSUPP.into())
     }
-    /// Ends a file here, durably. A device keeps its size.
-    fn truncate(&self, len_bytes: u64) -> io::Result<()>;
 
     /// Makes the range, which lies at the end or past it, read as zeros and own its space.
     fn reserve(&self, offset: u64, len_bytes: u64) -> io::Result<()> {
@@ -77,6 +79,21 @@ pub trait Medium: fmt::Debug {
     /// as before.
     fn discard(&self, _offset: u64, _len_bytes: u64) -> io::Result<()> {
         Ok(())
+    }
+
+    /// Makes the range, which lies before the end, read as zeros, and gives its space back where that can be done.
+    fn punch(&self, offset: u64, len_bytes: u64) -> io::Result<()> {
+        self.zero(offset, len_bytes)
+    }
+
+    /// The first stretch of a range, which lies before the end, that may hold something else than zeros.
+    fn first_data(&self, range: Range<u64>) -> io::Result<Option<Range<u64>>> {
+        Ok(Some(range).filter(|range| !range.is_empty()))
+    }
+
+    /// Whether [`Medium::copy_from`] can let both share the space of what it copies.
+    fn shares_with(&self, _source: &Self) -> bool {
+        false
     }
 
     /// Copies bytes of `source` that start at `from`.
@@ -141,6 +158,7 @@ pub trait Medium: fmt::Debug {
                 Step::Reserve { offset, len_bytes, .. } => self.reserve(*offset, *len_bytes),
                 Step::Copy { from, offset, len_bytes, .. } => self.copy_from(source, *from, *offset, *len_bytes),
                 Step::Zero { offset, len_bytes, .. } => self.zero(*offset, *len_bytes),
+                Step::Punch { offset, len_bytes, .. } => self.punch(*offset, *len_bytes),
                 Step::Barrier => {
                     self.flush()?;
                     continue;

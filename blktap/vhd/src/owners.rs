@@ -105,6 +105,18 @@ impl Owners {
         Ok(())
     }
 
+    /// The same without the first so many images.
+    pub(crate) fn map_from<M: Medium>(
+        &self,
+        first: usize,
+        layers: &[Layer<M>],
+        base_bytes: u64,
+        range: Range<u64>,
+        runs: &mut Vec<Run>,
+    ) -> Result<()> {
+        Chain { layers, reach: &self.reach, base_bytes }.resolve(first, range, runs)
+    }
+
     fn seen<M: Medium>(&self, chain: &Chain<'_, M>, block: u64, first: usize, whole: Range<u64>) -> Result<Arc<[Run]>> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(runs) = seen.blocks.get(&block) {
@@ -210,7 +222,8 @@ impl<M: Medium> Chain<'_, M> {
 
     /// Adds the runs of a range that no image holds.
     fn below(&self, range: Range<u64>, runs: &mut Vec<Run>) {
-        let end = self.reach.last().copied().unwrap_or(0).min(self.base_bytes);
+        // Without images all of a raw disk is visible.
+        let end = self.reach.last().copied().unwrap_or(u64::MAX).min(self.base_bytes);
         let middle = end.clamp(range.start, range.end);
         if range.start < middle {
             add(runs, Run { len_bytes: middle - range.start, place: Place::Base { offset: range.start } });

@@ -64,6 +64,15 @@ pub enum Step {
         /// Length of the range.
         len_bytes: u64,
     },
+    /// Make the range read as zeros, and give its space back where the medium can do that.
+    Punch {
+        /// What it is, for messages.
+        what: &'static str,
+        /// Byte position in the file.
+        offset: u64,
+        /// Length of the range.
+        len_bytes: u64,
+    },
     /// Nothing after this may reach the disk before everything ahead of it is there.
     Barrier,
 }
@@ -76,7 +85,8 @@ impl Step {
             | Step::Fill { what, .. }
             | Step::Reserve { what, .. }
             | Step::Copy { what, .. }
-            | Step::Zero { what, .. } => what,
+            | Step::Zero { what, .. }
+            | Step::Punch { what, .. } => what,
             Step::Barrier => "barrier",
         }
     }
@@ -88,7 +98,8 @@ impl Step {
             Step::Fill { offset, len_bytes, .. }
             | Step::Reserve { offset, len_bytes, .. }
             | Step::Copy { offset, len_bytes, .. }
-            | Step::Zero { offset, len_bytes, .. } => (*offset, *len_bytes),
+            | Step::Zero { offset, len_bytes, .. }
+            | Step::Punch { offset, len_bytes, .. } => (*offset, *len_bytes),
             Step::Barrier => (0, 0),
         }
     }

@@ -234,12 +234,12 @@ impl Space<'_> {
     }
 
     /// Where a footer has to be written so that the file ends with one, and after its blocks; `None` when it does.
-    fn new_footer(&self, end: u64) -> Result<Option<u64>> {
+    pub(crate) fn new_footer(&self, end: u64) -> Result<Option<u64>> {
         let offset = footer_copies::primary_offset(self.target, self.medium_bytes, end)?;
         Ok((sum("footer", &[offset, FOOTER_LEN])? > self.medium_bytes).then_some(offset))
     }
 
-    fn data_offset(&self, entry: u32) -> u64 {
+    pub(crate) fn data_offset(&self, entry: u32) -> u64 {
         byte(entry) + Bitmap::len_bytes(self.block_size)
     }
 

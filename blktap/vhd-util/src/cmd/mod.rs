@@ -2,12 +2,15 @@
 
 mod check;
 mod coalesce;
+mod compact;
+mod convert;
 mod copy;
 mod create;
 mod fill;
 mod force;
 mod info;
 mod key;
+mod modern;
 mod modify;
 mod query;
 mod read;
@@ -49,6 +52,8 @@ usage: vhd-util COMMAND [OPTIONS]
 Commands:
   check     Find every fault of an image
   coalesce  Copy what an image holds into its parent
+  compact   Give back the space of blocks that hold only zeros
+  convert   Convert a disk to another format: raw, fixed or dynamic VHD
   copy      Copy a disk into a new image, encrypted if a key is given
   create    Create an image
   info      Print everything about one image and its parents
@@ -90,6 +95,8 @@ pub fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
     match command.to_str() {
         Some("check") => check::run(arguments, terminal),
         Some("coalesce") => coalesce::run(arguments, terminal),
+        Some("compact") => compact::run(arguments, terminal),
+        Some("convert") => convert::run(arguments, terminal),
         Some("copy") => copy::run(arguments, terminal),
         Some("create") => create::run(arguments, terminal),
         Some("query") => query::run(arguments, terminal),

@@ -25,15 +25,15 @@ const DISK_SECTORS: usize = 4 << 12;
 const DEVICE_BYTES: u64 = 8 * MIB + 64 * 1024;
 
 /// A loop device that the kernel takes away with the last handle, however this process ends.
-struct LoopDevice {
-    path: PathBuf,
+pub(crate) struct LoopDevice {
+    pub(crate) path: PathBuf,
     backing: PathBuf,
     _held: File,
 }
 
 impl LoopDevice {
     /// A device with these bytes.
-    fn new(directory: &Path, name: &str, sector_bytes: u32, bytes: &[u8]) -> Result<Self, String> {
+    pub(crate) fn new(directory: &Path, name: &str, sector_bytes: u32, bytes: &[u8]) -> Result<Self, String> {
         let backing = directory.join(name);
         fs::write(&backing, bytes).unwrap();
         let size = sector_bytes.to_string();
@@ -51,7 +51,7 @@ impl LoopDevice {
     }
 
     /// All bytes of the device, as they are on disk.
-    fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         fs::read(&self.backing).unwrap()
     }
 
@@ -72,7 +72,7 @@ fn losetup(arguments: &[&str], device: &Path) {
 }
 
 /// Whether loop devices can be made here; else the skip is on record.
-fn has_loop_devices() -> bool {
+pub(crate) fn has_loop_devices() -> bool {
     let directory = tempfile::tempdir().unwrap();
     let made = LoopDevice::new(directory.path(), "probe", 4096, &[0; 1 << 20]);
     if let Err(why) = &made {

@@ -3,6 +3,8 @@
 
 mod chain;
 mod coalesce;
+mod compact;
+mod convert;
 mod create;
 mod disk;
 mod edit;

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use vhd::header::BlockSize;
-use vhd::{Disk, Image};
+use vhd::{Disk, Geometry, Image};
 
 use crate::sample::{BASE_UUID, LIBVHD_CODES, child, dynamic, edit_footers, edit_header};
 use crate::sim_disk::SimDisk;
@@ -33,7 +33,10 @@ fn image(layer: &Layer, is_child: bool) -> Image<SimDisk> {
     edit_header(&mut image, |header| {
         header.block_size = BlockSize::try_from(layer.block_sectors * 512).unwrap();
     });
-    edit_footers(&mut image, |footer| footer.current_bytes = (layer.sectors * SECTOR) as u64);
+    edit_footers(&mut image, |footer| {
+        footer.current_bytes = (layer.sectors * SECTOR) as u64;
+        footer.geometry = Geometry::for_size(footer.current_bytes);
+    });
     Image::on(SimDisk::file(image)).unwrap()
 }
 

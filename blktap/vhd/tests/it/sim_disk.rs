@@ -1,9 +1,9 @@
 //! A disk in memory that remembers every write and sync, and shows what a crash at any of them leaves behind.
 
-use std::cell::RefCell;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 
 use vhd::Medium;
 use vhd::plan::Target;
@@ -51,7 +51,7 @@ impl State {
 /// Clones are handles of one disk.
 #[derive(Clone, Debug)]
 pub(crate) struct SimDisk {
-    state: Rc<RefCell<State>>,
+    state: Arc<Mutex<State>>,
     index: usize,
     is_device: bool,
 }
@@ -59,7 +59,7 @@ pub(crate) struct SimDisk {
 impl SimDisk {
     pub(crate) fn file(bytes: Vec<u8>) -> Self {
         let state = State { disks: vec![Content { start: bytes.clone(), bytes }], log: vec![], fails_in: None };
-        SimDisk { state: Rc::new(RefCell::new(state)), index: 0, is_device: false }
+        SimDisk { state: Arc::new(Mutex::new(state)), index: 0, is_device: false }
     }
 
     pub(crate) fn device(bytes: Vec<u8>) -> Self {
@@ -68,27 +68,27 @@ impl SimDisk {
 
     /// An empty file that crashes when this disk does: one log has the events of both.
     pub(crate) fn file_beside(&self) -> Self {
-        let mut state = self.state.borrow_mut();
+        let mut state = self.state.lock().unwrap();
         state.disks.push(Content { start: vec![], bytes: vec![] });
-        SimDisk { state: Rc::clone(&self.state), index: state.disks.len() - 1, is_device: false }
+        SimDisk { state: Arc::clone(&self.state), index: state.disks.len() - 1, is_device: false }
     }
 
     pub(crate) fn fail_in(&self, events: usize) {
-        self.state.borrow_mut().fails_in = Some(events);
+        self.state.lock().unwrap().fails_in = Some(events);
     }
 
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        self.state.borrow().disks[self.index].bytes.clone()
+        self.state.lock().unwrap().disks[self.index].bytes.clone()
     }
 
     pub(crate) fn log_len(&self) -> usize {
-        self.state.borrow().log.len()
+        self.state.lock().unwrap().log.len()
     }
 
     /// The disk after a crash when so many events had happened. What was not synced yet arrived, sector by sector, as
     /// `is_kept` decides.
     pub(crate) fn crashed(&self, events: usize, mut is_kept: impl FnMut() -> bool) -> SimDisk {
-        let state = self.state.borrow();
+        let state = self.state.lock().unwrap();
         let log = &state.log[..events];
         let is_sync = |(disk, event): &(usize, Event)| *disk == self.index && matches!(event, Event::Sync);
         let synced = log.iter().rposition(is_sync).unwrap_or(0);
@@ -118,7 +118,7 @@ impl SimDisk {
     }
 
     fn happened(&self, event: Event) {
-        self.state.borrow_mut().log.push((self.index, event));
+        self.state.lock().unwrap().log.push((self.index, event));
     }
 }
 
@@ -133,7 +133,7 @@ impl Medium for SimDisk {
     }
 
     fn len_bytes(&self) -> u64 {
-        self.state.borrow().disks[self.index].bytes.len() as u64
+        self.state.lock().unwrap().disks[self.index].bytes.len() as u64
     }
 
     fn target(&self) -> Target {
@@ -141,7 +141,7 @@ impl Medium for SimDisk {
     }
 
     fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-        let state = self.state.borrow();
+        let state = self.state.lock().unwrap();
         let from = usize::try_from(offset).ok().and_then(|offset| state.disks[self.index].bytes.get(offset..));
         let found = from.and_then(|from| from.get(..bytes.len())).ok_or(io::ErrorKind::UnexpectedEof)?;
         bytes.copy_from_slice(found);
@@ -150,7 +150,7 @@ impl Medium for SimDisk {
 
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let offset = usize::try_from(offset).unwrap();
-        let mut state = self.state.borrow_mut();
+        let mut state = self.state.lock().unwrap();
         state.fail()?;
         let disk = &mut state.disks[self.index].bytes;
         assert!(!self.is_device || offset + bytes.len() <= disk.len(), "write past the end of the device");
@@ -163,7 +163,7 @@ impl Medium for SimDisk {
     fn truncate(&self, len_bytes: u64) -> io::Result<()> {
         assert!(!self.is_device, "a device keeps its size");
         let len = usize::try_from(len_bytes).unwrap();
-        let mut state = self.state.borrow_mut();
+        let mut state = self.state.lock().unwrap();
         state.fail()?;
         state.disks[self.index].bytes.resize(len, 0);
         drop(state);
@@ -172,8 +172,25 @@ impl Medium for SimDisk {
         Ok(())
     }
 
+    /// Sectors of zeros are holes.
+    fn first_data(&self, range: Range<u64>) -> io::Result<Option<Range<u64>>> {
+        let state = self.state.lock().unwrap();
+        let bytes = &state.disks[self.index].bytes;
+        let place = |offset: u64| usize::try_from(offset).unwrap().min(bytes.len());
+        let is_hole = |at: &u64| bytes[place(*at)..place(at / 512 * 512 + 512)].iter().all(|&byte| byte == 0);
+        let sectors = |from: u64| {
+            std::iter::successors(Some(from), |at| Some(at / 512 * 512 + 512)).take_while(|&at| at < range.end)
+        };
+        let start = sectors(range.start).find(|at| !is_hole(at));
+        Ok(start.map(|start| start..sectors(start).find(is_hole).unwrap_or(range.end)))
+    }
+
+    fn discard(&self, offset: u64, len_bytes: u64) -> io::Result<()> {
+        self.fill(0, offset, len_bytes)
+    }
+
     fn sync(&self) -> io::Result<()> {
-        self.state.borrow_mut().fail()?;
+        self.state.lock().unwrap().fail()?;
         self.happened(Event::Sync);
         Ok(())
     }
