@@ -6,9 +6,8 @@ mod bench;
 mod create;
 mod man;
 mod query;
-#[allow(dead_code, reason = "other crates use the rest of it")]
-#[path = "../../../vhd/tests/it/sample.rs"]
-mod sample;
 mod set;
 mod snapshot;
 mod usage;
+
+use testkit::sample;

@@ -21,10 +21,10 @@ mod read_data;
 mod repair;
 mod resize;
 mod revert;
-#[path = "../../../vhd/tests/it/sample.rs"]
-mod sample;
 mod scan;
 mod scan_volumes;
 mod set;
 mod snapshot;
 mod usage;
+
+use testkit::sample;

@@ -21,8 +21,8 @@ mod owners;
 mod qemu;
 mod resize;
 mod resize_crash;
-mod sample;
 mod sim_chain;
-mod sim_disk;
 mod small;
 mod vhdi;
+
+use testkit::{sample, sim_disk};

@@ -6,8 +6,6 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use vhd::check::{MAX_FINDINGS, Options};
-use vhd::footer::RawFooter;
-use vhd::header::RawHeader;
 use vhd::relink::Until;
 use vhd::resize::Subject;
 use vhd::revert::{InDoubt, Reverted, revert};
@@ -35,17 +33,6 @@ fn damage() -> impl Strategy<Value = Vec<u8>> {
         number.clone().prop_map(|number| number.to_be_bytes().to_vec()),
         number.prop_map(|number| number.to_be_bytes()[4..].to_vec()),
     ]
-}
-
-/// Makes the checksums of footers and header right again, so that damage gets past them.
-fn repair_checksums(image: &mut [u8]) {
-    let Some(end) = image.len().checked_sub(512).filter(|&end| end >= 1536) else { return };
-    for start in [0, end] {
-        let sum = RawFooter::from_prefix(&image[start..]).computed_checksum();
-        image[start + 64..][..4].copy_from_slice(&sum.to_be_bytes());
-    }
-    let sum = RawHeader::from_prefix(&image[512..]).computed_checksum();
-    image[512 + 36..][..4].copy_from_slice(&sum.to_be_bytes());
 }
 
 /// Asks the image everything. Only that this comes back matters.
@@ -130,7 +117,7 @@ proptest! {
             image.truncate(cut.index(image.len()));
         }
         if is_repaired {
-            repair_checksums(&mut image);
+            testkit::checksums::fix(&mut image);
         }
         check(&image);
     }

@@ -13,17 +13,17 @@ use vhd::parent_name::ParentName;
 use vhd::plan::{Step, Target};
 
 /// Identity of every image made here, but for children.
-pub(crate) const BASE_UUID: Uuid = Uuid::from_u128(0x0bad_cafe);
+pub const BASE_UUID: Uuid = Uuid::from_u128(0x0bad_cafe);
 
 /// Where the parent's paths of a child begin.
-pub(crate) const LOCATORS_AT: usize = 3072;
+pub const LOCATORS_AT: usize = 3072;
 
-pub(crate) fn request(size_mib: u64, storage: Storage) -> Request {
+pub fn request(size_mib: u64, storage: Storage) -> Request {
     Request { storage, size_bytes: size_mib << 20, uuid: BASE_UUID, timestamp: Timestamp(846_600_000) }
 }
 
 /// A dynamic disk of at most 256 MiB, so that its tables are where the constants here say.
-pub(crate) fn dynamic(size_mib: u64) -> Vec<u8> {
+pub fn dynamic(size_mib: u64) -> Vec<u8> {
     let mut image = Vec::new();
     for step in plan(&request(size_mib, Storage::Dynamic { max_bytes: None }), Target::File).unwrap().steps {
         let (offset, bytes) = match step {
@@ -39,7 +39,7 @@ pub(crate) fn dynamic(size_mib: u64) -> Vec<u8> {
 }
 
 /// A differencing disk on top of `parent`, with one locator per code; a nil `parent_uuid` means a raw parent.
-pub(crate) fn child(parent: &Path, parent_uuid: Uuid, codes: &[PlatformCode]) -> Vec<u8> {
+pub fn child(parent: &Path, parent_uuid: Uuid, codes: &[PlatformCode]) -> Vec<u8> {
     let mut image = dynamic(64);
     let footer = image.split_off(image.len() - 512);
     assert_eq!(image.len(), LOCATORS_AT);
@@ -72,10 +72,10 @@ pub(crate) fn child(parent: &Path, parent_uuid: Uuid, codes: &[PlatformCode]) ->
 }
 
 /// The three locators that libvhd writes.
-pub(crate) const LIBVHD_CODES: [PlatformCode; 3] = [PlatformCode::MacX, PlatformCode::W2ku, PlatformCode::W2ru];
+pub const LIBVHD_CODES: [PlatformCode; 3] = [PlatformCode::MacX, PlatformCode::W2ku, PlatformCode::W2ru];
 
 /// Changes both footers, with right checksums.
-pub(crate) fn edit_footers(image: &mut [u8], edit: impl FnOnce(&mut Footer)) {
+pub fn edit_footers(image: &mut [u8], edit: impl FnOnce(&mut Footer)) {
     let end = image.len() - 512;
     let mut footer = Footer::try_from(&RawFooter::from_prefix(&image[end..])).unwrap();
     edit(&mut footer);
@@ -85,14 +85,14 @@ pub(crate) fn edit_footers(image: &mut [u8], edit: impl FnOnce(&mut Footer)) {
 }
 
 /// Changes the header, with a right checksum.
-pub(crate) fn edit_header(image: &mut [u8], edit: impl FnOnce(&mut Header)) {
+pub fn edit_header(image: &mut [u8], edit: impl FnOnce(&mut Header)) {
     let mut header = Header::try_from(&RawHeader::from_prefix(&image[512..])).unwrap();
     edit(&mut header);
     image[512..1536].copy_from_slice(RawHeader::from(&header).bytes());
 }
 
 /// Changes bytes of the header and makes its checksum right, for values that the checked type cannot hold.
-pub(crate) fn patch_header(image: &mut [u8], offset: usize, bytes: &[u8]) {
+pub fn patch_header(image: &mut [u8], offset: usize, bytes: &[u8]) {
     image[512 + offset..][..bytes.len()].copy_from_slice(bytes);
     let sum = RawHeader::from_prefix(&image[512..]).computed_checksum();
     image[512 + 36..][..4].copy_from_slice(&sum.to_be_bytes());

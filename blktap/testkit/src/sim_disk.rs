@@ -10,7 +10,7 @@ use vhd::plan::Target;
 
 /// What happened to a disk.
 #[derive(Clone, Debug)]
-pub(crate) enum Event {
+pub enum Event {
     Write { offset: usize, bytes: Vec<u8> },
     Truncate { len: usize },
     Sync,
@@ -50,44 +50,44 @@ impl State {
 
 /// Clones are handles of one disk.
 #[derive(Clone, Debug)]
-pub(crate) struct SimDisk {
+pub struct SimDisk {
     state: Arc<Mutex<State>>,
     index: usize,
     is_device: bool,
 }
 
 impl SimDisk {
-    pub(crate) fn file(bytes: Vec<u8>) -> Self {
+    pub fn file(bytes: Vec<u8>) -> Self {
         let state = State { disks: vec![Content { start: bytes.clone(), bytes }], log: vec![], fails_in: None };
         SimDisk { state: Arc::new(Mutex::new(state)), index: 0, is_device: false }
     }
 
-    pub(crate) fn device(bytes: Vec<u8>) -> Self {
+    pub fn device(bytes: Vec<u8>) -> Self {
         SimDisk { is_device: true, ..SimDisk::file(bytes) }
     }
 
     /// An empty file that crashes when this disk does: one log has the events of both.
-    pub(crate) fn file_beside(&self) -> Self {
+    pub fn file_beside(&self) -> Self {
         let mut state = self.state.lock().unwrap();
         state.disks.push(Content { start: vec![], bytes: vec![] });
         SimDisk { state: Arc::clone(&self.state), index: state.disks.len() - 1, is_device: false }
     }
 
-    pub(crate) fn fail_in(&self, events: usize) {
+    pub fn fail_in(&self, events: usize) {
         self.state.lock().unwrap().fails_in = Some(events);
     }
 
-    pub(crate) fn bytes(&self) -> Vec<u8> {
+    pub fn bytes(&self) -> Vec<u8> {
         self.state.lock().unwrap().disks[self.index].bytes.clone()
     }
 
-    pub(crate) fn log_len(&self) -> usize {
+    pub fn log_len(&self) -> usize {
         self.state.lock().unwrap().log.len()
     }
 
     /// The disk after a crash when so many events had happened. What was not synced yet arrived, sector by sector, as
     /// `is_kept` decides.
-    pub(crate) fn crashed(&self, events: usize, mut is_kept: impl FnMut() -> bool) -> SimDisk {
+    pub fn crashed(&self, events: usize, mut is_kept: impl FnMut() -> bool) -> SimDisk {
         let state = self.state.lock().unwrap();
         let log = &state.log[..events];
         let is_sync = |(disk, event): &(usize, Event)| *disk == self.index && matches!(event, Event::Sync);

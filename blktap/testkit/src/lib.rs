@@ -1,0 +1,9 @@
+//! What tests and fuzz targets share: disks in memory and images as bytes. For tests only:
+//! it panics where something is wrong, and nothing that is shipped depends on it.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "a test says what failed by failing there")]
+
+pub mod checksums;
+pub mod sample;
+pub mod sim_disk;
+pub mod sparse_disk;
