@@ -91,6 +91,7 @@ impl<M: Medium> Coalesce<M> {
             for run in self.child.map(at..(at + block_bytes).min(size), &mut None)? {
                 if let Some(from) = run.offset {
                     self.check_room(at..at + run.len_bytes)?;
+                    self.child.check_end(from, run.len_bytes)?;
                     batch.push(Write { offset: at, len_bytes: run.len_bytes, content: Content::Copy { from } });
                     batch_bytes += run.len_bytes;
                     sectors += run.len_bytes / SECTOR_BYTES;

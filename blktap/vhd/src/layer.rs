@@ -15,7 +15,7 @@ use crate::image::Image;
 use crate::image_file::ImageFile;
 use crate::layer_write::Writable;
 use crate::medium::Medium;
-use crate::units::SECTOR_BYTES;
+use crate::units::{SECTOR_BYTES, in_memory};
 
 /// An image with its BAT in memory.
 #[derive(Debug)]
@@ -137,6 +137,11 @@ impl<M: Medium> Layer<M> {
     /// Reads a run that [`Layer::map`] found.
     pub(crate) fn read_run(&self, offset: u64, bytes: &mut [u8]) -> Result<()> {
         self.image.file().read_into("data", offset, bytes).map_err(bad_block)
+    }
+
+    /// An error when the image ends before the end of a run that [`Layer::map`] found.
+    pub(crate) fn check_end(&self, offset: u64, len_bytes: u64) -> Result<()> {
+        self.image.file().check_end("data", offset, in_memory("data", len_bytes)?).map_err(bad_block)
     }
 
     pub(crate) fn in_block(&self, index: usize, error: Error) -> Error {

@@ -10,7 +10,7 @@ use vhd::snapshot::{self, Base};
 use vhd::{Disk, Image, Timestamp, chain};
 
 use crate::sample::{BASE_UUID, dynamic, request};
-use crate::sim_chain::{SECTOR, build, layers};
+use crate::sim_chain::{Layer, SECTOR, build, layers};
 use crate::sim_disk::SimDisk;
 
 fn image(file: &SimDisk) -> Image<SimDisk> {
@@ -142,4 +142,16 @@ fn a_parent_with_another_identity_or_too_small_is_refused() {
     assert_eq!(open().unwrap_err(), 22);
     replace(2, BASE_UUID);
     assert_eq!(open().unwrap().run(|_, _| ()).unwrap_err().errno(), 34);
+}
+
+#[test]
+fn a_child_that_ends_inside_a_block_is_refused_before_anything_is_written() {
+    let layer = Layer { block_sectors: 8, sectors: 64, writes: vec![(0, 8)] };
+    let (disk, _) = build(&[layer.clone(), layer], None);
+    let (child, parent) = two(&disk);
+    let mut bytes = child.bytes();
+    bytes.truncate(bytes.len() - 1024);
+    let (child, before) = (SimDisk::file(bytes), parent.log_len());
+    let done = Coalesce::of(image(&child), image(&parent)).unwrap().run(|_, _| ());
+    assert_eq!((done.map_err(|error| error.job_errno()), parent.log_len()), (Err(22), before));
 }
