@@ -26,6 +26,14 @@ pub(crate) fn read(file: &impl Medium) -> Result<(RawFooter, Footer)> {
     Err(first_error.unwrap_or_else(|| too_small(file)))
 }
 
+/// Whether these bytes, which [`read`] found, stand at the end of the file. Of a fixed disk they must: at offset 0 it has
+/// data, which may look like a footer.
+pub(crate) fn is_at_end(file: &impl Medium, raw: &RawFooter) -> bool {
+    let len_bytes = file.len_bytes();
+    let at_end = candidates(len_bytes).into_iter().filter(|it| it.offset + it.len as u64 == len_bytes);
+    at_end.filter_map(|candidate| candidate.read(file).ok()).any(|found| found == *raw)
+}
+
 /// The copy at offset 0.
 pub(crate) fn read_backup(file: &impl Medium) -> Result<(RawFooter, Footer)> {
     let raw = Candidate { offset: 0, len: FOOTER_BYTES }.read(file)?;

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::apart;
 use crate::attribute;
 use crate::bat::Bat;
 use crate::batmap::{Batmap, BatmapHeader, RawBatmapHeader};
@@ -240,6 +241,20 @@ impl<M: Medium> Image<M> {
             end = end.max(locator.end()?);
         }
         sector_aligned("metadata", end)
+    }
+
+    /// Where the footer stands that counts; `None` when it is the copy at offset 0. A short one counts as a whole one.
+    pub(crate) fn primary_offset(&self) -> Option<u64> {
+        let is_at_end = footer_copies::is_at_end(&self.file, &self.raw_footer);
+        is_at_end.then(|| self.file.len_bytes().saturating_sub(FOOTER_LEN))
+    }
+
+    /// An error when the image must not be written: its metadata lies over itself.
+    pub(crate) fn check_apart(&self) -> Result<()> {
+        let Some((_, header)) = &self.sparse else { return Ok(()) };
+        let primary = self.primary_offset();
+        let checked = self.batmap().and_then(|batmap| apart::check(&self.footer, header, batmap.as_ref(), primary));
+        checked.map_err(|error| error.within(format!("cannot write to `{}`", self.file.path().display())))
     }
 
     /// Bytes that a fast resize can let the disk grow to: what the BAT has room for.

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 use crate::bat::UNUSED;
 use crate::error::{Error, ErrorKind, Result};
-use crate::footer::RawFooter;
+use crate::footer::{FOOTER_BYTES, RawFooter};
 use crate::footer_copies;
 use crate::image::Image;
 use crate::layer::{Blocks, Layer, bad_block};
@@ -67,6 +67,11 @@ impl<M: Medium> Layer<M> {
         let mut layer = Layer::reader(image)?;
         let image = &layer.image;
         image.check_not_poisoned()?;
+        if layer.blocks.is_none() && image.primary_offset().is_none() {
+            let path = image.file().path().display();
+            return Err(Error::corrupt(format!("`{path}` is a fixed disk without a footer at its end")));
+        }
+        image.check_apart()?;
         let footer = RawFooter::from(image.footer());
         let mut writable = Writable { footer, metadata_end: 0, end: 0, entries: vec![], has_failed: false.into() };
         if let Some(Blocks { bat, .. }) = &layer.blocks {
@@ -167,7 +172,10 @@ impl<M: Medium> Layer<M> {
             let space = self.space(blocks, writable);
             if let Block::At { entry, .. } = self.block(blocks, writable, &space, piece.index)? {
                 let (offset, end) = space.data_range(entry, &piece.sectors);
-                writable.note(self.discarded(offset, end.min(file.len_bytes()).saturating_sub(offset)))?;
+                // A file may end inside its last block: its footer stands there.
+                let footer_at = file.len_bytes().saturating_sub(FOOTER_BYTES as u64);
+                let footer_at = footer_at / SECTOR_BYTES * SECTOR_BYTES;
+                writable.note(self.discarded(offset, end.min(footer_at).saturating_sub(offset)))?;
             }
         }
         Ok(())
@@ -230,8 +238,9 @@ impl<M: Medium> Layer<M> {
             return Err(refuse("points over another block"));
         }
         // A file may end inside its last block: libvhd's writers extend it only as far as they write, and so do we.
-        if matches!(space.target, Target::BlockDevice { .. }) && space.block_end(entry) > space.medium_bytes {
-            return Err(refuse("points past the end"));
+        let footer_at = space.medium_bytes.saturating_sub(FOOTER_BYTES as u64);
+        if matches!(space.target, Target::BlockDevice { .. }) && space.block_end(entry) > footer_at {
+            return Err(refuse("points over the footer or past the end"));
         }
         let mut bitmap = self.bitmap(index, entry)?;
         if blocks.is_full(index) {

@@ -16,6 +16,7 @@
 #![warn(missing_docs)]
 
 mod aligned;
+mod apart;
 mod attribute;
 pub mod bat;
 pub mod batmap;

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::footer::{FOOTER_BYTES, Footer, RawFooter};
+use crate::footer::{DiskKind, FOOTER_BYTES, Footer, RawFooter};
 use crate::image::Image;
 use crate::image_file::ImageFile;
 use crate::medium::Medium;
@@ -33,6 +33,9 @@ impl Repair {
         };
         if image.footer().is_poisoned {
             return Err(Error::corrupt(format!("`{}` is under a resize journal: revert it first", path.display())));
+        }
+        if image.footer().kind == DiskKind::Fixed && image.primary_offset().is_none() {
+            return Err(Error::corrupt(format!("`{}` is a fixed disk without a footer at its end", path.display())));
         }
         Ok(Repair(image))
     }

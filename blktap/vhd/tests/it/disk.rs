@@ -3,11 +3,12 @@
 use proptest::prelude::*;
 use vhd::{Disk, Image};
 
-use crate::sample::{BASE_UUID, edit_footers};
+use crate::sample::{BASE_UUID, edit_footers, edit_header};
 use crate::sim_disk::SimDisk;
 use crate::small::{
     BLOCK_SECTORS, BLOCKS, DISK_SECTORS, Kind, Place, SECTOR, empty, kinds, open, parent, place, places,
 };
+use crate::sparse_disk::SparseDisk;
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -186,6 +187,46 @@ fn an_entry_past_the_end_fails_where_it_is_used() {
 }
 
 #[test]
+fn the_footer_outlives_a_discard_of_the_block_it_stands_in() {
+    for place in [SparseDisk::file, SparseDisk::device] {
+        let mut image = empty(Kind::Dynamic);
+        image[1536..1540].copy_from_slice(&7u32.to_be_bytes());
+        // The file ends inside the block.
+        let footer = image.split_off(image.len() - SECTOR);
+        image.resize(10 * SECTOR, 0xff);
+        let sim = place(&[image, footer.clone()].concat());
+        let mut disk = Disk::of(Image::on(sim.clone()).unwrap(), vec![], None).unwrap();
+        drop(disk.discard(0, (BLOCK_SECTORS * SECTOR) as u64));
+        let mut found = [0; SECTOR];
+        vhd::Medium::read_exact_at(&sim, &mut found, 10 * SECTOR as u64).unwrap();
+        assert!(found[..] == footer);
+    }
+}
+
+#[test]
+fn a_write_never_goes_over_the_footer_of_a_device() {
+    let mut image = empty(Kind::Dynamic);
+    image[1536..1540].copy_from_slice(&7u32.to_be_bytes());
+    let footer = image.split_off(image.len() - SECTOR);
+    image.resize((7 + BLOCK_SECTORS) * SECTOR, 0);
+    let sim = SimDisk::device([image, footer].concat());
+    let mut disk = open(&sim, Kind::Dynamic, &sim);
+    assert_eq!(disk.write_at(((BLOCK_SECTORS - 1) * SECTOR) as u64, &[1; SECTOR]).unwrap_err().errno(), 5);
+    assert_eq!(sim.log_len(), 0);
+}
+
+#[test]
+fn tables_over_other_metadata_are_not_written() {
+    for table_offset in [0, 512, 1024] {
+        let mut image = empty(Kind::Dynamic);
+        edit_footers(&mut image, |footer| footer.creator.app = *b"vpc ");
+        edit_header(&mut image, |header| header.table_offset = table_offset);
+        let opened = Image::on(SimDisk::file(image)).unwrap();
+        assert_eq!(Disk::of(opened, vec![], None).unwrap_err().errno(), 22);
+    }
+}
+
+#[test]
 fn a_guest_cannot_forge_the_footer_with_a_crash() {
     let image = empty(Kind::Dynamic);
     let mut forged = image[..SECTOR].to_vec();
@@ -242,6 +283,18 @@ fn after_a_failure_nothing_is_written_until_the_image_is_opened_again() {
             assert_eq!(read(&open(&sim, kind, &parent)), expected, "{kind:?} {events}");
         }
     }
+}
+
+#[test]
+fn a_fixed_disk_whose_footer_is_not_at_its_end_is_not_written() {
+    // What looks like a footer at offset 0 is data, which a write would replace.
+    let mut image = empty(Kind::Fixed);
+    let footer = image[image.len() - SECTOR..].to_vec();
+    image[..SECTOR].copy_from_slice(&footer);
+    let end = image.len();
+    image[end - SECTOR..].fill(0);
+    let opened = Image::on(SimDisk::file(image)).unwrap();
+    assert_eq!(Disk::of(opened, vec![], None).unwrap_err().errno(), 22);
 }
 
 #[test]

@@ -25,4 +25,4 @@ mod sim_chain;
 mod small;
 mod vhdi;
 
-use testkit::{sample, sim_disk};
+use testkit::{sample, sim_disk, sparse_disk};
