@@ -81,6 +81,10 @@ impl RawBatmapHeader {
     pub(crate) fn set_key_hash(&mut self, key_hash: KeyHash) {
         self.key_hash = Some(key_hash).into();
     }
+
+    pub(crate) fn set_checksum(&mut self, checksum: u32) {
+        self.checksum = checksum.into();
+    }
 }
 
 impl fmt::Debug for RawBatmapHeader {

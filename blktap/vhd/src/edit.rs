@@ -16,7 +16,7 @@ use crate::geometry::Geometry;
 use crate::image::Image;
 use crate::key_hash::{KeyHash, RawKeyHash};
 use crate::medium::Medium;
-use crate::plan::{Plan, Step};
+use crate::plan::{Plan, Step, Target};
 use crate::units::{Extent, SECTOR_BYTES, in_memory, sum};
 
 /// Sets the hidden flag in both footers. Where there is no space for the primary one, a flag that is set goes to the
@@ -88,6 +88,12 @@ pub fn set_physical_size<M: Medium>(image: &Image<M>, size_bytes: u64) -> Result
             format!("data and metadata take {end} bytes and a footer: they do not fit in {size_bytes}"),
         ));
     };
+    if let Target::BlockDevice { len_bytes } = image.file().target()
+        && size_bytes > len_bytes
+    {
+        let message = format!("device has {len_bytes} bytes, its image cannot have {size_bytes}");
+        return Err(Error::new(ErrorKind::NoSpace, message));
+    }
     if !offset.is_multiple_of(SECTOR_BYTES) {
         return Err(Error::new(ErrorKind::InvalidInput, format!("size is no whole number of sectors: {size_bytes}")));
     }
@@ -141,15 +147,17 @@ fn grow_steps<M: Medium>(image: &Image<M>, size_bytes: u64) -> Result<Vec<Step>>
 
 /// Makes a sparse image hold nothing.
 pub fn kill_data<M: Medium>(image: &Image<M>) -> Result<()> {
+    // Where a file ends before its BAT, filling it would leave the primary footer in the middle.
+    image.bat()?;
     let Extent { offset, len_bytes } = Bat::extent(image.footer(), image.header()?)?;
     let mut steps = Vec::new();
-    if let Some(batmap) = image.batmap()? {
+    if let Some((mut raw, batmap)) = image.raw_batmap_header()?.zip(image.batmap()?) {
         // Header and map before the BAT: a block that is not there must not be said to be full.
         let map = batmap.header().map_extent(image.footer())?;
         let zeros = vec![0; in_memory("batmap", map.len_bytes)?];
-        let header = BatmapHeader { checksum: batmap.header().computed_checksum(&zeros), ..batmap.header().clone() };
+        raw.set_checksum(batmap.header().computed_checksum(&zeros));
         let at = Bat::room(image.header()?).and_then(BatmapHeader::extent)?;
-        steps.push(write("batmap header", at.offset, RawBatmapHeader::from(&header).bytes()));
+        steps.push(write("batmap header", at.offset, raw.bytes()));
         steps.push(write("batmap", map.offset, &zeros));
         steps.push(Step::Barrier);
     }
@@ -170,6 +178,7 @@ pub(crate) fn end<M: Medium>(image: &Image<M>) -> Result<u64> {
 /// Performs the steps and makes them durable.
 pub(crate) fn perform<M: Medium>(image: &Image<M>, steps: Vec<Step>) -> Result<()> {
     image.check_not_poisoned()?;
+    image.check_apart()?;
     image.file().perform(&Plan { steps })?;
     image.file().flush()
 }

@@ -94,8 +94,9 @@ fn plan<M: Medium>(image: &Image<M>, link: &ParentLink) -> Result<Vec<Step>> {
 fn slots<M: Medium>(image: &Image<M>, link: &ParentLink) -> Result<Vec<Slot>> {
     let header = image.header()?;
     let (mut slots, mut end) = (Vec::new(), tables_end(image, header)?);
+    let end_of_room = image.primary_offset().unwrap_or(image.file().len_bytes());
     let limit = image.bat()?.entries().iter().filter(|&&entry| entry != UNUSED).min().copied();
-    let limit = limit.map_or(u64::MAX, |entry| u64::from(entry) * SECTOR_BYTES).min(image.file().len_bytes());
+    let limit = limit.map_or(u64::MAX, |entry| u64::from(entry) * SECTOR_BYTES).min(end_of_room);
     let encoded = link.encoded()?;
     let mut used: Vec<_> = header.locators.iter().enumerate().filter(|(_, locator)| locator.is_used()).collect();
     used.sort_by_key(|(_, locator)| locator.offset);

@@ -66,6 +66,36 @@ fn without_space_for_the_footer_the_copy_at_least_is_hidden() {
     }
 }
 
+#[test]
+fn blocks_of_an_image_without_bat_are_not_dropped() {
+    let mut image = dynamic(64);
+    edit_footers(&mut image, |footer| footer.creator.app = *b"vpc ");
+    edit_header(&mut image, |header| header.table_offset = 1 << 20);
+    let sim = SimDisk::file(image);
+    let done = edit::kill_data(&Image::on(sim.clone()).unwrap()).map_err(|error| error.errno());
+    assert_eq!((done, sim.log_len()), (Err(32), 0));
+}
+
+#[test]
+fn no_footer_is_put_past_the_end_of_a_device() {
+    let sim = SimDisk::device(dynamic(64));
+    let done = edit::set_physical_size(&Image::on(sim.clone()).unwrap(), 8 << 20).map_err(|error| error.errno());
+    assert_eq!((done, sim.log_len()), (Err(28), 0));
+}
+
+#[test]
+fn bytes_of_a_batmap_without_meaning_stay() {
+    let mut image = dynamic(64);
+    // The hash of a key that there is not, and reserved bytes.
+    image[2048 + 40] = 7;
+    image[2048 + 511] = 8;
+    for edit in [|image: &Image<SimDisk>| edit::set_marker(image, 9), edit::kill_data] {
+        let sim = SimDisk::file(image.clone());
+        edit(&Image::on(sim.clone()).unwrap()).unwrap();
+        assert!(sim.bytes()[2048 + 29..2560] == image[2048 + 29..2560]);
+    }
+}
+
 /// A directory with the parents `old.vhd` and `new/new.vhd`, which read as 1 and 2.
 fn parents() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
@@ -133,5 +163,7 @@ fn paths_are_not_written_over_anything_else() {
     refused(&|header| header.locators[1].offset = header.locators[0].offset);
     refused(&|header| header.locators[2].offset = u64::MAX - 511);
     refused(&|header| header.locators[2].offset = 1 << 30);
+    // The footer.
+    refused(&|header| header.locators[2].offset = 4608);
     refused(&|header| header.locators = Default::default());
 }
