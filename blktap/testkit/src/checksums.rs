@@ -30,6 +30,24 @@ pub fn fix(image: &mut [u8]) {
     }
 }
 
+/// Corrects every entry of a resize's journal.
+pub fn fix_journal(journal: &mut [u8]) {
+    const HEADER_BYTES: usize = 512;
+    const ENTRY_BYTES: usize = 32;
+    const SUM_AT: usize = 24;
+    let mut at = HEADER_BYTES;
+    while let Some(entry) = journal.get(at..).and_then(|rest| rest.get(..ENTRY_BYTES)) {
+        let len = u32::from_be_bytes([entry[12], entry[13], entry[14], entry[15]]);
+        let end = usize::try_from(len).ok().and_then(|len| (at + ENTRY_BYTES).checked_add(len));
+        let Some(bytes) = end.and_then(|end| journal.get(at..end)) else { return };
+        let summed = bytes.iter().enumerate().filter(|(index, _)| !(SUM_AT..SUM_AT + 4).contains(index));
+        let sum = !summed.fold(0u32, |sum, (_, &byte)| sum.wrapping_add(byte.into()));
+        let next = at + bytes.len();
+        put(journal, at + SUM_AT, sum);
+        at = next;
+    }
+}
+
 fn fix_batmap(image: &mut [u8], footer: &Footer, header: &Header) -> Option<()> {
     let at = usize::try_from(BatmapHeader::extent(Bat::room(header).ok()?).ok()?.offset).ok()?;
     let batmap = BatmapHeader::try_from(&RawBatmapHeader::from_prefix(image.get(at..)?)).ok()?;

@@ -48,12 +48,25 @@ impl SparseDisk {
         let state = State { pages: BTreeMap::new(), len_bytes: 0, writes: 0 };
         let disk = SparseDisk { state: Rc::new(RefCell::new(state)), is_device: false };
         disk.write_all_at(bytes, 0).expect("it is not larger than a disk can be");
+        disk.forget_writes();
         SparseDisk { is_device, ..disk }
     }
 
     /// How often it was written to.
     pub fn writes(&self) -> u64 {
         self.state.borrow().writes
+    }
+
+    /// Counts writes from here on.
+    pub fn forget_writes(&self) {
+        self.state.borrow_mut().writes = 0;
+    }
+
+    /// All of its bytes.
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![0; usize::try_from(self.len_bytes()).unwrap()];
+        self.read_exact_at(&mut bytes, 0).unwrap();
+        bytes
     }
 
     /// Ends the file here; what is new reads as zeros.

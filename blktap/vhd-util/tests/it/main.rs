@@ -11,6 +11,7 @@ mod convert;
 mod copy;
 mod create;
 mod fill;
+mod hostile;
 mod info;
 mod key;
 mod man;
