@@ -78,6 +78,13 @@ impl RawBatmapHeader {
         self.marker = marker;
     }
 
+    /// Says where the map is and what it adds up to, and leaves all else as it is.
+    pub(crate) fn set_map(&mut self, header: &BatmapHeader) {
+        self.map_offset = header.map_offset.into();
+        self.map_sectors = header.map_sectors.into();
+        self.checksum = header.checksum.into();
+    }
+
     pub(crate) fn set_key_hash(&mut self, key_hash: KeyHash) {
         self.key_hash = Some(key_hash).into();
     }

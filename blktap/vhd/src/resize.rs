@@ -5,7 +5,7 @@
 use rustix::io::Errno;
 
 use crate::bat::Bat;
-use crate::batmap::Batmap;
+use crate::batmap::{Batmap, RawBatmapHeader};
 use crate::copy;
 use crate::create::whole_blocks;
 use crate::error::{Error, ErrorKind, Result};
@@ -40,7 +40,7 @@ pub struct Subject<'a, M: Medium = ImageFile> {
 struct Sparse<'a> {
     header: &'a Header,
     bat: Bat,
-    batmap: Option<Batmap>,
+    batmap: Option<(RawBatmapHeader, Batmap)>,
     layout: Layout,
 }
 
@@ -73,6 +73,7 @@ impl<'a, M: Medium> Subject<'a, M> {
                 footer_at("footer copy", 0)?;
                 let (header, bat, batmap) = (image.header()?, image.bat()?, image.batmap()?);
                 let layout = Layout::of(&primary, header, batmap.as_ref().map(Batmap::header), footer_offset)?;
+                let batmap = image.raw_batmap_header()?.zip(batmap);
                 Some(Sparse { header, bat, batmap, layout })
             }
             DiskKind::Fixed if primary.current_bytes <= footer_offset => None,
@@ -102,7 +103,7 @@ impl<'a, M: Medium> Subject<'a, M> {
                     footer: self.image.footer(),
                     header: sparse.header,
                     bat: &sparse.bat,
-                    batmap: sparse.batmap.as_ref(),
+                    batmap: sparse.batmap.as_ref().map(|(raw, batmap)| (raw, batmap)),
                     layout: &sparse.layout,
                     footer_offset: self.footer_offset,
                     target: file.target(),

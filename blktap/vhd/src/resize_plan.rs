@@ -23,7 +23,8 @@ pub(crate) struct Now<'a> {
     pub(crate) footer: &'a Footer,
     pub(crate) header: &'a Header,
     pub(crate) bat: &'a Bat,
-    pub(crate) batmap: Option<&'a Batmap>,
+    /// With its header as it lies on disk.
+    pub(crate) batmap: Option<(&'a RawBatmapHeader, &'a Batmap)>,
     pub(crate) layout: &'a Layout,
     /// Where its primary footer is: the last sector.
     pub(crate) footer_offset: u64,
@@ -135,7 +136,7 @@ fn moved_locators(old: &Layout, new: &Layout) -> Vec<Move> {
 
 fn tables(now: &Now<'_>, layout: &Layout, footer: &Footer, bat: &Bat, entries: u32) -> Result<Vec<Step>> {
     let mut steps = Vec::new();
-    if let (Some(old), Some((at, room))) = (now.batmap, layout.batmap) {
+    if let (Some((raw, old)), Some((at, room))) = (now.batmap, layout.batmap) {
         let mut map = old.map().to_vec();
         // No block of the new part is full yet.
         let blocks = now.bat.entries().len();
@@ -148,9 +149,10 @@ fn tables(now: &Now<'_>, layout: &Layout, footer: &Footer, bat: &Bat, entries: u
         let map_sectors = map_sectors.map_err(|_| Error::corrupt("batmap has too many sectors"))?;
         let header = BatmapHeader { map_offset: room.offset, map_sectors, ..old.header().clone() };
         let summed = in_memory("batmap", header.map_extent(footer)?.len_bytes)?;
-        let header = BatmapHeader { checksum: header.computed_checksum(&map[..summed]), ..header };
+        let mut raw = *raw;
+        raw.set_map(&BatmapHeader { checksum: header.computed_checksum(&map[..summed]), ..header });
         steps.push(write("batmap", room.offset, map));
-        steps.push(write("batmap header", at.offset, RawBatmapHeader::from(&header).bytes().to_vec()));
+        steps.push(write("batmap header", at.offset, raw.bytes().to_vec()));
     }
     let bytes = bat.encode();
     let used_end = sum("BAT", &[layout.bat.offset, bytes.len() as u64])?;
@@ -182,7 +184,7 @@ fn held(now: &Now<'_>, new_end: u64) -> Result<Vec<(Kind, Extent)>> {
     held.extend(now.layout.locators.iter().map(|&(_, room)| (Kind::Locator, room)));
     held.push((Kind::Bat, now.layout.bat));
     let mut covered: Vec<Extent> = now.layout.locators.iter().map(|&(_, room)| room).chain([now.layout.bat]).collect();
-    if let (Some(batmap), Some((at, _))) = (now.batmap, now.layout.batmap) {
+    if let (Some((_, batmap)), Some((at, _))) = (now.batmap, now.layout.batmap) {
         held.push((Kind::BatmapHeader, at));
         held.push((Kind::Batmap, batmap.header().map_room()));
         // libvhd's `revert` brings back no more of the map than the checksum covers.
