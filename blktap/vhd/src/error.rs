@@ -23,6 +23,8 @@ pub enum ErrorKind {
     Unsupported,
     /// The caller asked for something that makes no sense.
     InvalidInput,
+    /// Two causes are possible that call for opposite remedies; people must decide.
+    InDoubt,
     /// A size beyond what the format or this library can address.
     TooLarge,
     /// The device is smaller than what must go onto it.
@@ -38,7 +40,7 @@ impl ErrorKind {
             ErrorKind::Io => Errno::IO,
             // libvhd reports a short read as EPIPE, and scripts know that number.
             ErrorKind::Truncated => Errno::PIPE,
-            ErrorKind::Corrupt | ErrorKind::InvalidInput => Errno::INVAL,
+            ErrorKind::Corrupt | ErrorKind::InvalidInput | ErrorKind::InDoubt => Errno::INVAL,
             ErrorKind::Unsupported => Errno::OPNOTSUPP,
             ErrorKind::TooLarge => Errno::FBIG,
             ErrorKind::NoSpace => Errno::NOSPC,

@@ -88,11 +88,11 @@ fn is_whole(
         Found::HalfReverted => Ok(false),
         // Ours has all data before the image is marked; libvhd's has data only when it was.
         Found::Unclear if !header.is_strict || in_doubt == InDoubt::Restore => Ok(false),
-        Found::Unclear => Err(Error::corrupt(format!(
-            "`{}` was written to since `{}` was made, or is half reverted",
-            image.path().display(),
-            journal.path().display()
-        ))),
+        Found::Unclear => {
+            let (image, journal) = (image.path().display(), journal.path().display());
+            let message = format!("`{image}` was written to since `{journal}` was made, or is half reverted");
+            Err(Error::new(ErrorKind::InDoubt, message))
+        }
     }
 }
 

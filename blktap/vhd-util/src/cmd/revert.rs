@@ -50,7 +50,12 @@ pub(super) fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
         Err((doing, error)) => {
             terminal.print(format_args!("{doing} journal failed: -{}\n", error.errno()));
             terminal.explain(&error);
-            if Image::open(&name).is_ok_and(|image| !image.footer().is_poisoned) {
+            if error.kind() == ErrorKind::InDoubt {
+                let (name, journal) = (name.display(), journal.display());
+                terminal.help(format_args!("if the disk was in use since: remove `{journal}`"));
+                terminal
+                    .help(format_args!("if a revert was interrupted: vhd-util revert -n {name} -j {journal} --force"));
+            } else if Image::open(&name).is_ok_and(|image| !image.footer().is_poisoned) {
                 terminal.help(format_args!("`{}` is in the middle of no resize", name.display()));
             }
             error.errno()

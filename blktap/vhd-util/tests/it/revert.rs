@@ -63,6 +63,30 @@ fn an_image_that_is_whole_stays() {
 }
 
 #[test]
+fn an_image_that_may_have_been_used_is_reverted_if_one_insists() {
+    let bench = bench();
+    interrupted(&bench, "RESIZE_END", &["resize", "-n", "a.vhd", "-s", "40000", "-j", "j"]);
+    let marked = fs::read(bench.path("j")).unwrap();
+    bench.run(["revert", "-n", "a.vhd", "-j", "j"]).code(0);
+    let before = fs::read(bench.path("a.vhd")).unwrap();
+    fs::write(bench.path("j"), marked).unwrap();
+    // A sector of a block that had been in the way of the tables, which has its place already.
+    vhd::Disk::open_rw(&bench.path("a.vhd")).unwrap().write_at(0, &[5; 512]).unwrap();
+    let used = fs::read(bench.path("a.vhd")).unwrap();
+    bench.run(["revert", "-n", "a.vhd", "-j", "j"]).code(22).stdout_eq("opening journal failed: -22\n").stderr_eq(
+        str![[r#"
+error: `a.vhd` was written to since `j` was made, or is half reverted
+help: if the disk was in use since: remove `j`
+help: if a revert was interrupted: vhd-util revert -n a.vhd -j j --force
+
+"#]],
+    );
+    assert!(fs::read(bench.path("a.vhd")).unwrap() == used);
+    bench.run(["revert", "-n", "a.vhd", "-j", "j", "--force"]).code(0).stdout_eq("").stderr_eq("");
+    assert!(fs::read(bench.path("a.vhd")).unwrap() == before && !bench.path("j").exists());
+}
+
+#[test]
 fn what_is_no_journal_of_the_image_is_refused_and_stays() {
     let bench = bench();
     interrupted(&bench, "RESIZE_END", &["resize", "-n", "a.vhd", "-s", "128", "-j", "j"]);

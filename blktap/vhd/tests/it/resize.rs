@@ -85,7 +85,7 @@ fn data_stays_and_the_new_part_is_zero() {
     for kind in [Kind::Dynamic, Kind::Differencing, Kind::Fixed] {
         for at in [Place::File, Place::Device(0xff)] {
             for sectors in [&[][..], &ends, &all] {
-                for size_bytes in [DISK_BYTES, DISK_BYTES + 1024, 2 << 20, (8 << 20) - 512, 32 << 20] {
+                for size_bytes in [DISK_BYTES, DISK_BYTES + 1024, 2 << 20, (8 << 20) - 512] {
                     check(kind, at, sectors, size_bytes);
                 }
             }
@@ -94,14 +94,14 @@ fn data_stays_and_the_new_part_is_zero() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     #[test]
     fn disks_of_any_content_grow(
         kind in kinds(),
         at in places(),
         sectors in prop::collection::vec((0..DISK_SECTORS, 1u8..255), 0..24),
-        mib in 1u64..40,
+        mib in 1u64..20,
     ) {
         check(kind, at, &sectors, mib << 20);
     }
@@ -171,6 +171,53 @@ fn growing_quickly_believes_no_table_behind_the_end() {
     let sim = SimDisk::file(bytes);
     assert_eq!(edit::grow(&Image::on(sim.clone()).unwrap(), 4 << 20).unwrap_err().errno(), 22);
     assert_eq!(sim.log_len(), 0);
+}
+
+#[test]
+fn marker_and_bytes_of_others_move_with_the_batmap() {
+    let mut bytes = empty(Kind::Dynamic);
+    bytes[2048 + 28..2560].fill(0x5a);
+    let (sim, others) = (SimDisk::file(bytes.clone()), bytes[2048 + 28..2560].to_vec());
+    grow(&sim, &sim.file_beside(), 2 << 20).unwrap();
+    assert_eq!(Image::on(sim.clone()).unwrap().marker().unwrap(), 0x5a);
+    assert!(sim.bytes()[1536 + 2048 + 28..][..others.len()] == others);
+}
+
+#[test]
+fn a_last_block_that_ends_early_keeps_its_data() {
+    // libvhd extends a file only as far as it writes; the footer is then where the block's other sectors would be.
+    for blocks in [1, 2] {
+        let sim = SimDisk::file(empty(Kind::Dynamic));
+        for block in 0..blocks {
+            let at = (block * BLOCK_SECTORS * SECTOR) as u64;
+            open(&sim, Kind::Dynamic, &sim).write_at(at, &[7; 2 * SECTOR]).unwrap();
+        }
+        let mut bytes = sim.bytes();
+        let footer = bytes.split_off(bytes.len() - SECTOR);
+        bytes.truncate(bytes.len() - 5 * SECTOR);
+        bytes.extend(footer);
+        let (sim, old) = (SimDisk::file(bytes.clone()), bytes);
+        let mut oracle = read(&open(&sim, Kind::Dynamic, &sim));
+        // The first block is in the way of the tables, the second one is not.
+        grow(&sim, &sim.file_beside(), 2 << 20).unwrap();
+        oracle.resize(2 << 20, 0);
+        assert!(read(&open(&sim, Kind::Dynamic, &sim)) == oracle);
+        check_tables(&sim);
+        let entries = Image::on(sim.clone()).unwrap().bat().unwrap().entries()[..blocks].to_vec();
+        for entry in entries {
+            // Where nothing was written there are zeros, for readers that look at no bitmap.
+            let rest = usize::try_from(entry).unwrap() * SECTOR + 3 * SECTOR;
+            assert!(sim.bytes()[rest..rest + 6 * SECTOR].iter().all(|&byte| byte == 0), "{entry}");
+        }
+        let (sim, journal) = (SimDisk::file(old.clone()), SimDisk::file(vec![]));
+        let image = Image::on(sim.clone()).unwrap();
+        let resize = Subject::of(&image).unwrap().grow(2 << 20).unwrap();
+        resize.write_journal(&journal).unwrap();
+        resize.begin().unwrap();
+        resize.stages().into_iter().for_each(|stage| resize.perform(stage).unwrap());
+        revert(sim.clone(), &journal, InDoubt::Refuse).unwrap();
+        assert!(sim.bytes() == old);
+    }
 }
 
 /// A resize that must fail before anything is written.
