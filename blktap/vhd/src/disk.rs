@@ -15,7 +15,7 @@ use crate::layer_write::Write;
 use crate::map::{Place, Run};
 use crate::medium::Medium;
 use crate::owners::Owners;
-use crate::units::{SECTOR_BYTES, in_memory};
+use crate::units::{MAX_CHAIN_ENTRIES, SECTOR_BYTES, in_memory};
 use crate::write_plan::Content;
 use crate::zeros;
 
@@ -100,6 +100,11 @@ fn below(layers: &[Layer], passed: &mut HashSet<(u64, u64)>) -> Result<Option<Op
     }
     if passed.len() > MAX_CHAIN_DEPTH as usize {
         return Err(looped("is too long"));
+    }
+    let entries: usize = layers.iter().filter_map(Layer::block_geometry).map(|(_, blocks)| blocks).sum();
+    if entries > MAX_CHAIN_ENTRIES {
+        let message = format!("chain of `{path}` has more than {MAX_CHAIN_ENTRIES} BAT entries");
+        return Err(Error::new(ErrorKind::TooLarge, message));
     }
     chain::check_parent(child, parent)?;
     Ok(found)

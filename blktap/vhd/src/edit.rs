@@ -119,6 +119,7 @@ fn grow_steps<M: Medium>(image: &Image<M>, size_bytes: u64) -> Result<Vec<Step>>
         return Err(Error::new(ErrorKind::InvalidInput, message));
     }
     let footer = Footer { current_bytes: size_bytes, geometry: Geometry::for_size(size_bytes), ..old.clone() };
+    image.check_apart(&footer)?;
     if let Some(batmap) = image.batmap()? {
         // What the map and its checksum say must be right for the larger disk too: no new block is full.
         let map = image.file().read_extent("batmap", batmap.header().map_extent(&footer)?)?;
@@ -178,7 +179,7 @@ pub(crate) fn end<M: Medium>(image: &Image<M>) -> Result<u64> {
 /// Performs the steps and makes them durable.
 pub(crate) fn perform<M: Medium>(image: &Image<M>, steps: Vec<Step>) -> Result<()> {
     image.check_not_poisoned()?;
-    image.check_apart()?;
+    image.check_apart(image.footer())?;
     image.file().perform(&Plan { steps })?;
     image.file().flush()
 }

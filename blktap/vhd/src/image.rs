@@ -249,11 +249,11 @@ impl<M: Medium> Image<M> {
         is_at_end.then(|| self.file.len_bytes().saturating_sub(FOOTER_LEN))
     }
 
-    /// An error when the image must not be written: its metadata lies over itself.
-    pub(crate) fn check_apart(&self) -> Result<()> {
+    /// An error when the image must not be written: under this footer, its own or a new one, its metadata lies over itself.
+    pub(crate) fn check_apart(&self, footer: &Footer) -> Result<()> {
         let Some((_, header)) = &self.sparse else { return Ok(()) };
         let primary = self.primary_offset();
-        let checked = self.batmap().and_then(|batmap| apart::check(&self.footer, header, batmap.as_ref(), primary));
+        let checked = self.batmap().and_then(|batmap| apart::check(footer, header, batmap.as_ref(), primary));
         checked.map_err(|error| error.within(format!("cannot write to `{}`", self.file.path().display())))
     }
 

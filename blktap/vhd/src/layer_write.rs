@@ -71,7 +71,7 @@ impl<M: Medium> Layer<M> {
             let path = image.file().path().display();
             return Err(Error::corrupt(format!("`{path}` is a fixed disk without a footer at its end")));
         }
-        image.check_apart()?;
+        image.check_apart(image.footer())?;
         let footer = RawFooter::from(image.footer());
         let mut writable = Writable { footer, metadata_end: 0, end: 0, entries: vec![], has_failed: false.into() };
         if let Some(Blocks { bat, .. }) = &layer.blocks {

@@ -20,6 +20,10 @@ pub const MAX_VIRTUAL_BYTES: u64 = 2040 << 30;
 /// 32-bit sector numbers can address, so only a hostile image meets it.
 pub const MAX_BAT_ENTRIES: u32 = 16 << 20;
 
+/// The most BAT entries of all images of a chain together, before the last one (256 MiB of tables). Thirty disks of 2 TiB,
+/// the longest chain of toolstacks, have half of it.
+pub const MAX_CHAIN_ENTRIES: usize = 64 << 20;
+
 /// A length or position in sectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Sectors(pub u64);

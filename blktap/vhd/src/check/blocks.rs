@@ -26,14 +26,14 @@ pub(super) fn check(bat: &Bat, room: &Range<u64>, options: &Options, report: &mu
         *is_readable = end <= room.end;
         let at = format_args!("block {block} (offset {sector:#x})");
         if start < room.start {
-            report.add(Place::Bat, format!("{at} clobbers headers"));
+            report.add(Place::Bat, format_args!("{at} clobbers headers"));
         }
         if end > room.end {
-            report.add(Place::Bat, format!("{at} clobbers footer"));
+            report.add(Place::Bat, format_args!("{at} clobbers footer"));
         }
         while let Some(&(_, other)) = partners.next_if(|&&(first, _)| first == block) {
             let at_other = usize::try_from(other).ok().and_then(|other| entries.get(other)).copied().unwrap_or(UNUSED);
-            report.add(Place::Bat, format!("{at} clobbers block {other} (offset {at_other:#x})"));
+            report.add(Place::Bat, format_args!("{at} clobbers block {other} (offset {at_other:#x})"));
         }
     }
     for overlapping in pairs.iter().flat_map(|&(first, second)| [first, second]) {
@@ -83,7 +83,7 @@ pub(super) fn check_batmap(image: &Image, entries: &[u32], data_end: u64, report
     }
     for (block, &sector) in (0u32..).zip(entries) {
         if sector == UNUSED && batmap.is_full(block) {
-            report.add(Place::Batmap, format!("batmap shows unallocated block {block} full"));
+            report.add(Place::Batmap, format_args!("batmap shows unallocated block {block} full"));
         }
     }
 }

@@ -8,6 +8,7 @@ mod parents;
 mod unique;
 
 use std::error::Error as _;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use unique::{UniqueSectors, unique_sectors};
@@ -127,13 +128,13 @@ impl Report {
         self.findings.is_empty()
     }
 
-    fn add(&mut self, place: Place, message: impl Into<String>) {
+    fn add(&mut self, place: Place, message: impl fmt::Display) {
         self.add_errno(place, message, rustix::io::Errno::INVAL.raw_os_error());
     }
 
-    fn add_errno(&mut self, place: Place, message: impl Into<String>, errno: i32) {
+    fn add_errno(&mut self, place: Place, message: impl fmt::Display, errno: i32) {
         if self.findings.len() < MAX_FINDINGS {
-            self.findings.push(Finding { place, message: message.into(), errno });
+            self.findings.push(Finding { place, message: message.to_string(), errno });
         } else {
             self.omitted += 1;
         }

@@ -84,6 +84,20 @@ fn no_footer_is_put_past_the_end_of_a_device() {
 }
 
 #[test]
+fn a_disk_does_not_grow_over_what_lies_in_the_room_of_its_bat() {
+    let mut image = child("./old.vhd".as_ref(), BASE_UUID, &LIBVHD_CODES);
+    edit_footers(&mut image, |footer| footer.creator.app = *b"vpc ");
+    // Room for 1536 more bytes than are used, with paths in it.
+    edit_header(&mut image, |header| header.max_bat_entries = 512);
+    image[1536 + 128..3072].fill(0xff);
+    let sim = SimDisk::file(image);
+    let grow = |blocks: u64| edit::grow(&Image::on(sim.clone()).unwrap(), blocks << 21).map_err(|error| error.errno());
+    let before = sim.log_len();
+    assert_eq!((grow(400), sim.log_len()), (Err(22), before));
+    assert_eq!(grow(384), Ok(()));
+}
+
+#[test]
 fn bytes_of_a_batmap_without_meaning_stay() {
     let mut image = dynamic(64);
     // The hash of a key that there is not, and reserved bytes.

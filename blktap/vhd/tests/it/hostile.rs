@@ -1,8 +1,11 @@
 //! Damaged and hostile images: what opens, what does not, and with which number.
 
+use std::os::unix::fs::FileExt;
+
 use vhd::footer::{Creator, DiskKind};
 use vhd::locator::DataSpace;
-use vhd::{Image, Version};
+use vhd::units::MAX_BAT_ENTRIES;
+use vhd::{Disk, ErrorKind, Image, Version};
 
 use crate::sample::{BASE_UUID, LIBVHD_CODES, child, dynamic, edit_footers, edit_header, patch_header};
 
@@ -216,4 +219,28 @@ fn blktap_1_1_hides_in_the_backup_footer_only() {
     assert_eq!(hidden(Version::new(1, 1), 0, 1), 1);
     assert_eq!(hidden(Version::new(1, 1), 1, 0), 0);
     assert_eq!(hidden(Version::new(1, 3), 0, 1), 0);
+}
+
+#[test]
+fn the_tables_of_a_chain_are_bounded_together() {
+    let directory = tempfile::tempdir().unwrap();
+    // Each has the most entries that are read, in a hole of its file.
+    for number in 0..6 {
+        let mut image = child(format!("./{}.vhd", number + 1).as_ref(), BASE_UUID, &LIBVHD_CODES);
+        edit_header(&mut image, |header| {
+            header.max_bat_entries = MAX_BAT_ENTRIES;
+            header.table_offset = 8192;
+        });
+        edit_footers(&mut image, |footer| {
+            footer.uuid = BASE_UUID;
+            footer.creator.app = *b"vpc ";
+            footer.current_bytes = u64::from(MAX_BAT_ENTRIES) << 21;
+        });
+        let file = std::fs::File::create(directory.path().join(format!("{number}.vhd"))).unwrap();
+        let (body, footer) = image.split_at(image.len() - 512);
+        file.write_all_at(body, 0).unwrap();
+        file.write_all_at(footer, 128 << 20).unwrap();
+    }
+    let error = Disk::open(&directory.path().join("0.vhd")).unwrap_err();
+    assert_eq!((error.kind(), error.errno()), (ErrorKind::TooLarge, 27));
 }
