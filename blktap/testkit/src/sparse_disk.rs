@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -187,6 +188,15 @@ impl Medium for SparseDisk {
         self.zero(offset, len_bytes)
     }
 
+    /// Pages that were never written are holes.
+    fn first_data(&self, range: Range<u64>) -> io::Result<Option<Range<u64>>> {
+        let state = self.state.borrow();
+        let end = range.end.min(state.len_bytes);
+        let Some((&page, _)) = state.pages.range(range.start / PAGE_BYTES..).next() else { return Ok(None) };
+        let start = range.start.max(page * PAGE_BYTES);
+        Ok((start < end).then(|| start..end.min((page + 1) * PAGE_BYTES)))
+    }
+
     fn sync(&self) -> io::Result<()> {
         Ok(())
     }
@@ -217,6 +227,7 @@ mod tests {
             }
             check(&disk, &expected);
         }
+        assert_eq!(disk.first_data(10_000..40_000).unwrap(), Some(28_672..30_001));
         disk.resize(70);
         disk.resize(10_000);
         expected.truncate(70);

@@ -249,11 +249,17 @@ impl<M: Medium> Image<M> {
         is_at_end.then(|| self.file.len_bytes().saturating_sub(FOOTER_LEN))
     }
 
-    /// An error when the image must not be written: under this footer, its own or a new one, its metadata lies over itself.
+    /// An error when the image must not be written: under this footer, its own or a new one, its metadata lies over itself,
+    /// or the file ends where a longer file would have a batmap.
     pub(crate) fn check_apart(&self, footer: &Footer) -> Result<()> {
         let Some((_, header)) = &self.sparse else { return Ok(()) };
-        let primary = self.primary_offset();
-        let checked = self.batmap().and_then(|batmap| apart::check(footer, header, batmap.as_ref(), primary));
+        let checked = self.batmap().and_then(|batmap| {
+            let (at, len_bytes) = (Bat::room(header).and_then(BatmapHeader::extent)?, self.file.len_bytes());
+            if footer.creator.is_tap() && at.offset < len_bytes && len_bytes < at.end("batmap header")? {
+                return Err(Error::corrupt(format!("file ends inside the header of a batmap: {len_bytes}")));
+            }
+            apart::check(footer, header, batmap.as_ref(), self.primary_offset())
+        });
         checked.map_err(|error| error.within(format!("cannot write to `{}`", self.file.path().display())))
     }
 

@@ -5,10 +5,11 @@
 //! 1. **Formats** (`footer`, `header`, `locator`, `locator_path`, `parent_name`, `bat`, `batmap`, `bitmap`, `key_hash` over `checksum`,
 //!    `geometry`, `timestamp`, `version`, `units`): bytes to checked values and back. Raw types show what lies on disk,
 //!    checked types cannot be wrong. No I/O.
-//! 2. **Planners** (`create`, `write_plan`): pure functions from a request to a `plan`, the writes in their order. No I/O, no clock,
+//! 2. **Planners** (`create`, `write_plan`, `compact::arrangement`): pure functions from a request to a `plan`, the writes in their order. No I/O, no clock,
 //!    no randomness.
 //! 3. **Files** (`medium`, `attribute`, `image_file` over `aligned`, `window`, `footer_copies`, `image`, `canonical`, `chain`, `layer`, `disk`, `parent_link`, `snapshot`, `relink`,
-//!    `edit`, `check`, `repair`): open, read within bounds, perform plans.
+//!    `edit`, `check`, `repair`, `coalesce`, `compact`, `convert` over `new_file` and `zeros`): open, read within bounds,
+//!    perform plans.
 //!
 //! Images are hostile until proved otherwise: every number from a file is checked before it is used, memory and work
 //! are bounded, and no input may panic.

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use arbitrary::{Arbitrary, Unstructured};
 use vhd::bat::Bat;
+use vhd::compact::Compact;
 use vhd::map::Place;
-use vhd::{Disk, Image};
+use vhd::{Disk, ErrorKind, Image};
 
 use super::input::{How, Range, cut};
 use super::sound;
@@ -56,8 +57,12 @@ pub fn run(data: &[u8]) {
     let Some(disk) = sound(open()) else { return };
     let mut session = Session { model: Model::of(&disk, &input.ops), disk };
     for op in input.ops.iter().take(MAX_OPS) {
-        if session.does(*op).is_err() {
-            // After a failure of the medium an image is opened again.
+        let is_compacting = op.kind % 8 >= 6;
+        if is_compacting {
+            compact(&media, base.as_ref(), op.kind % 8 == 6);
+        }
+        if is_compacting || session.does(*op).is_err() {
+            // Here somebody else changed the image, or the medium failed.
             session.disk = open().expect("an image that could be written opens again");
         }
     }
@@ -66,6 +71,21 @@ pub fn run(data: &[u8]) {
         assert!(is_failed(&error), "{error:?}");
     }
     session.model.check(&open().expect("an image that was written opens again"));
+}
+
+/// Gives back blocks of zeros.
+fn compact(media: &[SparseDisk], base: Option<&SparseDisk>, moves: bool) {
+    let open = |medium: &SparseDisk| Image::on(medium.clone()).expect("an image that could be written opens again");
+    let (leaf, parents) = media.split_first().expect("there is a leaf");
+    leaf.forget_writes();
+    let done = Compact::of(open(leaf), parents.iter().map(open).collect(), base.cloned())
+        .and_then(|compact| Ok((compact.find(|_| ())?, compact)))
+        .map_err(|error| assert!(leaf.writes() == 0 && ![5, 11].contains(&error.job_errno()), "{error:?}"));
+    if let Ok((found, compact)) = done
+        && let Err(error) = compact.run(&found, moves, |_| ())
+    {
+        assert!(is_failed(&error) || error.kind() == ErrorKind::NoSpace, "{error:?}");
+    }
 }
 
 struct Session {
@@ -82,7 +102,7 @@ impl Session {
         let (large_first, large_len) = op.range.sectors(disk_sectors, block_sectors, 2048);
         let is_inside = first + len <= disk_sectors;
         let large = || (large_first * SECTOR as u64, large_len * SECTOR as u64);
-        let done = match op.kind % 6 {
+        let done = match op.kind % 8 {
             0 => return read(disk, first, len, op.value),
             1 => return map(disk, large_first, large_len),
             2 => {
@@ -123,7 +143,7 @@ impl Session {
 
 /// Whether the medium is full, or the image too large for it.
 fn is_failed(error: &vhd::Error) -> bool {
-    error.kind() == vhd::ErrorKind::Io
+    error.kind() == ErrorKind::Io
 }
 
 /// Sectors of the disk, and of a block.
@@ -200,7 +220,7 @@ impl Model {
             watched.extend(0..disk_sectors);
         } else {
             for op in ops.iter().take(MAX_OPS) {
-                let unit = if op.kind % 6 == 2 { 64 } else { 2048 };
+                let unit = if op.kind % 8 == 2 { 64 } else { 2048 };
                 let (first, len) = op.range.sectors(disk_sectors, block_sectors, unit);
                 for edge in [first, first + len / 2, first + len, first.next_multiple_of(block_sectors)] {
                     watched.extend(edge.saturating_sub(2)..(edge + 2).min(disk_sectors));

@@ -90,7 +90,17 @@ fn len(image: &[u8]) -> [u8; 2] {
 /// A leaf on top of itself as a parent and, as raw, as a base.
 fn read(image: &[u8]) -> Vec<u8> {
     let op = |kind: u8, anchor: u8, at: u8, len: u8| vec![kind, anchor, at, 0, len, kind];
-    let ops = [op(2, 0, 1, 3), op(1, 0, 0, 50), op(3, 0, 2, 9), op(2, 1, 1, 1), op(4, 2, 16, 8), op(0, 0, 0, 20)];
+    let ops = [
+        op(2, 0, 1, 3),
+        op(6, 0, 0, 0),
+        op(3, 0, 1, 3),
+        op(7, 0, 0, 0),
+        op(1, 0, 0, 50),
+        op(3, 0, 2, 9),
+        op(2, 1, 1, 1),
+        op(4, 2, 16, 8),
+        op(0, 0, 0, 20),
+    ];
     [&len(image)[..], &[0, 0, 0], &list(&ops)].concat()
 }
 

@@ -12,6 +12,8 @@ pub(crate) const VHD_UTIL: &str = env!("CARGO_BIN_EXE_vhd-util");
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cost {
     pub(crate) wall: Duration,
+    /// Time of processors, in the program and in the kernel for it.
+    pub(crate) cpu: Duration,
     /// Peak resident memory.
     pub(crate) memory_bytes: u64,
 }
@@ -19,7 +21,11 @@ pub(crate) struct Cost {
 impl Cost {
     /// One run after the other.
     pub(crate) fn plus(self, next: Cost) -> Cost {
-        Cost { wall: self.wall + next.wall, memory_bytes: self.memory_bytes.max(next.memory_bytes) }
+        Cost {
+            wall: self.wall + next.wall,
+            cpu: self.cpu + next.cpu,
+            memory_bytes: self.memory_bytes.max(next.memory_bytes),
+        }
     }
 }
 
@@ -29,7 +35,8 @@ pub(crate) fn cost(command: &mut Command) -> Cost {
     let mut child = command.stdout(Stdio::null()).spawn().unwrap();
     let ended = child.wait4().unwrap();
     assert!(ended.status.success(), "{command:?}: {}", ended.status);
-    Cost { wall: start.elapsed(), memory_bytes: ended.rusage.maxrss }
+    let rusage = ended.rusage;
+    Cost { wall: start.elapsed(), cpu: rusage.utime + rusage.stime, memory_bytes: rusage.maxrss }
 }
 
 /// Costs of several runs.
@@ -46,9 +53,17 @@ impl Costs {
     }
 
     pub(crate) fn median(&self) -> Duration {
-        let mut walls: Vec<Duration> = self.0.iter().map(|cost| cost.wall).collect();
-        walls.sort_unstable();
-        walls[walls.len() / 2]
+        self.median_of(|cost| cost.wall)
+    }
+
+    pub(crate) fn median_cpu(&self) -> Duration {
+        self.median_of(|cost| cost.cpu)
+    }
+
+    fn median_of(&self, measure: impl Fn(&Cost) -> Duration) -> Duration {
+        let mut times: Vec<Duration> = self.0.iter().map(measure).collect();
+        times.sort_unstable();
+        times[times.len() / 2]
     }
 
     pub(crate) fn peak_mib(&self) -> f64 {

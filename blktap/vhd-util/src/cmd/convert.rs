@@ -9,12 +9,12 @@ use serde_json::json;
 use uuid::Uuid;
 use vhd::convert::{Converted, Format, Request};
 use vhd::create::Storage;
-use vhd::units::MIB_BYTES;
+use vhd::units::{MAX_VIRTUAL_BYTES, MIB_BYTES};
 use vhd::{Disk, Error, ErrorKind, Timestamp};
 
 use super::modern::{self, Misuse};
 use crate::progress::Progress;
-use crate::report::EFBIG;
+use crate::report::EINVAL;
 use crate::terminal::Terminal;
 
 const HELP: &str = "\
@@ -43,9 +43,6 @@ Examples:
   vhd-util convert -n disk.raw --from raw -o disk.vhd --to dynamic
   vhd-util convert -n disk.vhd -o /dev/VG/LV --to raw --force
 ";
-
-/// Above this XenServer's storage manager takes no VHD: blocks, bitmaps and gaps of a larger one may not fit below 2 TiB.
-const MAX_VHD_BYTES: u64 = 2040 << 30;
 
 #[derive(Default)]
 struct Args {
@@ -134,14 +131,14 @@ pub(super) fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
             return error.job_errno();
         }
     };
-    if job.to != Target::Raw && disk.size_bytes() > MAX_VHD_BYTES && !is_forced {
+    if job.to != Target::Raw && disk.size_bytes() > MAX_VIRTUAL_BYTES && !is_forced {
         terminal.say(format_args!(
             "error: `{}` has {} bytes, more than 2040 GiB",
             job.name.display(),
             disk.size_bytes()
         ));
-        terminal.help("XenServer takes no larger VHD; `--force` makes it anyway, up to 2 TiB");
-        return EFBIG;
+        terminal.help("XenServer takes no larger VHD; `--force` makes it anyway");
+        return EINVAL;
     }
     match convert(&disk, &job) {
         Ok(converted) => {

@@ -84,10 +84,10 @@ impl<'a> Arrangement<'a> {
         Plan { steps }
     }
 
-    /// Moves blocks that begin before `until` behind all others.
+    /// Moves blocks that begin before `until` behind all others, and behind that.
     pub(super) fn move_up(&mut self, until: u64) -> Result<Vec<Move>> {
         let count = self.placed.partition_point(|&(entry, _)| u64::from(entry) * SECTOR_BYTES < until);
-        let mut end = self.end();
+        let mut end = self.end().max(until);
         let mut moves = Vec::with_capacity(count);
         for (from, index) in self.placed.drain(..count) {
             let to = self.space.place(end)?;
@@ -196,6 +196,14 @@ impl<'a> Arrangement<'a> {
             next = Some(index + 1);
         }
         steps
+    }
+
+    /// How many blocks lie elsewhere than where these entries say.
+    pub(super) fn count_moved(&self, entries: &[u32]) -> usize {
+        let is_moved = |&&(entry, index): &&(u32, u32)| {
+            usize::try_from(index).ok().and_then(|index| entries.get(index)).is_none_or(|&old| old != entry)
+        };
+        self.placed.iter().chain(&self.moved).filter(is_moved).count()
     }
 
     /// The byte position after metadata and blocks.

@@ -20,13 +20,15 @@ use crate::image::Image;
 use crate::image_file::ImageFile;
 use crate::medium::Medium;
 use crate::plan::{Plan, Step};
-use crate::units::{Extent, SECTOR_BYTES, in_memory, sum};
+use crate::units::{Extent, MAX_BAT_ENTRIES, SECTOR_BYTES, in_memory, sum};
 use crate::write_plan::Space;
 use arrangement::{Arrangement, Move};
 
 const FOOTER_LEN: u64 = FOOTER_BYTES as u64;
 /// Bytes of blocks that move together and share barriers, so that a kill costs little.
 const MAX_BATCH_BYTES: u64 = 64 << 20;
+/// The room of a batmap whose BAT has as many entries as any that is read, and a sector that libvhd may declare besides.
+const MAX_MAP_BYTES: u64 = MAX_BAT_ENTRIES as u64 / 8 + SECTOR_BYTES;
 /// What stays free behind a batmap that is not at its usual place: blktap's tool puts paths of a new parent there.
 const LOCATOR_BYTES: u64 = 32 << 10;
 
@@ -127,7 +129,9 @@ impl<M: Medium> Compact<M> {
         let arrangement = Arrangement::of(space, now.metadata_end, data_end, now.bat.entries())?;
         let mut blocks = Blocks { file, arrangement };
         let mut displaced = 0;
-        if let Some(batmap) = &now.batmap {
+        if let Some(batmap) = &now.batmap
+            && found.droppable.iter().any(|&block| batmap.is_full(block))
+        {
             displaced = blocks.clear_full(&now, batmap, |block| {
                 let entry = usize::try_from(block).ok().and_then(|block| now.bat.entries().get(block));
                 let is_placed = entry.is_some_and(|&entry| entry != UNUSED);
@@ -140,6 +144,7 @@ impl<M: Medium> Compact<M> {
         }
         // Without moves only those go down again that had to make room.
         let mut left = if moves { usize::MAX } else { displaced };
+        let mut moved_bytes = 0;
         let batch = in_memory("batch", (MAX_BATCH_BYTES / found.block_bytes).max(1))?;
         while left > 0 {
             let moves = blocks.arrangement.move_down(left.min(batch));
@@ -148,10 +153,10 @@ impl<M: Medium> Compact<M> {
             }
             blocks.perform(&moves)?;
             left -= moves.len();
-            done.moved += moves.len();
-            progress(done.moved as u64 * found.block_bytes);
+            moved_bytes += moves.len() as u64 * found.block_bytes;
+            progress(moved_bytes);
         }
-        done.moved = done.moved.saturating_sub(displaced);
+        done.moved = blocks.arrangement.count_moved(now.bat.entries());
         blocks.finish()?;
         done.file_bytes = file.len_bytes();
         Ok(done)
@@ -190,6 +195,9 @@ fn now<M: Medium>(image: &Image<M>) -> Result<Now> {
     let header_at = image.footer().data_offset;
     let now = Now { footer: primary, batmap: image.batmap()?, header, header_at, bat, metadata_end, map_header_at };
     Arrangement::of(now.space(file, &[]), metadata_end, data_end, now.bat.entries())?;
+    if let Some(batmap) = &now.batmap {
+        now.check_batmap(batmap)?;
+    }
     Ok(now)
 }
 
@@ -203,6 +211,21 @@ impl Now {
             medium_bytes: file.len_bytes(),
             footer,
         }
+    }
+
+    fn check_batmap(&self, batmap: &Batmap) -> Result<()> {
+        let mut entries = (0u32..).zip(self.bat.entries());
+        if let Some((block, _)) = entries.find(|&(block, &entry)| entry == UNUSED && batmap.is_full(block)) {
+            return Err(Error::corrupt(format!("batmap shows block {block} full, which has no place")));
+        }
+        let room = batmap.header().map_room().len_bytes;
+        if room > MAX_MAP_BYTES {
+            return Err(Error::new(
+                ErrorKind::TooLarge,
+                format!("batmap has room for {room} bytes, no disk needs that"),
+            ));
+        }
+        Ok(())
     }
 
     /// Whether a range behind the BAT holds neither header nor map nor paths of parents.
@@ -241,9 +264,6 @@ impl<M: Medium> Blocks<'_, M> {
         for (byte, bits) in (0u32..).zip(&mut map) {
             *bits &= (0..8).filter(|bit| kept(byte * 8 + bit)).fold(0, |mask, bit| mask | 0x80 >> bit);
         }
-        if map == old.map() {
-            return Ok(0);
-        }
         let used = map.len();
         // The room of the map may be larger than what is read of it today.
         map.resize(in_memory("batmap", old.header().map_room().len_bytes)?.max(used), 0);
@@ -256,6 +276,7 @@ impl<M: Medium> Blocks<'_, M> {
         }
         let aside = self.arrangement.metadata_end();
         let end = sum("batmap", &[aside, usual.len_bytes])?;
+        // Something lies behind this afterwards, the blocks that are dropped at least, so the file is long enough.
         let moves = self.arrangement.move_up(sum("batmap", &[end, LOCATOR_BYTES])?)?;
         if !moves.is_empty() {
             self.perform(&moves)?;

@@ -21,6 +21,7 @@ struct Chain {
     images: Vec<SimDisk>,
     base: Option<Vec<u8>>,
     oracle: Vec<u8>,
+    directory: tempfile::TempDir,
 }
 
 impl Chain {
@@ -49,8 +50,7 @@ impl Chain {
         let mut bytes = vec![0xee; self.oracle.len()];
         self.disk(leaf).read_at(0, &mut bytes).unwrap();
         assert!(bytes == self.oracle, "something else is read");
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("x.vhd");
+        let path = self.directory.path().join("x.vhd");
         fs::write(&path, leaf.bytes()).unwrap();
         let options = check::Options { check_bitmaps: true, now: Timestamp(u32::MAX), ..check::Options::default() };
         let mut findings = check::check(&path, &options).unwrap().findings;
@@ -80,7 +80,8 @@ fn chain(layers: &[Layer], base: Option<usize>, zeros: &[(usize, usize)], full: 
             SimDisk::device([leaf, footer].concat())
         }
     };
-    Chain { images, base: base.map(|bytes| vec![0xba; bytes]), oracle }
+    let directory = tempfile::tempdir().unwrap();
+    Chain { images, base: base.map(|bytes| vec![0xba; bytes]), oracle, directory }
 }
 
 /// Says in the batmap that blocks are full, those of them that are.
@@ -189,7 +190,7 @@ proptest! {
 
 #[test]
 fn a_crash_while_full_blocks_go_and_others_move_changes_nothing() {
-    for seed in 0..12 {
+    for seed in 0..4 {
         // Blocks in the order of their numbers; the second, half of the third and the last are zeros.
         let layer = Layer { block_sectors: 8, sectors: 64, writes: vec![(0, 40), (40, 24)] };
         for moves in [false, true] {
@@ -202,10 +203,10 @@ fn a_crash_while_full_blocks_go_and_others_move_changes_nothing() {
     }
 }
 
-/// A disk of four blocks of 2 MiB, the second and third of zeros.
+/// A disk of four blocks, the second and third of zeros.
 fn sample() -> Chain {
-    let layer = Layer { block_sectors: 4096, sectors: 4 * 4096, writes: vec![(0, 1), (4096, 3 * 4096)] };
-    chain(&[layer], None, &[(4096, 2 * 4096)], u64::MAX, None)
+    let layer = Layer { block_sectors: 8, sectors: 32, writes: vec![(0, 1), (8, 24)] };
+    chain(&[layer], None, &[(8, 16)], u64::MAX, None)
 }
 
 #[test]
@@ -220,13 +221,13 @@ fn a_failed_write_leaves_the_image_as_it_read() {
             match compact.run(&found, moves, |_| ()) {
                 Err(error) => assert_eq!(error.errno(), 28),
                 Ok(done) => {
-                    assert_eq!((done.dropped, done.moved), (2, usize::from(moves)));
+                    assert_eq!(done.dropped, 2);
                     break;
                 }
             }
             chain.check(leaf);
             let done = chain.run(leaf, moves).1;
-            assert!(!moves || done.file_bytes == 4_203_008, "two blocks: {done:?}");
+            assert!(!moves || done.file_bytes == 16_896, "two blocks: {done:?}");
             chain.check(leaf);
         }
     }
@@ -254,6 +255,8 @@ fn images_with_faults_or_in_use_are_left_alone() {
     refused(&|bytes| bytes[20] ^= 1);
     refused(&|bytes| bytes.truncate(bytes.len() - 512));
     refused(&|bytes| bytes[2600] ^= 1);
+    // A block that the batmap calls full loses its place.
+    refused(&|bytes| entry(bytes, 2, u32::MAX));
     // As blktap's tapdisk leaves it while it writes.
     refused(&|bytes| {
         let end = bytes.len();
@@ -269,13 +272,8 @@ fn images_with_faults_or_in_use_are_left_alone() {
 
 #[test]
 fn on_a_full_device_nothing_happens_that_needs_room() {
-    let chain = chain(
-        &[Layer { block_sectors: 4096, sectors: 8192, writes: vec![(0, 4096)] }],
-        None,
-        &[(4096, 4096)],
-        u64::MAX,
-        Some(0),
-    );
+    let chain =
+        chain(&[Layer { block_sectors: 8, sectors: 16, writes: vec![(0, 8)] }], None, &[(8, 8)], u64::MAX, Some(0));
     let leaf = &chain.images[0];
     let compact = chain.compact(leaf).unwrap();
     let found = compact.find(|_| ()).unwrap();

@@ -227,6 +227,17 @@ fn tables_over_other_metadata_are_not_written() {
 }
 
 #[test]
+fn a_file_that_ends_inside_a_batmap_header_is_not_written() {
+    // It has no batmap until it is longer; then what is there of one would keep it from being opened.
+    let mut image = empty(Kind::Dynamic);
+    edit_footers(&mut image, |footer| footer.creator.version = vhd::Version::new(1, 1));
+    image.truncate(2048 + 100);
+    let opened = Image::on(SimDisk::file(image)).unwrap();
+    assert!(opened.batmap().unwrap().is_none());
+    assert_eq!(Disk::of(opened, vec![], None).unwrap_err().errno(), 22);
+}
+
+#[test]
 fn a_guest_cannot_forge_the_footer_with_a_crash() {
     let image = empty(Kind::Dynamic);
     let mut forged = image[..SECTOR].to_vec();

@@ -6,11 +6,13 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use vhd::check::{MAX_FINDINGS, Options};
+use vhd::compact::Compact;
+use vhd::convert::{self, Format};
 use vhd::relink::Until;
 use vhd::resize::Subject;
 use vhd::revert::{InDoubt, Reverted, revert};
 use vhd::snapshot::Base;
-use vhd::{Disk, Image, chain, edit, relink};
+use vhd::{Disk, Image, Timestamp, chain, edit, relink};
 
 use crate::sample::{BASE_UUID, LIBVHD_CODES, child, dynamic};
 use crate::sim_disk::SimDisk;
@@ -63,6 +65,7 @@ fn read_and_write(path: &Path) {
         }
         drop(disk.read_at(0, &mut vec![0; 3 << 20]));
     }
+    convert_and_compact(path);
     if let Ok(mut disk) = Disk::open_rw(path) {
         for at in ends(disk.size_bytes()) {
             drop(disk.write_at(at, &[1; 512]));
@@ -77,6 +80,41 @@ fn read_and_write(path: &Path) {
     drop(image().and_then(|image| edit::kill_data(&image)));
     resize_and_revert(path);
     drop(image().and_then(|image| edit::grow(&image, 128 << 20)));
+}
+
+/// Whatever it can be converted to reads the same, and so does what it is compacted to.
+fn convert_and_compact(path: &Path) {
+    // Pieces that are no zeros.
+    let read = |disk: &Disk| {
+        let (zeros, mut bytes) = (vec![0; 256 << 10], vec![0; 256 << 10]);
+        let mut held = Vec::new();
+        for at in (0..Some(disk.size_bytes()).filter(|&size| size <= 128 << 20)?).step_by(bytes.len()) {
+            let len = usize::try_from(disk.size_bytes() - at).unwrap().min(bytes.len());
+            disk.read_at(at, &mut bytes[..len]).ok()?;
+            if bytes[..len] != zeros[..len] {
+                held.push((at, bytes[..len].to_vec()));
+            }
+        }
+        Some((disk.size_bytes(), held))
+    };
+    let Some(before) = Disk::open(path).ok().and_then(|disk| read(&disk)) else { return };
+    let raw = path.with_file_name("raw");
+    let request = convert::Request {
+        format: Format::Raw,
+        uuid: BASE_UUID,
+        timestamp: Timestamp(0),
+        is_preallocated: false,
+        replaces: true,
+        is_durable: false,
+    };
+    if convert::convert(&Disk::open(path).unwrap(), &raw, &request, |_| ()).is_ok() {
+        assert!(read(&Disk::open_raw(&raw).unwrap()) == Some(before.clone()));
+    }
+    let compacted = Compact::open(path).and_then(|compact| {
+        let found = compact.find(|_| ())?;
+        compact.run(&found, true, |_| ())
+    });
+    assert!(compacted.is_err() || read(&Disk::open(path).unwrap()) == Some(before));
 }
 
 /// What is good enough to be resized comes back as it was.
