@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
-/// Satisfies the logical block size of every device in use.
+/// Satisfies the logical sector size of every device in use.
 pub(crate) const ALIGN_BYTES: u64 = 4096;
 
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -33,28 +33,27 @@ impl AlignedBuffer {
     }
 }
 
-/// The smallest aligned range around a run, cut at the end of the device, which is a whole number of its blocks.
-pub(crate) fn aligned_range(offset: u64, len_bytes: u64, device_bytes: u64) -> Range<u64> {
-    let start = offset - offset % ALIGN_BYTES;
+/// The smallest range of whole sectors of a device around a run.
+pub(crate) fn aligned_range(offset: u64, len_bytes: u64, sector_bytes: u64) -> Range<u64> {
     let end = offset.saturating_add(len_bytes);
-    let end = end.checked_next_multiple_of(ALIGN_BYTES).unwrap_or(u64::MAX).min(device_bytes.max(end));
-    start..end
+    offset - offset % sector_bytes..end.checked_next_multiple_of(sector_bytes).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn check(offset: u64, len_bytes: u64, device_bytes: u64, range: Range<u64>) {
-        assert_eq!(aligned_range(offset, len_bytes, device_bytes), range);
+    fn check(offset: u64, len_bytes: u64, sector_bytes: u64, range: Range<u64>) {
+        assert_eq!(aligned_range(offset, len_bytes, sector_bytes), range);
     }
 
     #[test]
-    fn ranges_grow_to_pages_and_stop_at_the_end() {
-        check(512, 1024, 8192, 0..4096);
-        check(4095, 2, 8192, 0..8192);
-        check(7680, 512, 8192, 4096..8192);
-        check(4096, 512, 4608, 4096..4608);
+    fn ranges_grow_to_sectors_of_the_device_and_no_further() {
+        check(512, 1024, 512, 512..1536);
+        check(1540, 4, 512, 1536..2048);
+        check(512, 1024, 4096, 0..4096);
+        check(4095, 2, 4096, 0..8192);
+        check(u64::MAX, 2, 4096, u64::MAX - 4095..u64::MAX);
     }
 
     #[test]

@@ -26,8 +26,9 @@ const LONG_BYTES: usize = 64 << 10;
 enum Mode {
     /// Through the page cache: regular files, which the kernel keeps coherent from open to open, on NFS too.
     Cached,
-    /// Past it, in aligned pieces. Invariant: no byte of a block device is ever served from the page cache, because
-    /// other hosts write to it.
+    /// Past it, in whole logical sectors of the device. Invariant: no byte of a block device is ever served from the page
+    /// cache, because other hosts write to it; and no sector is written beside those that change, because a daemon that
+    /// has the image open may be writing it (where sectors of the device are longer than ours, that cannot be helped).
     Direct,
 }
 
@@ -37,6 +38,8 @@ pub struct ImageFile {
     file: File,
     path: PathBuf,
     mode: Mode,
+    /// What the offsets and lengths of direct reads and writes are multiples of: of a device, its logical sector.
+    sector_bytes: u64,
     /// Device and inode, to tell that two paths are one image.
     identity: (u64, u64),
     /// Where its parents may be.
@@ -97,11 +100,15 @@ impl ImageFile {
 
     pub(crate) fn checked(file: File, path: &Path) -> Result<Self> {
         let metadata = file.metadata().map_err(|source| Error::io("cannot stat", source))?;
+        let mut sector_bytes = ALIGN_BYTES;
         let mode = if metadata.file_type().is_block_device() {
             rustix::fs::fcntl_setfl(&file, OFlags::DIRECT)
                 .map_err(|errno| Error::io("cannot set O_DIRECT", errno.into()))?;
             rustix::fs::seek(&file, SeekFrom::End(0))
                 .map_err(|errno| Error::io("cannot find the device's size", errno.into()))?;
+            let sector = rustix::fs::ioctl_blksszget(&file);
+            sector_bytes =
+                sector.map_err(|errno| Error::io("cannot find the device's sector size", errno.into()))?.into();
             Mode::Direct
         } else if metadata.is_file() {
             Mode::Cached
@@ -113,6 +120,7 @@ impl ImageFile {
             file,
             path: path.to_owned(),
             mode,
+            sector_bytes,
             identity: identity(&metadata),
             gate: Gate::of_process(),
             direct: None,
@@ -170,21 +178,40 @@ impl ImageFile {
     }
 
     fn read_direct(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-        if is_direct(bytes, offset) {
+        if self.is_direct(bytes, offset) {
             return self.file.read_exact_at(bytes, offset);
         }
-        let (buffer, skip) = self.read_around(offset, bytes.len())?;
+        let (mut buffer, range) = self.buffer_around(offset, bytes.len())?;
+        self.file.read_exact_at(buffer.bytes_mut(), range.start)?;
+        let skip = usize::try_from(offset - range.start).map_err(io::Error::other)?;
         bytes.copy_from_slice(&buffer.bytes()[skip..][..bytes.len()]);
         Ok(())
     }
 
-    /// The aligned piece of the device around a range, and where the range begins in it.
-    fn read_around(&self, offset: u64, len: usize) -> io::Result<(AlignedBuffer, usize)> {
-        let range = aligned_range(offset, len as u64, self.len_bytes());
+    fn write_direct(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        if self.is_direct(bytes, offset) {
+            return self.file.write_all_at(bytes, offset);
+        }
+        let (mut buffer, range) = self.buffer_around(offset, bytes.len())?;
+        if buffer.bytes().len() != bytes.len() {
+            self.file.read_exact_at(buffer.bytes_mut(), range.start)?;
+        }
+        let skip = usize::try_from(offset - range.start).map_err(io::Error::other)?;
+        buffer.bytes_mut()[skip..][..bytes.len()].copy_from_slice(bytes);
+        self.file.write_all_at(buffer.bytes(), range.start)
+    }
+
+    /// The whole sectors of the device around a range, and memory for them.
+    fn buffer_around(&self, offset: u64, len: usize) -> io::Result<(AlignedBuffer, Range<u64>)> {
+        let range = aligned_range(offset, len as u64, self.sector_bytes);
         let len = usize::try_from(range.end - range.start).map_err(io::Error::other)?;
-        let mut buffer = AlignedBuffer::zeroed(len);
-        self.file.read_exact_at(buffer.bytes_mut(), range.start)?;
-        Ok((buffer, usize::try_from(offset - range.start).map_err(io::Error::other)?))
+        Ok((AlignedBuffer::zeroed(len), range))
+    }
+
+    /// Whether the device takes the bytes as they are.
+    fn is_direct(&self, bytes: &[u8], offset: u64) -> bool {
+        let is_page = (bytes.as_ptr().addr() as u64).is_multiple_of(ALIGN_BYTES);
+        is_page && offset.is_multiple_of(self.sector_bytes) && (bytes.len() as u64).is_multiple_of(self.sector_bytes)
     }
 }
 
@@ -234,7 +261,7 @@ impl Medium for ImageFile {
 
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         match (self.mode, &self.direct) {
-            (Mode::Cached, Some(direct)) if is_direct(bytes, offset) && bytes.len() >= LONG_BYTES => {
+            (Mode::Cached, Some(direct)) if self.is_direct(bytes, offset) && bytes.len() >= LONG_BYTES => {
                 match direct.write_all_at(bytes, offset) {
                     // It wants another alignment.
                     Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => {
@@ -244,12 +271,7 @@ impl Medium for ImageFile {
                 }
             }
             (Mode::Cached, _) => self.file.write_all_at(bytes, offset),
-            (Mode::Direct, _) if is_direct(bytes, offset) => self.file.write_all_at(bytes, offset),
-            (Mode::Direct, _) => {
-                let (mut buffer, skip) = self.read_around(offset, bytes.len())?;
-                buffer.bytes_mut()[skip..][..bytes.len()].copy_from_slice(bytes);
-                self.file.write_all_at(buffer.bytes(), offset - skip as u64)
-            }
+            (Mode::Direct, _) => self.write_direct(bytes, offset),
         }
     }
 
@@ -337,12 +359,6 @@ impl Medium for ImageFile {
         rustix::fs::fsetxattr(&self.file, name, bytes, XattrFlags::empty())?;
         self.file.sync_all()
     }
-}
-
-/// Whether the device takes the bytes as they are.
-fn is_direct(bytes: &[u8], offset: u64) -> bool {
-    let is_aligned = |number: u64| number.is_multiple_of(ALIGN_BYTES);
-    is_aligned(bytes.as_ptr().addr() as u64) && is_aligned(offset) && is_aligned(bytes.len() as u64)
 }
 
 /// Creates the file, or takes over what stands at `path`, and performs the plan that `planner` makes for it. A file

@@ -256,6 +256,26 @@ fn a_device_that_is_no_whole_number_of_pages_is_used_to_its_last_sector() {
     }
 }
 
+/// Sectors that were written to the device so far.
+fn written_sectors(device: &LoopDevice) -> u64 {
+    let name = device.path.file_name().unwrap().to_str().unwrap();
+    let stat = fs::read_to_string(format!("/sys/class/block/{name}/stat")).unwrap();
+    stat.split_whitespace().nth(6).unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_change_of_metadata_writes_no_sector_beside_it() {
+    // A daemon that has the image open may be writing those: an entry of the BAT would be lost.
+    if has_loop_devices() {
+        let directory = tempfile::tempdir().unwrap();
+        let device = LoopDevice::new(directory.path(), "device.img", 512, &vec![0; 8 << 20]).unwrap();
+        create_image(&device.path, &request(4, DYNAMIC)).unwrap();
+        let before = written_sectors(&device);
+        edit::set_hidden(&Image::open_rw(&device.path).unwrap(), 1).unwrap();
+        assert_eq!(written_sectors(&device) - before, 2, "both footers");
+    }
+}
+
 #[test]
 fn the_size_of_a_device_is_asked_anew_whenever_it_is_opened() {
     if !has_loop_devices() {
