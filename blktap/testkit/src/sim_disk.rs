@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex};
 use vhd::Medium;
 use vhd::plan::Target;
 
+const SECTOR: usize = 512;
+
 /// What happened to a disk.
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -88,6 +90,16 @@ impl SimDisk {
     /// The disk after a crash when so many events had happened. What was not synced yet arrived, sector by sector, as
     /// `is_kept` decides.
     pub fn crashed(&self, events: usize, mut is_kept: impl FnMut() -> bool) -> SimDisk {
+        self.crashed_with(events, || if is_kept() { SECTOR } else { 0 })
+    }
+
+    /// The same, where of every sector that was not synced yet its first `kept` bytes arrived, one at least.
+    pub fn torn(&self, events: usize, kept: usize) -> SimDisk {
+        self.crashed_with(events, || kept)
+    }
+
+    /// `kept` says how many bytes of a sector arrived.
+    fn crashed_with(&self, events: usize, mut kept: impl FnMut() -> usize) -> SimDisk {
         let state = self.state.lock().unwrap();
         let log = &state.log[..events];
         let is_sync = |(disk, event): &(usize, Event)| *disk == self.index && matches!(event, Event::Sync);
@@ -97,7 +109,7 @@ impl SimDisk {
             match event {
                 Event::Sync => {}
                 Event::Truncate { len } => {
-                    if index < synced || is_kept() {
+                    if index < synced || kept() > 0 {
                         bytes.resize(*len, 0);
                     }
                 }
@@ -105,9 +117,11 @@ impl SimDisk {
                     let mut at = *offset;
                     let mut rest = written.as_slice();
                     while !rest.is_empty() {
-                        let (sector, after) = rest.split_at((512 - at % 512).min(rest.len()));
-                        if index < synced || is_kept() {
-                            put(&mut bytes, at, sector);
+                        let (sector, after) = rest.split_at((SECTOR - at % SECTOR).min(rest.len()));
+                        let kept = if index < synced { SECTOR } else { kept() };
+                        if kept > at % SECTOR {
+                            bytes.resize(bytes.len().max(at + sector.len()), 0);
+                            put(&mut bytes, at, &sector[..sector.len().min(kept - at % SECTOR)]);
                         }
                         (at, rest) = (at + sector.len(), after);
                     }

@@ -141,7 +141,8 @@ fn grow_steps<M: Medium>(image: &Image<M>, size_bytes: u64) -> Result<Vec<Step>>
         steps.extend([Step::Fill { what: "BAT", offset, len_bytes, byte: unused_byte }, Step::Barrier]);
     }
     let raw = RawFooter::from(&footer);
-    steps.push(write("footer copy", 0, raw.bytes()));
+    // One after the other: a sector that is torn by a crash must not take both.
+    steps.extend([write("footer copy", 0, raw.bytes()), Step::Barrier]);
     steps.push(write("footer", footer_offset, raw.bytes()));
     Ok(steps)
 }

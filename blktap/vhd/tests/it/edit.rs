@@ -12,15 +12,22 @@ use vhd::{Disk, Image, ParentLink, Result, Timestamp, edit, relink};
 use crate::sample::{BASE_UUID, LIBVHD_CODES, child, dynamic, edit_footers, edit_header};
 use crate::sim_disk::SimDisk;
 
-/// Changes an image with one block, and looks at what a crash leaves after each write with any sectors lost.
+/// Changes an image with one block, and looks at what a crash leaves after each write with any sectors lost, or torn.
 fn check(change: impl Fn(&Image<SimDisk>) -> Result<()>, see: impl Fn(&Image<SimDisk>) -> (u64, u64, u64)) {
-    let start = SimDisk::file(dynamic(64));
+    let mut image = dynamic(64);
+    // There is room for more in the sector of the BAT.
+    edit_header(&mut image, |header| header.max_bat_entries = 128);
+    let start = SimDisk::file(image);
     Disk::of(Image::on(start.clone()).unwrap(), vec![], None).unwrap().write_at(0, &[5; 512]).unwrap();
     let sim = start.crashed(start.log_len(), || true);
     let old = see(&Image::on(sim.clone()).unwrap());
     change(&Image::on(sim.clone()).unwrap()).unwrap();
     let new = see(&Image::on(sim.clone()).unwrap());
     assert_ne!(old, new);
+    let check_crashed = |crashed, events| {
+        let found = see(&Image::on(crashed).unwrap());
+        assert!(found == old || found == new, "{found:?} after {events} events");
+    };
     for events in 0..=sim.log_len() {
         for bits in 0..64u32 {
             let mut at = 0;
@@ -28,9 +35,11 @@ fn check(change: impl Fn(&Image<SimDisk>) -> Result<()>, see: impl Fn(&Image<Sim
                 at += 1;
                 bits >> (at % 6) & 1 == 0
             };
-            let crashed = sim.crashed(events, coin);
-            let found = see(&Image::on(crashed).unwrap());
-            assert!(found == old || found == new, "{found:?} after {events} events");
+            check_crashed(sim.crashed(events, coin), events);
+        }
+        // Inside a footer: behind the size of the disk, in front of the checksum.
+        for kept in [4, 56, 256] {
+            check_crashed(sim.torn(events, kept), events);
         }
     }
 }
@@ -180,4 +189,10 @@ fn paths_are_not_written_over_anything_else() {
     // The footer.
     refused(&|header| header.locators[2].offset = 4608);
     refused(&|header| header.locators = Default::default());
+}
+
+#[test]
+fn a_crash_leaves_the_old_size_or_the_new_one() {
+    let see = |image: &Image<SimDisk>| (image.footer().current_bytes, 0, 0);
+    check(|image| edit::grow(image, 256 << 20), see);
 }
