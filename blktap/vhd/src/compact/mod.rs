@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use crate::bat::{Bat, UNUSED};
-use crate::batmap::{Batmap, BatmapHeader, RawBatmapHeader};
+use crate::batmap::{BATMAP_HEADER_BYTES, Batmap, BatmapHeader, RawBatmapHeader};
 use crate::disk::Disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::footer::{FOOTER_BYTES, Footer, RawFooter};
@@ -291,7 +291,10 @@ impl<M: Medium> Blocks<'_, M> {
 
     fn write_map(&self, old: &BatmapHeader, header_at: u64, offset: u64, map: &[u8], used: usize) -> Result<()> {
         let checksum = old.computed_checksum(&map[..used]);
-        let header = RawBatmapHeader::from(&BatmapHeader { map_offset: offset, checksum, ..old.clone() });
+        // With whatever others put into it.
+        let mut header =
+            RawBatmapHeader::from_prefix(&self.file.read("batmap header", header_at, BATMAP_HEADER_BYTES)?);
+        header.set_map(&BatmapHeader { map_offset: offset, checksum, ..old.clone() });
         let write = |what, offset, bytes: &[u8]| Step::Write { what, offset, bytes: bytes.to_vec() };
         let steps = vec![
             write("batmap", offset, map),

@@ -280,3 +280,18 @@ fn on_a_full_device_nothing_happens_that_needs_room() {
     assert_eq!(compact.run(&found, true, |_| ()).unwrap_err().errno(), 28);
     assert_eq!(leaf.log_len(), 0);
 }
+
+#[test]
+fn bytes_of_others_in_the_header_of_the_batmap_stay() {
+    let chain =
+        chain(&[Layer { block_sectors: 8, sectors: 64, writes: vec![(0, 16)] }], None, &[(0, 8)], u64::MAX, None);
+    let file = &chain.images[0];
+    // The hash of a key that there is not, and reserved bytes.
+    let at = BATMAP_HEADER_AT + 29;
+    let others: Vec<u8> = (0..BATMAP_HEADER_AT + 512 - at).map(|byte| u8::try_from(byte % 250).unwrap() & !1).collect();
+    file.write_all_at(&others, at).unwrap();
+    let (found, _) = chain.run(file, true);
+    assert_eq!(found.droppable, [0]);
+    let start = usize::try_from(at).unwrap();
+    assert!(file.bytes()[start..][..others.len()] == others);
+}
