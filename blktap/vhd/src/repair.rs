@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::footer::{DiskKind, FOOTER_BYTES, Footer, RawFooter};
+use crate::footer_copies;
 use crate::image::Image;
 use crate::image_file::ImageFile;
 use crate::medium::Medium;
@@ -44,6 +45,10 @@ impl Repair {
     pub fn write(&self) -> Result<()> {
         let file = self.0.file();
         let end = match file.target() {
+            // In front of a short footer stands data.
+            Target::File if self.0.footer().kind == DiskKind::Fixed => {
+                footer_copies::fixed_data_end(file.len_bytes()) + FOOTER_BYTES as u64
+            }
             Target::File => self.0.physical_bytes()?,
             Target::BlockDevice { len_bytes } => fits(&self.0, len_bytes)?,
         };

@@ -19,6 +19,7 @@ mod mutation;
 mod oracle;
 mod owners;
 mod qemu;
+mod repair;
 mod resize;
 mod resize_crash;
 mod sim_chain;
