@@ -45,8 +45,11 @@ impl LogFile {
             }
             made => {
                 let file = LogFile::checked(made, path)?;
+                let done = fill(&file).and_then(|()| {
+                    sync_name(path).map_err(|source| Error::io(file.cannot("sync the directory of"), source))
+                });
                 // The first error is the one to report; a file that cannot be removed changes nothing about it.
-                fill(&file).inspect_err(|_| drop(fs::remove_file(path)))
+                done.inspect_err(|_| drop(fs::remove_file(path)))
             }
         }
     }
@@ -157,6 +160,12 @@ impl LogFile {
     fn cannot(&self, what: &str) -> String {
         format!("cannot {what} `{}`", self.path.display())
     }
+}
+
+/// Makes the name of a new file durable: syncing the file does not.
+fn sync_name(path: &Path) -> io::Result<()> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(directory)?.sync_all()
 }
 
 /// How much of the rest is moved at once.

@@ -13,6 +13,7 @@ use rustix::fs::{FallocateFlags, OFlags, SeekFrom, XattrFlags};
 use rustix::io::Errno;
 
 use crate::aligned::{ALIGN_BYTES, AlignedBuffer, aligned_range};
+use crate::directory;
 use crate::error::{Error, ErrorKind, Result};
 use crate::gate::Gate;
 use crate::medium::{self, Medium};
@@ -374,7 +375,11 @@ pub(crate) fn create(path: &Path, planner: impl FnOnce(Target) -> Result<Plan>) 
         .open(path)
         .map_err(|source| Error::io(doing(), source))?;
     let made = file.metadata().map(|metadata| identity(&metadata));
-    let done = write_new(file, path, planner).map_err(|error| error.within(doing()));
+    let done = write_new(file, path, planner).and_then(|()| match was_there {
+        true => Ok(()),
+        false => sync_name(path).map_err(|source| Error::io("cannot sync its directory", source)),
+    });
+    let done = done.map_err(|error| error.within(doing()));
     if let (Err(_), false, Ok(made)) = (&done, was_there, made) {
         remove_ours(path, made);
     }
@@ -393,7 +398,12 @@ fn write_new(file: File, path: &Path, planner: impl FnOnce(Target) -> Result<Pla
     image.file.sync_all().map_err(|source| Error::io("cannot sync", source))
 }
 
-/// Removes what we made, unless someone has put another file there. Through a dangling symbolic link we made its target.
+/// Makes the name durable. Through a symbolic link that led nowhere we made its target.
+fn sync_name(path: &Path) -> io::Result<()> {
+    directory::sync(&fs::canonicalize(path)?)
+}
+
+/// Removes what we made, unless someone has put another file there.
 fn remove_ours(path: &Path, made: (u64, u64)) {
     if let Ok(real) = fs::canonicalize(path)
         && fs::metadata(&real).is_ok_and(|metadata| identity(&metadata) == made)

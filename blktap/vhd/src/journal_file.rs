@@ -1,11 +1,11 @@
 //! The file or device that holds a journal: made, found and removed in ways that outlast a crash.
 
-use std::fs::{self, File};
-use std::io;
+use std::fs;
 use std::path::Path;
 
 use rustix::io::Errno;
 
+use crate::directory;
 use crate::error::{Error, ErrorKind, Result};
 use crate::image_file::ImageFile;
 use crate::journal_writer;
@@ -22,7 +22,7 @@ impl JournalFile {
         let doing = || format!("cannot create journal `{}`", path.display());
         match ImageFile::create_new(path) {
             Ok(file) => {
-                sync_directory(path).map_err(|source| Error::io(doing(), source))?;
+                directory::sync(path).map_err(|source| Error::io(doing(), source))?;
                 Ok(JournalFile(file))
             }
             Err(error) if error.errno() == Errno::EXIST.raw_os_error() => {
@@ -59,13 +59,7 @@ impl JournalFile {
             return journal_writer::clear(&self.0);
         }
         let path = self.0.path();
-        let removed = fs::remove_file(path).and_then(|()| sync_directory(path));
+        let removed = fs::remove_file(path).and_then(|()| directory::sync(path));
         removed.map_err(|source| Error::io(format!("cannot remove journal `{}`", path.display()), source))
     }
-}
-
-/// Makes a name durable, or its absence.
-fn sync_directory(path: &Path) -> io::Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(directory)?.sync_all()
 }

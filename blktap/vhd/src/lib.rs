@@ -7,7 +7,7 @@
 //!    checked types cannot be wrong. No I/O.
 //! 2. **Planners** (`create`, `write_plan`, `compact::arrangement`): pure functions from a request to a `plan`, the writes in their order. No I/O, no clock,
 //!    no randomness.
-//! 3. **Files** (`medium`, `attribute`, `image_file` over `aligned`, `window`, `footer_copies`, `image`, `canonical`, `chain`, `layer`, `disk`, `parent_link`, `snapshot`, `relink`,
+//! 3. **Files** (`medium`, `attribute`, `image_file` over `aligned` and `directory`, `window`, `footer_copies`, `image`, `canonical`, `chain`, `layer`, `disk`, `parent_link`, `snapshot`, `relink`,
 //!    `edit`, `check`, `repair`, `coalesce`, `compact`, `convert` over `new_file` and `zeros`): open, read within bounds,
 //!    perform plans.
 //!
@@ -31,6 +31,7 @@ pub mod compact;
 pub mod convert;
 mod copy;
 pub mod create;
+mod directory;
 mod disk;
 pub mod edit;
 mod error;

@@ -10,6 +10,7 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use uuid::Uuid;
 
+use crate::directory;
 use crate::error::{Error, Result};
 use crate::image_file::{ImageFile, descriptor_path};
 
@@ -77,7 +78,7 @@ impl NewFile {
             (Some(hidden), false) => rename_to_new(hidden, &self.path)?,
         }
         if is_durable {
-            File::open(directory(&self.path))?.sync_all()?;
+            directory::sync(&self.path)?;
         }
         Ok(())
     }
@@ -99,7 +100,7 @@ impl Drop for NewFile {
 /// A file without a name, which ends with its process. `None` where that cannot be, or could not be named later.
 fn unnamed(path: &Path) -> Option<File> {
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-    let file = rustix::fs::open(directory(path), flags, Mode::from_raw_mode(MODE)).ok()?;
+    let file = rustix::fs::open(directory::of(path), flags, Mode::from_raw_mode(MODE)).ok()?;
     let file = File::from(file);
     fs::symlink_metadata(descriptor_path(&file)).is_ok().then_some(file)
 }
@@ -121,10 +122,6 @@ fn rename_to_new(hidden: &Path, path: &Path) -> io::Result<()> {
         // No file has two names there. Looking first is all that is left.
         Err(_) => fs::rename(hidden, path),
     }
-}
-
-fn directory(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// A name beside `path` that nobody else takes.

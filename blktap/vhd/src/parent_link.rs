@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use uuid::Uuid;
 
 use crate::canonical::canonical;
+use crate::directory;
 use crate::error::{Error, ErrorKind, Result};
 use crate::header::LOCATOR_SLOTS;
 use crate::image::Image;
@@ -62,7 +63,7 @@ impl ParentLink {
             uuid,
             timestamp: Timestamp::from(parent.modified().map_err(cannot)?),
             name: ParentName::encode(name)?,
-            path: relative(&directory(child)?, &real),
+            path: relative(&real_directory(child)?, &real),
             key_hash,
         })
     }
@@ -112,8 +113,8 @@ impl Placed {
 }
 
 /// The real directory of an image that need not exist yet.
-fn directory(child: &Path) -> Result<PathBuf> {
-    let beside = || canonical(child.parent().filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new(".")));
+fn real_directory(child: &Path) -> Result<PathBuf> {
+    let beside = || canonical(directory::of(child));
     let directory = match canonical(child) {
         Ok(real) => Ok(real.parent().map(Path::to_owned).unwrap_or_default()),
         Err(_) => beside(),
