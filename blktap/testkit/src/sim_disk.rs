@@ -87,6 +87,16 @@ impl SimDisk {
         self.state.lock().unwrap().log.len()
     }
 
+    /// Bytes of the longest write.
+    pub fn longest_write(&self) -> usize {
+        let state = self.state.lock().unwrap();
+        let lens = state.log.iter().filter(|(disk, _)| *disk == self.index).map(|(_, event)| match event {
+            Event::Write { bytes, .. } => bytes.len(),
+            Event::Truncate { .. } | Event::Sync => 0,
+        });
+        lens.max().unwrap_or(0)
+    }
+
     /// The disk after a crash when so many events had happened. What was not synced yet arrived, sector by sector, as
     /// `is_kept` decides.
     pub fn crashed(&self, events: usize, mut is_kept: impl FnMut() -> bool) -> SimDisk {

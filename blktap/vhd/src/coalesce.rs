@@ -2,7 +2,8 @@
 //!
 //! Running it again is resuming it: sectors of the child stay where they are, so a parent that has some of them already
 //! reads the same through the child. Nothing is kept outside the parent, and it is a valid image after a crash at any
-//! point, because its writes are those of `write_plan`. Memory is bounded: a batch of runs and the bitmaps of their blocks.
+//! point, because its writes are those of `write_plan`. Memory is bounded: a batch of runs and the bitmaps
+//! of the blocks that they cover.
 
 use std::ops::Range;
 
@@ -18,12 +19,11 @@ use crate::medium::Medium;
 use crate::units::SECTOR_BYTES;
 use crate::write_plan::Content;
 
-/// Runs that go to the disk together, and share its barriers.
+/// Runs that go to the disk together, and share its barriers; whole blocks of the parent that they cover. Of each block
+/// a bitmap is in memory.
 const MAX_BATCH: usize = 4096;
 /// Bytes that do, so that a kill costs little.
 const MAX_BATCH_BYTES: u64 = 256 << 20;
-/// Bytes of bitmaps that are held in memory for them.
-const MAX_BITMAP_BYTES: u64 = 8 << 20;
 
 /// An image and its parent, which is open for writing.
 #[derive(Debug)]
@@ -80,8 +80,7 @@ impl<M: Medium> Coalesce<M> {
         let (block_bytes, blocks) = self.child.block_geometry().unwrap_or((SECTOR_BYTES, 0));
         let size = self.child.size_bytes();
         let held: Vec<u64> = self.child.held().map(|range| range.start / block_bytes).collect();
-        // At most one bitmap a run, of the parent's blocks.
-        let max_batch = MAX_BATCH.min(usize::try_from(MAX_BITMAP_BYTES / self.bitmap_bytes()).unwrap_or(MAX_BATCH));
+        let max_bytes = self.max_batch_bytes();
         let (mut batch, mut batch_bytes, mut sectors) = (Vec::new(), 0, 0);
         let mut next = 0;
         for block in held {
@@ -92,16 +91,25 @@ impl<M: Medium> Coalesce<M> {
                 if let Some(from) = run.offset {
                     self.check_room(at..at + run.len_bytes)?;
                     self.child.check_end(from, run.len_bytes)?;
-                    batch.push(Write { offset: at, len_bytes: run.len_bytes, content: Content::Copy { from } });
-                    batch_bytes += run.len_bytes;
+                    let mut done = 0;
+                    while done < run.len_bytes {
+                        if batch.len() >= MAX_BATCH || batch_bytes >= max_bytes {
+                            self.write(&batch)?;
+                            batch.clear();
+                            batch_bytes = 0;
+                        }
+                        let len_bytes = (run.len_bytes - done).min(max_bytes - batch_bytes);
+                        batch.push(Write {
+                            offset: at + done,
+                            len_bytes,
+                            content: Content::Copy { from: from + done },
+                        });
+                        done += len_bytes;
+                        batch_bytes += len_bytes;
+                    }
                     sectors += run.len_bytes / SECTOR_BYTES;
                 }
                 at += run.len_bytes;
-            }
-            if batch.len() >= max_batch || batch_bytes >= MAX_BATCH_BYTES {
-                self.write(&batch)?;
-                batch.clear();
-                batch_bytes = 0;
             }
         }
         self.write(&batch)?;
@@ -113,12 +121,12 @@ impl<M: Medium> Coalesce<M> {
         Ok(sectors)
     }
 
-    fn bitmap_bytes(&self) -> u64 {
-        match &self.onto {
-            Onto::Vhd(parent) => parent.block_geometry().map_or(SECTOR_BYTES, |(bytes, _)| bytes / SECTOR_BYTES / 8),
-            Onto::Raw(_) => SECTOR_BYTES,
-        }
-        .max(SECTOR_BYTES)
+    fn max_batch_bytes(&self) -> u64 {
+        let block_bytes = match &self.onto {
+            Onto::Vhd(parent) => parent.block_geometry().map(|(block_bytes, _)| block_bytes),
+            Onto::Raw(_) => None,
+        };
+        block_bytes.map_or(MAX_BATCH_BYTES, |block_bytes| MAX_BATCH_BYTES.min(block_bytes * MAX_BATCH as u64))
     }
 
     fn check_room(&self, range: Range<u64>) -> Result<()> {

@@ -9,7 +9,7 @@ use vhd::create::{Request, Storage};
 use vhd::snapshot::{self, Base};
 use vhd::{Disk, Image, Timestamp, chain};
 
-use crate::sample::{BASE_UUID, dynamic, request};
+use crate::sample::{BASE_UUID, LIBVHD_CODES, child, dynamic, edit_footers, edit_header, request};
 use crate::sim_chain::{Layer, SECTOR, build, layers};
 use crate::sim_disk::SimDisk;
 
@@ -154,4 +154,22 @@ fn a_child_that_ends_inside_a_block_is_refused_before_anything_is_written() {
     let (child, before) = (SimDisk::file(bytes), parent.log_len());
     let done = Coalesce::of(image(&child), image(&parent)).unwrap().run(|_, _| ());
     assert_eq!((done.map_err(|error| error.job_errno()), parent.log_len()), (Err(22), before));
+}
+
+#[test]
+fn a_parent_with_blocks_of_a_sector_gets_a_bounded_number_of_them_at_once() {
+    // Room for 8192 blocks.
+    let mut parent = dynamic(16 << 10);
+    edit_header(&mut parent, |header| header.block_size = 512u32.try_into().unwrap());
+    let mut child = child("./a.vhd".as_ref(), BASE_UUID, &LIBVHD_CODES);
+    for image in [&mut parent, &mut child] {
+        edit_footers(image, |footer| footer.current_bytes = 4 << 20);
+    }
+    let [parent, child] = [parent, child].map(SimDisk::file);
+    let data = vec![7; 4 << 20];
+    Disk::of(image(&child), vec![image(&parent)], None).unwrap().write_at(0, &data).unwrap();
+    assert_eq!(Coalesce::of(image(&child), image(&parent)).unwrap().run(|_, _| ()).unwrap(), 8192);
+    assert!(read(&Disk::of(image(&parent), vec![], None).unwrap()) == data);
+    // Entries of the BAT, which are written together.
+    assert!(parent.longest_write() <= 4 * 4096, "{}", parent.longest_write());
 }
