@@ -7,8 +7,10 @@ use std::path::Path;
 use rustix::io::Errno;
 
 use crate::bat::{Bat, UNUSED};
+use crate::batmap::BatmapHeader;
 use crate::edit;
 use crate::error::{Error, ErrorKind, Result};
+use crate::footer::FOOTER_BYTES;
 use crate::header::{HEADER_BYTES, Header, LOCATOR_SLOTS, RawHeader};
 use crate::image::Image;
 use crate::locator::Locator;
@@ -16,7 +18,7 @@ use crate::medium::Medium;
 use crate::parent_link::ParentLink;
 use crate::plan::Step;
 use crate::snapshot::Base;
-use crate::units::{SECTOR_BYTES, in_memory, sum};
+use crate::units::{Extent, SECTOR_BYTES, in_memory, sum};
 
 /// An error where the image has no parent that could be another.
 pub fn check<M: Medium>(image: &Image<M>) -> Result<()> {
@@ -93,7 +95,7 @@ fn plan<M: Medium>(image: &Image<M>, link: &ParentLink) -> Result<Vec<Step>> {
 /// The slots that have an encoding of ours, each with its new path in the room that it has.
 fn slots<M: Medium>(image: &Image<M>, link: &ParentLink) -> Result<Vec<Slot>> {
     let header = image.header()?;
-    let (mut slots, mut end) = (Vec::new(), tables_end(image, header)?);
+    let (mut slots, tables, mut end) = (Vec::new(), tables(image, header)?, FOOTER_BYTES as u64);
     let end_of_room = image.primary_offset().unwrap_or(image.file().len_bytes());
     let limit = image.bat()?.entries().iter().filter(|&&entry| entry != UNUSED).min().copied();
     let limit = limit.map_or(u64::MAX, |entry| u64::from(entry) * SECTOR_BYTES).min(end_of_room);
@@ -105,7 +107,9 @@ fn slots<M: Medium>(image: &Image<M>, link: &ParentLink) -> Result<Vec<Slot>> {
         let room_bytes = locator.space.bytes()?;
         // Hostile images: a path must not go over tables, blocks or another path.
         let room_end = sum("parent locator", &[locator.offset, room_bytes])?;
-        if locator.offset < end || room_end > limit || !locator.offset.is_multiple_of(SECTOR_BYTES) {
+        let room = Extent { offset: locator.offset, len_bytes: room_bytes };
+        let is_free = locator.offset >= end && room_end <= limit && !tables.iter().any(|table| room.overlaps(*table));
+        if !is_free || !locator.offset.is_multiple_of(SECTOR_BYTES) {
             let place = locator.offset;
             return Err(Error::corrupt(format!("room of parent locator {index} at {place} lies over something else")));
         }
@@ -125,11 +129,11 @@ fn slots<M: Medium>(image: &Image<M>, link: &ParentLink) -> Result<Vec<Slot>> {
     Ok(slots)
 }
 
-fn tables_end<M: Medium>(image: &Image<M>, header: &Header) -> Result<u64> {
-    let header_end = sum("header", &[image.footer().data_offset, HEADER_BYTES as u64])?;
-    let mut end = header_end.max(Bat::room(header)?.end("BAT")?);
+fn tables<M: Medium>(image: &Image<M>, header: &Header) -> Result<Vec<Extent>> {
+    let mut tables =
+        vec![Extent { offset: image.footer().data_offset, len_bytes: HEADER_BYTES as u64 }, Bat::room(header)?];
     if let Some(batmap) = image.batmap()? {
-        end = end.max(batmap.header().map_room().end("batmap")?);
+        tables.extend([Bat::room(header).and_then(BatmapHeader::extent)?, batmap.header().map_room()]);
     }
-    Ok(end)
+    Ok(tables)
 }

@@ -173,6 +173,19 @@ fn a_crash_while_relinking_leaves_the_old_parent_or_the_new_one() {
 }
 
 #[test]
+fn a_batmap_behind_the_paths_is_in_nobodys_way() {
+    // Where a killed compact leaves it.
+    let directory = parents();
+    let mut image = child("./old.vhd".as_ref(), BASE_UUID, &LIBVHD_CODES);
+    let footer = image.split_off(4608);
+    image[2048 + 8..][..8].copy_from_slice(&4608u64.to_be_bytes());
+    let sim = SimDisk::file([image, vec![0; 512], footer].concat());
+    assert_eq!(Image::on(sim.clone()).unwrap().batmap().unwrap().unwrap().header().map_offset, 4608);
+    relink::apply(&Image::on(sim.clone()).unwrap(), &link(), Until::End).unwrap();
+    assert_eq!(sector(directory.path(), &sim), 2);
+}
+
+#[test]
 fn paths_are_not_written_over_anything_else() {
     let refused = |edit: &dyn Fn(&mut Header)| {
         let mut image = child("./old.vhd".as_ref(), BASE_UUID, &LIBVHD_CODES);
