@@ -431,11 +431,16 @@ impl LazyDisk {
     fn descend(&mut self) -> Result<()> {
         match below(&self.disk.layers, &mut self.passed)? {
             None => self.is_whole = true,
-            Some(OpenParent::Raw(file)) => (self.disk.base, self.is_whole) = (Some(file), true),
-            Some(OpenParent::Vhd(parent)) => self.disk.layers.push(Layer::reader(*parent)?),
+            Some(OpenParent::Raw(file)) => {
+                (self.disk.base, self.is_whole) = (Some(file), true);
+                self.disk.owners.forget_seen();
+            }
+            Some(OpenParent::Vhd(parent)) => {
+                let parent = Layer::reader(*parent)?;
+                self.disk.owners.push(&parent)?;
+                self.disk.layers.push(parent);
+            }
         }
-        // What was nobody's may be somebody's now.
-        self.disk.owners = Owners::of(&self.disk.layers)?;
         Ok(())
     }
 }

@@ -41,33 +41,39 @@ struct Seen {
 impl Owners {
     /// The map of a chain, leaf first.
     pub(crate) fn of<M: Medium>(layers: &[Layer<M>]) -> Result<Self> {
-        let reach = layers.iter().scan(u64::MAX, |reach, layer| {
-            *reach = layer.size_bytes().min(*reach);
-            Some(*reach)
-        });
-        let mut owners = Owners {
-            block_bytes: 0,
-            first: vec![],
-            reach: reach.collect(),
-            seen: Mutex::new(Seen { blocks: LruCache::new(MAX_BLOCKS), runs: 0 }),
-        };
-        let Some((block_bytes, blocks)) = layers.first().and_then(Layer::block_geometry) else { return Ok(owners) };
-        owners.block_bytes = block_bytes;
-        owners.first = vec![NOBODY; blocks];
-        for (depth, layer) in layers.iter().enumerate() {
-            let number = u16::try_from(depth).ok().filter(|&number| number != NOBODY);
-            let number = number.ok_or_else(|| Error::new(ErrorKind::ChainLoop, "chain has too many images"))?;
-            for held in layer.held() {
-                let blocks = held.start / block_bytes..held.end.min(owners.reach[depth]).div_ceil(block_bytes);
-                for block in blocks {
-                    match usize::try_from(block).ok().and_then(|block| owners.first.get_mut(block)) {
-                        Some(first) => *first = number.min(*first),
-                        None => break,
-                    }
+        let mut owners = Owners { block_bytes: 0, first: vec![], reach: vec![], seen: Mutex::new(Seen::new()) };
+        layers.iter().try_for_each(|layer| owners.push(layer))?;
+        Ok(owners)
+    }
+
+    /// The chain has another image at its end.
+    pub(crate) fn push<M: Medium>(&mut self, layer: &Layer<M>) -> Result<()> {
+        let number = u16::try_from(self.reach.len()).ok().filter(|&number| number != NOBODY);
+        let number = number.ok_or_else(|| Error::new(ErrorKind::ChainLoop, "chain has too many images"))?;
+        if let (true, Some((block_bytes, blocks))) = (self.reach.is_empty(), layer.block_geometry()) {
+            self.block_bytes = block_bytes;
+            self.first = vec![NOBODY; blocks];
+        }
+        let reach = self.reach.last().map_or(layer.size_bytes(), |&reach| reach.min(layer.size_bytes()));
+        self.reach.push(reach);
+        if self.block_bytes == 0 {
+            return Ok(());
+        }
+        for held in layer.held() {
+            for block in held.start / self.block_bytes..held.end.min(reach).div_ceil(self.block_bytes) {
+                match usize::try_from(block).ok().and_then(|block| self.first.get_mut(block)) {
+                    Some(first) => *first = number.min(*first),
+                    None => break,
                 }
             }
         }
-        Ok(owners)
+        self.forget_seen();
+        Ok(())
+    }
+
+    /// The chain has another end: what was nobody's may be somebody's now.
+    pub(crate) fn forget_seen(&mut self) {
+        *self.seen.get_mut().unwrap_or_else(PoisonError::into_inner) = Seen::new();
     }
 
     /// Adds the runs of a range of the disk, which must lie in it, in whole sectors. What no image holds is `base`'s, of
@@ -145,6 +151,10 @@ impl Owners {
 }
 
 impl Seen {
+    fn new() -> Self {
+        Seen { blocks: LruCache::new(MAX_BLOCKS), runs: 0 }
+    }
+
     fn add(&mut self, block: u64, runs: Arc<[Run]>) {
         self.runs += runs.len();
         if let Some((_, old)) = self.blocks.push(block, runs) {

@@ -3,10 +3,12 @@
 use std::fs;
 
 use proptest::prelude::*;
+use vhd::create::{Request, Storage};
 use vhd::map::{Place, Run};
-use vhd::{Disk, Image};
+use vhd::snapshot::{self, Base};
+use vhd::{Disk, Image, LazyDisk};
 
-use crate::sample::dynamic;
+use crate::sample::{dynamic, request};
 use crate::sim_chain::{Layer, SECTOR, build, layers};
 use crate::sim_disk::SimDisk;
 
@@ -91,4 +93,29 @@ fn a_discarded_range_reads_as_zeros_or_as_before_and_gives_space_back() {
     assert!(gone[512..].iter().all(|&byte| byte == 0 || byte == 7));
     assert!(gone[..512].iter().chain(kept).all(|&byte| byte == 7));
     assert_eq!(Disk::open(&path).unwrap().map(32 << 20, 1 << 20).unwrap()[0].place, Place::Zero);
+}
+
+#[test]
+fn a_disk_whose_parents_are_opened_late_reads_the_same() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let mut oracle = vec![3; 4 << 20];
+    fs::write(path("raw"), &oracle).unwrap();
+    let mut base = Base::raw(&path("raw")).unwrap();
+    for (number, name) in [(1, "a.vhd"), (2, "b.vhd")] {
+        let storage = Storage::Dynamic { max_bytes: None };
+        let request = Request { uuid: uuid::Uuid::from_u128(number.into()), ..request(4, storage) };
+        snapshot::create(&path(name), &request, &base).unwrap();
+        let at = usize::from(number) * 1024;
+        Disk::open_rw(&path(name)).unwrap().write_at(at as u64, &[number + 5; 512]).unwrap();
+        oracle[at..at + 512].fill(number + 5);
+        base = Base::vhd(&path(name)).unwrap();
+    }
+    // All in one block: what the leaf holds of it, then its parent, then the raw disk.
+    let mut disk = LazyDisk::on(Image::open(&path("b.vhd")).unwrap()).unwrap();
+    for (from, to) in [(2048, 2560), (1024, 1536), (0, 4096), (0, oracle.len())] {
+        let mut bytes = vec![0xee; to - from];
+        disk.read_at(from as u64, &mut bytes).unwrap();
+        assert!(bytes == oracle[from..to], "{from}..{to}");
+    }
 }
