@@ -5,12 +5,13 @@ use std::fmt;
 use std::mem::{offset_of, size_of};
 
 use zerocopy::byteorder::big_endian::{U32, U64};
-use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::checksum;
 use crate::error::{Error, Result};
 use crate::footer::Footer;
 use crate::key_hash::{KeyHash, RawKeyHash};
+use crate::prefix;
 use crate::units::{Extent, SECTOR_BYTES, Sectors, sector_aligned};
 use crate::version::Version;
 
@@ -48,10 +49,7 @@ const _: () = {
 impl RawBatmapHeader {
     /// The first 512 bytes of `bytes`; what is missing counts as zero.
     pub fn from_prefix(bytes: &[u8]) -> Self {
-        let mut raw = RawBatmapHeader::new_zeroed();
-        let len = bytes.len().min(BATMAP_HEADER_BYTES);
-        raw.as_mut_bytes()[..len].copy_from_slice(&bytes[..len]);
-        raw
+        prefix::of(bytes)
     }
 
     /// The bytes as they lie on disk.

@@ -6,11 +6,12 @@ use std::mem::{offset_of, size_of};
 
 use uuid::Uuid;
 use zerocopy::byteorder::big_endian::{U16, U32, U64};
-use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::checksum;
 use crate::error::{Error, ErrorKind, Result};
 use crate::geometry::Geometry;
+use crate::prefix;
 use crate::timestamp::Timestamp;
 use crate::version::Version;
 
@@ -71,10 +72,7 @@ const _: () = {
 impl RawFooter {
     /// The first 512 bytes of `bytes`; what is missing counts as zero.
     pub fn from_prefix(bytes: &[u8]) -> Self {
-        let mut raw = RawFooter::new_zeroed();
-        let len = bytes.len().min(FOOTER_BYTES);
-        raw.as_mut_bytes()[..len].copy_from_slice(&bytes[..len]);
-        raw
+        prefix::of(bytes)
     }
 
     /// The bytes as they lie on disk.

@@ -6,12 +6,13 @@ use std::mem::{offset_of, size_of};
 
 use uuid::Uuid;
 use zerocopy::byteorder::big_endian::{U32, U64};
-use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::checksum;
 use crate::error::{Error, Result};
 use crate::locator::{Locator, RawLocator};
 use crate::parent_name::ParentName;
+use crate::prefix;
 use crate::timestamp::Timestamp;
 use crate::units::{BLOCK_BYTES, SECTOR_BYTES};
 use crate::version::Version;
@@ -58,10 +59,7 @@ const _: () = {
 impl RawHeader {
     /// The first 1024 bytes of `bytes`; what is missing counts as zero.
     pub fn from_prefix(bytes: &[u8]) -> Self {
-        let mut raw = RawHeader::new_zeroed();
-        let len = bytes.len().min(HEADER_BYTES);
-        raw.as_mut_bytes()[..len].copy_from_slice(&bytes[..len]);
-        raw
+        prefix::of(bytes)
     }
 
     /// The bytes as they lie on disk.

@@ -6,10 +6,11 @@ use std::mem::{offset_of, size_of};
 use uuid::Uuid;
 use zerocopy::byteorder::big_endian::{U32, U64};
 use zerocopy::byteorder::little_endian;
-use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::checksum;
 use crate::error::{Error, Result};
+use crate::prefix;
 use crate::units::{Extent, SECTOR_BYTES, sum};
 
 /// Length of a journal's header.
@@ -98,7 +99,7 @@ impl JournalHeader {
 
     /// The header in the first 512 bytes of `bytes`; what is missing counts as zero.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self> {
-        let raw: RawJournalHeader = from_prefix(bytes);
+        let raw: RawJournalHeader = prefix::of(bytes);
         if raw.cookie != COOKIE {
             return Err(Error::corrupt(format!("cookie is \"{}\", not \"vjournal\"", raw.cookie.escape_ascii())));
         }
@@ -184,7 +185,7 @@ pub(crate) struct Entry {
 impl Entry {
     /// The entry in 32 bytes.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self> {
-        let mut raw: RawEntry = from_prefix(bytes);
+        let mut raw: RawEntry = prefix::of(bytes);
         if raw.cookie.get() != ENTRY_COOKIE {
             return Err(Error::corrupt(format!("cookie is {:#x}, not {ENTRY_COOKIE:#x}", raw.cookie.get())));
         }
@@ -225,13 +226,6 @@ impl Entry {
         }
         Ok(())
     }
-}
-
-fn from_prefix<T: FromZeros + IntoBytes + FromBytes>(bytes: &[u8]) -> T {
-    let mut raw = T::new_zeroed();
-    let len = bytes.len().min(size_of::<T>());
-    raw.as_mut_bytes()[..len].copy_from_slice(&bytes[..len]);
-    raw
 }
 
 #[cfg(test)]

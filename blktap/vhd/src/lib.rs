@@ -2,14 +2,17 @@
 //!
 //! Three layers, each ignorant of the ones above it:
 //!
-//! 1. **Formats** (`footer`, `header`, `locator`, `locator_path`, `parent_name`, `bat`, `batmap`, `bitmap`, `key_hash` over `checksum`,
-//!    `geometry`, `timestamp`, `version`, `units`): bytes to checked values and back. Raw types show what lies on disk,
-//!    checked types cannot be wrong. No I/O.
-//! 2. **Planners** (`create`, `write_plan`, `compact::arrangement`): pure functions from a request to a `plan`, the writes in their order. No I/O, no clock,
-//!    no randomness.
-//! 3. **Files** (`medium`, `attribute`, `image_file` over `aligned` and `directory`, `window`, `footer_copies`, `image`, `canonical`, `chain`, `layer`, `disk`, `parent_link`, `snapshot`, `relink`,
-//!    `edit`, `check`, `repair`, `coalesce`, `compact`, `convert` over `new_file` and `zeros`): open, read within bounds,
-//!    perform plans.
+//! 1. **Formats** (`footer`, `header`, `locator`, `locator_path`, `parent_name`, `bat`, `batmap`, `bitmap`, `key_hash` and `journal`
+//!    over `checksum`, `geometry`, `timestamp`, `version`, `units`, `prefix`): bytes to checked values and back. Raw types
+//!    show what lies on disk, checked types cannot be wrong. No I/O.
+//! 2. **Planners** (`create`, `write_plan`, `compact::arrangement`, `resize_plan` over `layout`; `apart`): pure functions from a
+//!    request to a `plan`, the writes in their order. No I/O, no clock, no randomness.
+//! 3. **Files**: open, read within bounds, perform plans.
+//!    - where bytes lie: `medium`, `image_file` over `aligned`, `directory` and `attribute`, `window`, `new_file`, `copy`, `zeros`;
+//!    - an image and its chain: `image` over `footer_copies`, `gate`, `canonical`, `chain`, `parent_link`;
+//!    - a disk that is read and written: `disk` over `layer`, `layer_write`, `owners` and `map`;
+//!    - what is done to images: `snapshot`, `relink`, `edit`, `check`, `repair`, `coalesce`, `compact`, `convert`, `resize` (with
+//!      `journal_file`, `journal_writer`), `revert` (with `journal_reader`, `unmarked`).
 //!
 //! Images are hostile until proved otherwise: every number from a file is checked before it is used, memory and work
 //! are bounded, and no input may panic.
@@ -59,6 +62,7 @@ mod owners;
 mod parent_link;
 pub mod parent_name;
 pub mod plan;
+mod prefix;
 pub mod relink;
 pub mod repair;
 pub mod resize;
