@@ -12,7 +12,7 @@ const SECTOR: usize = 512;
 
 /// What happened to a disk.
 #[derive(Clone, Debug)]
-pub enum Event {
+enum Event {
     Write { offset: usize, bytes: Vec<u8> },
     Truncate { len: usize },
     Sync,

@@ -147,7 +147,8 @@ fn grow_steps<M: Medium>(image: &Image<M>, size_bytes: u64) -> Result<Vec<Step>>
     Ok(steps)
 }
 
-/// Makes a sparse image hold nothing.
+/// Makes a sparse image hold nothing. A power cut between batmap and header of the batmap, where blocks were full, leaves
+/// an image that can be read but not written.
 pub fn kill_data<M: Medium>(image: &Image<M>) -> Result<()> {
     // Where a file ends before its BAT, filling it would leave the primary footer in the middle.
     image.bat()?;

@@ -1,6 +1,7 @@
 //! Giving a child another parent. The paths are written over the old ones, where libvhd's daemon, which may hold the
 //! image open, never puts blocks; the header changes in three writes, so that after a crash it names old paths with the
-//! old identity, or new ones with the new.
+//! old identity, or new ones with the new. Each of the three is two sectors under one checksum, of which the format keeps
+//! no copy: a power cut that lets only one of them through leaves a header that cannot be read.
 
 use std::path::Path;
 
