@@ -2,6 +2,8 @@
 //! not when the image is opened. Reads; never writes.
 
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use crate::apart;
 use crate::attribute;
@@ -18,10 +20,15 @@ use crate::key_hash::{KeyHash, RawKeyHash};
 use crate::locator::Locator;
 use crate::locator_path;
 use crate::medium::Medium;
+use crate::plan::Target;
 use crate::units::{Extent, SECTOR_BYTES, in_memory, sector_aligned, sum};
 
 /// A footer's length on a 64-bit scale.
 const FOOTER_LEN: u64 = FOOTER_BYTES as u64;
+
+/// How often a header that is wrong is read of a device, and the time between.
+const MAX_HEADER_READS: u32 = 10;
+const HEADER_PAUSE: Duration = Duration::from_millis(20);
 
 /// An image that was opened for reading. Its footer, and if sparse its header, are right.
 #[derive(Debug)]
@@ -282,10 +289,21 @@ impl<M: Medium> Image<M> {
     }
 }
 
+/// Another host that gives the image another parent writes two sectors; of a device that can be seen half done, and then
+/// the checksum is wrong for a moment. libvhd reads again for this reason, once a second.
 fn read_header(file: &impl Medium, offset: u64) -> Result<(RawHeader, Header)> {
-    let raw = RawHeader::from_prefix(&file.read("header", offset, HEADER_BYTES)?);
-    let header = Header::try_from(&raw)?;
-    Ok((raw, header))
+    let mut tries = if file.target() == Target::File { 1 } else { MAX_HEADER_READS };
+    loop {
+        let raw = RawHeader::from_prefix(&file.read("header", offset, HEADER_BYTES)?);
+        match Header::try_from(&raw) {
+            Ok(header) => return Ok((raw, header)),
+            Err(_) if tries > 1 && raw.has_cookie() && raw.stored_checksum() != raw.computed_checksum() => {
+                thread::sleep(HEADER_PAUSE);
+                tries -= 1;
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// Footer and header of whatever is there, unjudged, to show what is wrong with it. What cannot be read is zero.

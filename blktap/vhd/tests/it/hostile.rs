@@ -1,13 +1,18 @@
 //! Damaged and hostile images: what opens, what does not, and with which number.
 
+use std::cell::Cell;
+use std::io;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 use vhd::footer::{Creator, DiskKind};
 use vhd::locator::DataSpace;
+use vhd::plan::Target;
 use vhd::units::MAX_BAT_ENTRIES;
-use vhd::{Disk, ErrorKind, Image, Version};
+use vhd::{Disk, ErrorKind, Image, Medium, Version};
 
 use crate::sample::{BASE_UUID, LIBVHD_CODES, child, dynamic, edit_footers, edit_header, patch_header};
+use crate::sim_disk::SimDisk;
 
 fn with_image<T>(image: &[u8], look: impl FnOnce(vhd::Result<Image>) -> T) -> T {
     let directory = tempfile::tempdir().unwrap();
@@ -23,6 +28,53 @@ fn check(image: &[u8], expected: i32) {
 
 fn errno<T>(result: vhd::Result<T>) -> i32 {
     result.err().map_or(0, |error| error.errno())
+}
+
+/// A device whose header another host is writing: so many reads find half of it.
+#[derive(Debug)]
+struct HalfWritten(SimDisk, Cell<u32>);
+
+impl Medium for HalfWritten {
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn len_bytes(&self) -> u64 {
+        self.0.len_bytes()
+    }
+
+    fn target(&self) -> Target {
+        self.0.target()
+    }
+
+    fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        self.0.read_exact_at(bytes, offset)?;
+        if bytes.len() == 1024 && self.1.get() > 0 {
+            self.1.set(self.1.get() - 1);
+            bytes[600] ^= 1;
+        }
+        Ok(())
+    }
+
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.0.write_all_at(bytes, offset)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync()
+    }
+
+    fn truncate(&self, len_bytes: u64) -> io::Result<()> {
+        self.0.truncate(len_bytes)
+    }
+}
+
+#[test]
+fn a_header_that_another_host_is_writing_is_read_again() {
+    let open = |disk, reads| errno(Image::on(HalfWritten(disk, Cell::new(reads))));
+    assert_eq!([0, 3, u32::MAX].map(|reads| open(SimDisk::device(dynamic(64)), reads)), [0, 0, 22]);
+    // Of a file it is half done for as long as a copy in memory takes.
+    assert_eq!(open(SimDisk::file(dynamic(64)), 1), 22);
 }
 
 #[test]
