@@ -300,15 +300,9 @@ impl<M: Medium> Disk<M> {
     /// left alone.
     pub fn write_zeroes(&mut self, offset: u64, len_bytes: u64) -> Result<()> {
         self.check("write", offset, len_bytes)?;
-        self.for_each_piece(offset, len_bytes, |disk, offset, len_bytes| {
-            let mut at = offset;
-            for Run { len_bytes, place } in disk.runs(offset..offset + len_bytes)? {
-                if place != Place::Zero {
-                    disk.write(Write { offset: at, len_bytes, content: Content::Zeros })?;
-                }
-                at += len_bytes;
-            }
-            Ok(())
+        self.for_each_run(offset, len_bytes, |disk, at, Run { len_bytes, place }| match place {
+            Place::Zero => Ok(()),
+            _ => disk.write(Write { offset: at, len_bytes, content: Content::Zeros }),
         })
     }
 
@@ -316,30 +310,28 @@ impl<M: Medium> Disk<M> {
     /// zeros, or as before. Takes no space, ever.
     pub fn discard(&mut self, offset: u64, len_bytes: u64) -> Result<()> {
         self.check("discard", offset, len_bytes)?;
-        self.for_each_piece(offset, len_bytes, |disk, offset, len_bytes| {
-            let mut at = offset;
-            for Run { len_bytes, place } in disk.runs(offset..offset + len_bytes)? {
-                if let (Place::Layer { depth: 0, .. }, Some(leaf)) = (place, disk.layers.first()) {
-                    leaf.discard(at..at + len_bytes)?;
-                }
-                at += len_bytes;
-            }
-            Ok(())
+        self.for_each_run(offset, len_bytes, |disk, at, Run { len_bytes, place }| match (place, disk.layers.first()) {
+            (Place::Layer { depth: 0, .. }, Some(leaf)) => leaf.discard(at..at + len_bytes),
+            _ => Ok(()),
         })
     }
 
-    /// Calls with parts of a range, small enough for their runs to fit in memory.
-    fn for_each_piece(
+    /// Calls with the runs of a range and their positions on the disk. They are looked up for as much of it at a time as
+    /// fits in memory.
+    fn for_each_run(
         &mut self,
         offset: u64,
         len_bytes: u64,
-        mut each: impl FnMut(&mut Self, u64, u64) -> Result<()>,
+        mut each: impl FnMut(&mut Self, u64, Run) -> Result<()>,
     ) -> Result<()> {
-        let mut done = 0;
-        while done < len_bytes {
-            let len = (len_bytes - done).min(MAX_MAP_BYTES);
-            each(self, offset + done, len)?;
-            done += len;
+        let (mut at, end) = (offset, offset + len_bytes);
+        while at < end {
+            let part = at..at + MAX_MAP_BYTES.min(end - at);
+            for run in self.runs(part.clone())? {
+                each(self, at, run)?;
+                at += run.len_bytes;
+            }
+            at = part.end;
         }
         Ok(())
     }
