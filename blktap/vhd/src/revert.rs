@@ -142,15 +142,20 @@ fn check_image(
 ) -> Result<()> {
     // A fixed disk that grows has its old footer until its new one is there.
     let at_old_end = footer_at(image, header.footer_offset).map(|(_, footer)| footer);
-    let Some(found) = seen.or(at_old_end.as_ref()) else {
-        let message = format!("`{}` has no footer that says what it is", image.path().display());
-        return Err(Error::corrupt(message));
-    };
-    // An image that we marked says what it was.
-    let was = Footer { is_poisoned: true, ..undo.footer.clone() };
-    let is_other = header.is_strict && found.is_poisoned && *found != was;
-    if found.uuid != header.uuid || found.kind != undo.footer.kind || is_other {
-        return Err(foreign(image, journal, found, header));
+    match seen.or(at_old_end.as_ref()) {
+        Some(found) => {
+            // An image that we marked says what it was.
+            let was = Footer { is_poisoned: true, ..undo.footer.clone() };
+            let is_other = header.is_strict && found.is_poisoned && *found != was;
+            if found.uuid != header.uuid || found.kind != undo.footer.kind || is_other {
+                return Err(foreign(image, journal, found, header));
+            }
+        }
+        None if header.is_strict && has_torn_footer(image, header, undo) => {}
+        None => {
+            let message = format!("`{}` has no footer that says what it is", image.path().display());
+            return Err(Error::corrupt(message));
+        }
     }
     let (len_bytes, footer_end) = (image.len_bytes(), sum("footer", &[header.footer_offset, FOOTER_LEN])?);
     let is_right = match image.target() {
@@ -165,6 +170,17 @@ fn check_image(
         )));
     }
     Ok(())
+}
+
+/// Whether there is a footer that a power cut tore while it was marked or unmarked: who it is of stays the same all the
+/// time. A fixed disk has no copy of it.
+fn has_torn_footer(image: &impl Medium, header: &JournalHeader, undo: &Undo) -> bool {
+    let places = [image.len_bytes().saturating_sub(FOOTER_LEN), header.footer_offset];
+    places.into_iter().any(|offset| {
+        let bytes = image.read("footer", offset, FOOTER_BYTES).unwrap_or_default();
+        let footer = RawFooter::from_prefix(&bytes).fields();
+        (footer.uuid, footer.kind, footer.creator) == (header.uuid, undo.footer.kind, undo.footer.creator)
+    })
 }
 
 fn foreign(image: &impl Medium, journal: &impl Medium, footer: &Footer, header: &JournalHeader) -> Error {

@@ -177,3 +177,23 @@ fn an_image_that_was_used_since_is_not_taken_back() {
         assert!(image.bytes() == used);
     }
 }
+
+#[test]
+fn a_footer_that_a_crash_tore_is_taken_back() {
+    for (kind, size_bytes) in [(Kind::Dynamic, 4 << 20), (Kind::Fixed, 1 << 20)] {
+        for at in [Place::File, Place::Device(1)] {
+            let story = Story::new(kind, at, size_bytes);
+            for events in story.from..=story.image.log_len() {
+                for kept in [4, 56, 256] {
+                    let (image, journal) = (story.image.torn(events, kept), story.journal.crashed(events, || true));
+                    story.check_unmarked(&image);
+                    let at = format!("{kind:?} {at:?}, {kept} bytes after {events} events");
+                    let done = revert(image.clone(), &journal, InDoubt::Refuse);
+                    assert!(done.is_ok(), "{at}: {done:?}");
+                    let data = read(&open(&image, kind, &story.parent));
+                    assert!(data == story.old_data || data == story.new_data, "{at}");
+                }
+            }
+        }
+    }
+}
