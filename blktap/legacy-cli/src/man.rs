@@ -33,7 +33,7 @@ fn commands(help: &str) -> Vec<&str> {
 fn body(page: &mut Roff, heading: &str, text: &str) {
     for paragraph in text.split("\n\n").map(|paragraph| paragraph.trim_matches('\n')).filter(|text| !text.is_empty()) {
         let (first, rest) = paragraph.split_once('\n').unwrap_or((paragraph, ""));
-        let is_set = paragraph.lines().skip(1).all(|line| line.starts_with("  "));
+        let is_set = rest.lines().all(|line| line.starts_with("  "));
         match (paragraph.strip_prefix("usage: "), first.strip_suffix(':')) {
             (Some(_), _) => {
                 title(page, heading, "Synopsis");
@@ -49,8 +49,20 @@ fn body(page: &mut Roff, heading: &str, text: &str) {
             }
             _ => {
                 page.control("PP", []);
-                page.text([roman(paragraph.replace('\n', " "))]);
+                mixed(page, paragraph);
             }
+        }
+    }
+}
+
+/// Text, which is filled, around columns.
+fn mixed(page: &mut Roff, paragraph: &str) {
+    let lines: Vec<&str> = paragraph.lines().collect();
+    for part in lines.chunk_by(|line, next| line.starts_with("  ") == next.starts_with("  ")) {
+        if part[0].starts_with("  ") {
+            set(page, &part.join("\n"));
+        } else {
+            page.text([roman(part.join(" "))]);
         }
     }
 }
@@ -94,5 +106,12 @@ mod tests {
             assert!(lines.contains(&line), "{line} is not in\n{page}");
         }
         assert!(page.contains("  \\-n FILE  .This"), "{page}");
+    }
+
+    #[test]
+    fn columns_inside_a_paragraph_stay_columns() {
+        let help = |_: Option<&str>| "Do\n\nKeys of\nall:\n  a  1\n  b  2\nThat\nwas it.\n".to_owned();
+        let page = page("do", "1", help);
+        assert!(page.contains("Keys of all:\n.nf\n  a  1\n  b  2\n.fi\nThat was it.\n"), "{page}");
     }
 }
