@@ -8,6 +8,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use legacy_cli::terminal::in_words;
 use serde_json::{Value, json};
 use vhd::check::{Options, Place, Report};
 use vhd::{Error, MAX_CHAIN_DEPTH, Timestamp};
@@ -141,7 +142,7 @@ fn unopened(name: &Path, error: &Error, style: Style, terminal: &mut Terminal) -
             "file": name.to_string_lossy(),
             "valid": false,
             "errno": error.errno(),
-            "error": error.to_string(),
+            "error": in_words(error),
         });
         terminal.print(format_args!("{object}\n"));
         return error.errno();

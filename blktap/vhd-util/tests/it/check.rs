@@ -384,6 +384,10 @@ fn json_has_every_fault_and_a_bound() {
     image[1536..2048].fill(0);
     let bench = Bench::with(&[("t.vhd", &image)]);
     bench.run(["check", "--json", "-n", "t.vhd"]).code(22);
+    bench.run(["check", "--json", "-n", "gone"]).code(2).stdout_eq(snapbox::str![[r#"
+{"file":"gone","valid":false,"errno":2,"error":"cannot open `gone`: No such file or directory (os error 2)"}
+
+"#]]);
     let mut image = dynamic(4);
     edit_footers(&mut image, |footer| footer.creator.version = Version::new(0, 1));
     let bench = Bench::with(&[("t.vhd", &image)]);
