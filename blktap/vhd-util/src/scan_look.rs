@@ -10,6 +10,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use legacy_cli::terminal::in_words;
 use vhd::{Error, Image, MAX_CHAIN_DEPTH, Medium};
 
 use crate::lvm::Group;
@@ -57,7 +58,10 @@ pub(crate) struct Found {
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
     pub(crate) errno: i32,
+    /// What was being done, in libvhd's words.
     pub(crate) doing: &'static str,
+    /// What was found, for people.
+    pub(crate) why: Option<String>,
 }
 
 /// Where images are looked for.
@@ -79,9 +83,14 @@ enum Kind {
 }
 
 impl Failure {
+    /// One that needs no more words.
+    pub(crate) fn new(errno: i32, doing: &'static str) -> Failure {
+        Failure { errno, doing, why: None }
+    }
+
     /// The same for an error of this library.
     fn of(doing: &'static str) -> impl Fn(Error) -> Failure {
-        move |error| Failure { errno: error.job_errno(), doing }
+        move |error| Failure { errno: error.job_errno(), doing, why: Some(in_words(&error)) }
     }
 }
 
@@ -103,7 +112,7 @@ fn raw(canonical: PathBuf, size: u64) -> Found {
 /// Looks at these images, in parallel; results are in their order. With parents: then at those that are not among them.
 pub(crate) fn scan(targets: Vec<PathBuf>, place: &Place, depth: Depth) -> Vec<Look> {
     let look = |path: &Path, kind| match (kind, place) {
-        (Kind::Lost, _) => Err(Failure { errno: ENOENT, doing: LOST }),
+        (Kind::Lost, _) => Err(Failure::new(ENOENT, LOST)),
         (_, Place::Files) => file::look(path, kind, depth),
         (_, Place::Volumes(group)) => volume::look(group, path, kind, depth),
     };

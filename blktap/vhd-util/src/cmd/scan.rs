@@ -41,7 +41,7 @@ usage: vhd-util scan [-m PATTERN] [-f] [-c] [-a] [-p] [-v] [-M] [--json] [FILE].
   --help      Print this text
 
 An image gives `vhd=NAME capacity=BYTES size=BYTES hidden=N parent=NAME|none`, one that cannot be read
-`vhd=NAME scan-error=-ERRNO error-message='TEXT'`. Images are read in parallel and printed in order.
+`vhd=NAME scan-error=-ERRNO error-message='TEXT'`, and why on standard error. Images are read in parallel and printed in order.
 
 Examples:
   vhd-util scan -f -c -m '/sr/*.vhd'
@@ -117,7 +117,7 @@ pub(super) fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
 
 /// What the command line asks for, and why some of it cannot even be tried. Operands are files, or patterns of volumes.
 fn candidates(pattern: Option<&OsStr>, operands: Vec<OsString>, place: &Place) -> Vec<(PathBuf, Option<Failure>)> {
-    let lost = |errno| Failure { errno, doing: LOST };
+    let lost = |errno| Failure::new(errno, LOST);
     match place {
         Place::Files => {
             let found = pattern.map(glob::files).unwrap_or_default().into_iter().map(|path| (path, None));
@@ -233,7 +233,8 @@ fn image(path: &Path, found: &Found, remark: &str, style: &Style, terminal: &mut
 
 fn failure(path: &Path, error: &Failure, style: &Style, terminal: &mut Terminal) {
     if style.is_json {
-        let object = json!({ "vhd": path.to_string_lossy(), "errno": error.errno, "error": error.doing });
+        let why = error.why.as_deref().unwrap_or(error.doing);
+        let object = json!({ "vhd": path.to_string_lossy(), "errno": error.errno, "error": why });
         terminal.print(format_args!("{object}\n"));
         return;
     }
@@ -243,6 +244,9 @@ fn failure(path: &Path, error: &Failure, style: &Style, terminal: &mut Terminal)
         _ => terminal.print_path(path),
     }
     terminal.print(format_args!(" scan-error=-{} error-message='{}'\n", error.errno, error.doing));
+    if let Some(why) = &error.why {
+        terminal.say(format_args!("error: {why}"));
+    }
 }
 
 fn name(path: &Path) -> &Path {

@@ -17,14 +17,14 @@ const MIN_BYTES: u64 = 4096;
 const HEADERS_BYTES: usize = 512 + 1024;
 
 pub(super) fn look(group: &Group, name: &Path, kind: Kind, depth: Depth) -> Result<Found, Failure> {
-    let volume = group.volume(name).ok_or(Failure { errno: ENOENT, doing: LOST })?;
-    let start = volume.start.as_ref().map_err(|&errno| Failure { errno, doing: LOST })?;
+    let volume = group.volume(name).ok_or(Failure::new(ENOENT, LOST))?;
+    let start = volume.start.as_ref().map_err(|&errno| Failure::new(errno, LOST))?;
     if start.len_bytes < MIN_BYTES {
-        return Err(Failure { errno: EINVAL, doing: "device too small" });
+        return Err(Failure::new(EINVAL, "device too small"));
     }
     // LVM calls devices that are lost by words; they must not be files of this directory.
     if !start.device.is_absolute() {
-        return Err(Failure { errno: ENOENT, doing: "opening device" });
+        return Err(Failure::new(ENOENT, "opening device"));
     }
     let device = ImageFile::open(&start.device).map_err(Failure::of("opening device"))?;
     if matches!(kind, Kind::Raw) {
@@ -62,6 +62,6 @@ fn stored_parent(image: &Image<Window>, depth: Depth) -> Result<Option<PathBuf>,
     let used = || header.locators.iter().filter(|locator| locator.is_used());
     let of = |code| used().rfind(|locator| locator.code == code);
     let locator = of(PlatformCode::MacX).or_else(|| of(PlatformCode::W2ru)).or_else(|| used().next());
-    let locator = locator.ok_or(Failure { errno: EINVAL, doing: "getting parent" })?;
+    let locator = locator.ok_or(Failure::new(EINVAL, "getting parent"))?;
     image.locator_path(locator).map(Some).map_err(Failure::of("getting parent"))
 }

@@ -71,9 +71,14 @@ fn lines_are_those_that_the_storage_manager_parses() {
     let directory = directory.trim_end_matches('/');
     for (arguments, status, stdout) in CASES {
         let found = output(&bench, arguments);
-        let found =
-            (found.0, String::from_utf8_lossy(&found.1).into_owned(), String::from_utf8_lossy(&found.2).into_owned());
-        assert_eq!(found, (Some(status), stdout.replace("DIR", directory), String::new()), "{arguments:?}");
+        let (stdout, stderr) = (stdout.replace("DIR", directory), String::from_utf8_lossy(&found.2));
+        assert_eq!((found.0, String::from_utf8_lossy(&found.1)), (Some(status), stdout.into()), "{arguments:?}");
+        // Only people are told why an image cannot be read.
+        assert_eq!(
+            stderr.is_empty(),
+            !found.1.windows(10).any(|text| text == b"scan-error"),
+            "{arguments:?}: {stderr}"
+        );
     }
 }
 

@@ -23,6 +23,15 @@ fn bench() -> Bench {
     ])
 }
 
+#[test]
+fn why_an_image_cannot_be_read_goes_to_standard_error() {
+    bench().run(["scan", "-f", "-c", "y.vhd", "z.vhd", "gone"]).code(0).stderr_eq(str![[r#"
+error: cannot read footer of `y.vhd`: file of 0 bytes has no room for a footer
+error: cannot read footer of `z.vhd`: cookie is "/x00/x00/x00/x00/x00/x00/x00/x00", not "conectix"
+
+"#]]);
+}
+
 fn check(options: &[&str], status: i32, stdout: impl snapbox::IntoData) {
     bench().run(["scan"].iter().chain(options)).code(status).stdout_eq(stdout);
 }
@@ -126,7 +135,7 @@ fn json_is_a_line_per_image() {
         0,
         str![[r#"
 {"vhd":"p.vhd","capacity":67108864,"size":3584,"hidden":1,"marker":0,"keyhash":"","parent":null}
-{"vhd":"z.vhd","errno":22,"error":"opening file"}
+{"vhd":"z.vhd","errno":22,"error":"cannot read footer of `z.vhd`: cookie is /"//x00//x00//x00//x00//x00//x00//x00//x00/", not /"conectix/""}
 
 "#]],
     );
