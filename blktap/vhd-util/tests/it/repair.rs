@@ -1,5 +1,7 @@
 //! `repair`: what C blktap 4 makes of the same damage, byte for byte.
 
+use snapbox::str;
+
 use crate::bench::Bench;
 use crate::sample::{dynamic, edit_footers};
 
@@ -92,6 +94,19 @@ fn what_cannot_be_repaired_is_left_alone() {
     check("journal", |i| edit_footers(i, |footer| footer.is_poisoned = true), &[], opening(22));
     check("empty", Vec::clear, &[], opening(32));
     check("batmap", |i| i[2560] ^= 1, &[], Err((22, "error writing footer: -22")));
+}
+
+#[test]
+fn what_a_file_that_was_cut_has_lost_is_told() {
+    let mut image = dynamic(64);
+    with_block(&mut image);
+    let bench = Bench::with(&[("whole.vhd", &image), ("cut.vhd", &image[..100_000])]);
+    bench.run(["repair", "-n", "whole.vhd"]).code(0).stdout_eq("").stderr_eq("");
+    bench.run(["repair", "-n", "cut.vhd"]).code(0).stdout_eq("").stderr_eq(str![[r#"
+warning: faults of block addresses: 1, the first: block 0 (offset 0x7) clobbers footer
+help: if the file had been cut, what it lost reads as zeros now: copy it again from its source
+
+"#]]);
 }
 
 #[test]
