@@ -8,6 +8,7 @@ use vhd::units::BLOCK_BYTES;
 use vhd::{Disk, Error, Image};
 
 use crate::getopt::{self, Parsed};
+use crate::progress::Progress;
 use crate::report::{EINVAL, EOVERFLOW, ERANGE};
 use crate::terminal::Terminal;
 
@@ -96,9 +97,11 @@ fn fill(name: &Path, image: &Image) -> Result<(), Error> {
     image.header()?;
     let mut disk = Disk::open_rw(name)?;
     let (size, mut at) = (disk.size_bytes(), 0);
+    let bar = Progress::of_bytes("fill", size);
     let len = |left: u64| usize::try_from(CHUNK_BYTES.min(left)).expect("a few blocks fit in memory");
     let mut bytes = vec![0; len(size)];
     while at < size {
+        bar.set(at);
         let bytes = &mut bytes[..len(size - at)];
         disk.read_at(at, bytes)?;
         disk.write_at(at, bytes)?;
