@@ -1,6 +1,7 @@
 //! Headers as text, in the labels and columns of libvhd; `sm` parses some of these lines. Prints; never judges, beyond
 //! saying whether a checksum is good.
 
+use base16ct::lower;
 use jiff::tz::TimeZone;
 use vhd::batmap::Batmap;
 use vhd::footer::{DiskKind, FEATURES_RESERVED, FEATURES_TEMPORARY, RawFooter};
@@ -147,8 +148,8 @@ fn batmap(batmap: &Batmap, radix: Radix, terminal: &mut Terminal) {
     field("Batmap size (secs)", radix.show(header.map_sectors), terminal);
     field("Batmap version", format_args!("{:#010x}", u32::from(header.version)), terminal);
     if let Some(key) = &header.key_hash {
-        field("Batmap keyhash nonce", hex(&key.nonce), terminal);
-        field("Batmap keyhash hash", hex(&key.hash), terminal);
+        field("Batmap keyhash nonce", lower::encode_string(&key.nonce), terminal);
+        field("Batmap keyhash hash", lower::encode_string(&key.hash), terminal);
     }
     // A batmap whose checksum differs is none.
     checksum(header.checksum, header.checksum, terminal);
@@ -180,10 +181,6 @@ fn mib_and_bytes(len_bytes: u64, radix: Radix) -> String {
 
 fn until_zero(bytes: &[u8]) -> &[u8] {
     bytes.split(|&byte| byte == 0).next().unwrap_or_default()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A time as ctime(3) prints it, in the machine's time zone.
