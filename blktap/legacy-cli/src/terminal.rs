@@ -17,6 +17,8 @@ const STREAM_BYTES: usize = 1 << 18;
 pub struct Terminal {
     out: Vec<u8>,
     err: Vec<u8>,
+    /// Whether a command printed its usage.
+    has_usage: bool,
     /// Why standard output takes no more.
     failed: Option<io::Error>,
 }
@@ -56,6 +58,17 @@ impl Terminal {
     /// Tells people what to do about it.
     pub fn help(&mut self, text: impl fmt::Display) {
         self.say(format_args!("help: {text}"));
+    }
+
+    /// Adds a command's usage to standard output.
+    pub fn print_usage(&mut self, usage: &str) {
+        self.print(usage);
+        self.has_usage = true;
+    }
+
+    /// Whether a command printed its usage: a program then tells where there is more.
+    pub fn has_usage(&self) -> bool {
+        self.has_usage
     }
 
     /// Prints what has collected for standard output: for results larger than memory, and for progress. Whether more is

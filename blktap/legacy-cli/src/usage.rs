@@ -7,7 +7,7 @@ use crate::terminal::Terminal;
 /// What a command does about a command line that is not a run: prints and returns the exit status. `None` for a run.
 pub fn stop(parsed: &Parsed, usage: &str, help: &str, help_status: i32, terminal: &mut Terminal) -> Option<i32> {
     if parsed.has('h') {
-        terminal.print(usage);
+        terminal.print_usage(usage);
         return Some(help_status);
     }
     match &parsed.end {
@@ -26,6 +26,6 @@ pub fn stop(parsed: &Parsed, usage: &str, help: &str, help_status: i32, terminal
 
 /// Prints the usage of a command that was called wrongly; returns the exit status.
 pub fn misused(usage: &str, terminal: &mut Terminal) -> i32 {
-    terminal.print(usage);
+    terminal.print_usage(usage);
     EINVAL
 }

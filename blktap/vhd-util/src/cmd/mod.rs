@@ -83,6 +83,7 @@ Examples:
 pub fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
     let Some((command, arguments)) = arguments.split_first() else {
         terminal.print(USAGE);
+        terminal.help("vhd-util --help");
         return 0;
     };
     // libvhd's logging switch is taken out wherever it stands, even from where a value should be.
@@ -91,7 +92,14 @@ pub fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
         Ok(arguments) => arguments,
         Err(status) => return status,
     };
-    let arguments = arguments.as_slice();
+    let status = run_command(command, &arguments, terminal);
+    if terminal.has_usage() {
+        terminal.help(format_args!("vhd-util {} --help", command.display()));
+    }
+    status
+}
+
+fn run_command(command: &OsStr, arguments: &[OsString], terminal: &mut Terminal) -> i32 {
     match command.to_str() {
         Some("check") => check::run(arguments, terminal),
         Some("coalesce") => coalesce::run(arguments, terminal),
@@ -146,6 +154,7 @@ fn allow_parents(arguments: Vec<OsString>, terminal: &mut Terminal) -> Result<Ve
 /// libvhd's tool tells what is wrong, prints its usage and exits with success; scripts may probe for commands so.
 fn unknown(command: &OsStr, terminal: &mut Terminal) -> i32 {
     terminal.say_bytes(&[b"invalid COMMAND ", command.as_bytes()]);
+    terminal.help("vhd-util --help");
     terminal.print(USAGE);
     0
 }

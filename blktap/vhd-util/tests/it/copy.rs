@@ -236,10 +236,11 @@ fn what_is_no_key_is_refused_where_it_stands() {
 
 #[test]
 fn wrong_options_print_the_usage() {
+    const HELP: &str = "help: vhd-util copy --help\n";
     let bench = bench();
-    check(&bench, &["-h"], 22, USAGE, "");
-    check(&bench, &["-Z"], 22, USAGE, "copy: invalid option -- 'Z'\n");
-    check(&bench, &["-n", "a.vhd", "-N", "c.vhd", "long"], 22, USAGE, "");
+    check(&bench, &["-h"], 22, USAGE, HELP);
+    check(&bench, &["-Z"], 22, USAGE, format!("copy: invalid option -- 'Z'\n{HELP}"));
+    check(&bench, &["-n", "a.vhd", "-N", "c.vhd", "long"], 22, USAGE, HELP);
     for arguments in [&[][..], &["-n", "a.vhd"], &["-N", "c.vhd"]] {
         check(
             &bench,
@@ -248,6 +249,7 @@ fn wrong_options_print_the_usage() {
             USAGE,
             str![[r#"
 Must supply both existing and new VHD names
+help: vhd-util copy --help
 
 "#]],
         );

@@ -1,13 +1,21 @@
 //! Command lines that are not a run: usage, help, unknown and missing commands, getopt's manners.
 
-use snapbox::{IntoData, str};
+use snapbox::{IntoData, assert_data_eq, str};
 
 use crate::bench::Bench;
 use crate::sample::dynamic;
 
+/// `stderr` without its last line, which leads to the command's help.
 fn check(arguments: &[&str], status: i32, stdout: impl IntoData, stderr: impl IntoData) {
     let bench = Bench::with(&[("a.vhd", &dynamic(64))]);
-    bench.run(arguments).code(status).stdout_eq(stdout).stderr_eq(stderr);
+    let run = bench.run(arguments).code(status).stdout_eq(stdout);
+    let all = String::from_utf8(run.get_output().stderr.clone()).unwrap();
+    let help = ["help: vhd-util", arguments.first().copied().unwrap_or_default(), "--help\n"].join(" ");
+    let said = all.strip_suffix(&help.replace("  ", " ")).unwrap_or(&all);
+    let printed = String::from_utf8_lossy(&run.get_output().stdout).into_owned();
+    let is_usage = printed.contains("usage:") || printed.contains("options:");
+    assert_eq!(is_usage, said.len() < all.len(), "{arguments:?}: a usage leads to the help");
+    assert_data_eq!(said, stderr.into_data().raw());
 }
 
 #[test]
@@ -28,8 +36,13 @@ COMMAND := { create | snapshot | query | read | set | repair | resize | fill | c
 fn an_unknown_command_is_named_and_succeeds() {
     for command in ["foo", "-h", "--debug", "creat"] {
         let bench = Bench::new();
-        let stdout =
-            bench.run([command]).code(0).stderr_eq(format!("invalid COMMAND {command}\n")).get_output().stdout.clone();
+        let stdout = bench
+            .run([command])
+            .code(0)
+            .stderr_eq(format!("invalid COMMAND {command}\nhelp: vhd-util --help\n"))
+            .get_output()
+            .stdout
+            .clone();
         assert!(stdout.starts_with(b"usage: vhd-util COMMAND"));
     }
 }
