@@ -27,6 +27,9 @@ Prints `Coalesced N sectors`, without a newline, once all of them are durable in
 give its children the parent of FILE (`modify -p`), and delete it. A coalesce that was killed is run again from the start;
 until then everything reads as before. The parent must be at least as large as what FILE holds (`resize`).
 
+The parent may have no other children than FILE: they would read what comes into it. Nothing here can see them;
+`vhd-util scan -p -m '/sr/*.vhd'` shows who has which parent.
+
 Examples:
   vhd-util coalesce -n middle.vhd && vhd-util modify -n leaf.vhd -p base.vhd
 ";
