@@ -19,7 +19,7 @@ Copy what an image holds into its parent
 usage: vhd-util coalesce -n FILE [-p] [-s]
 
   -n FILE  The image; its parent, a VHD or a raw disk, is written
-  -p       Print how far it is on standard output; on a terminal a bar is shown anyway
+  -p       Print how far it is on standard output; without it a terminal shows a bar
   -s       Accepted for scripts; the parent is always written sparsely
   --help   Print this text
 
@@ -106,10 +106,13 @@ fn open(name: &Path, is_sparse: bool, terminal: &mut Terminal) -> Result<(Coales
 }
 
 fn coalesce_blocks(coalesce: Coalesce, bytes: u64, is_progress: bool, terminal: &mut Terminal) -> Result<u64, Error> {
-    let bar = Progress::of_bytes("coalesce", bytes);
+    // One terminal has no room for both.
+    let bar = (!is_progress).then(|| Progress::of_bytes("coalesce", bytes));
     let mut last = String::new();
     let sectors = coalesce.run(|done, blocks| {
-        bar.set(bytes / blocks.max(1) * done);
+        if let Some(bar) = &bar {
+            bar.set(bytes / blocks.max(1) * done);
+        }
         if is_progress {
             #[allow(clippy::cast_precision_loss, reason = "for people")]
             let percent = done as f64 / blocks as f64 * 100.0;
