@@ -45,8 +45,8 @@ pub(super) fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
             'n' => name = value.as_ref().map(PathBuf::from),
             's' => is_sparse = true,
             'p' => is_progress = true,
-            // Known to blktap 4, without any meaning there.
-            _ => {}
+            // blktap 4 knows their letters, and refuses them: a coalesce to elsewhere must not write the parent.
+            _ => return super::misused(USAGE, terminal),
         }
     }
     let Some(name) = name else { return super::misused(USAGE, terminal) };

@@ -139,3 +139,14 @@ fn a_killed_coalesce_is_run_again() {
     check(&bench, "a.vhd", &oracle);
     assert_eq!(Image::open(&bench.path("a.vhd")).unwrap().bat().unwrap().allocated_blocks(), 28);
 }
+
+#[test]
+fn options_that_blktap_only_knows_by_name_are_refused() {
+    let (bench, _) = bench();
+    let parent = fs::read(bench.path("a.vhd")).unwrap();
+    let usage = "options: <-n name> [-s sparse] [-p progress] [-h help]\n";
+    for option in ["-o", "-a", "-x"] {
+        bench.run(["coalesce", "-n", "b.vhd", option, "c.vhd"]).code(22).stdout_eq(usage);
+    }
+    assert!(fs::read(bench.path("a.vhd")).unwrap() == parent && !bench.path("c.vhd").exists());
+}
