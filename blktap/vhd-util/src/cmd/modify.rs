@@ -2,15 +2,17 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use vhd::plan::Target;
 use vhd::relink::Until;
+use vhd::repair::{Repair, Source};
 use vhd::snapshot::Base;
-use vhd::{Image, edit, relink};
+use vhd::{Error, Image, Medium, edit, relink};
 
 use crate::failpoint::FailPoint;
 use crate::getopt::{self, Parsed};
-use crate::report::EINVAL;
+use crate::report::{EINVAL, ENOSYS};
 use crate::terminal::Terminal;
 
 const OPTIONS: &str = "n:s:p:mzh";
@@ -77,16 +79,19 @@ pub(super) fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
 }
 
 fn modify(args: &Args, image: &Image, terminal: &mut Terminal) -> i32 {
+    if args.is_zeroed
+        && let Err(error) = drop_data(&args.name, image)
+    {
+        // A fixed disk has no blocks to drop.
+        let errno = if image.raw_header().is_some() { error.errno() } else { ENOSYS };
+        terminal.print(format_args!("failed to zero VHD: -{errno}\n"));
+        terminal.explain(&error);
+        return errno;
+    }
     if let Some(size_bytes) = args.size_bytes
         && let Err(error) = edit::set_physical_size(image, size_bytes)
     {
         terminal.print(format_args!("failed to set physical size to {size_bytes}: -{}\n", error.errno()));
-        terminal.explain(&error);
-        return error.errno();
-    }
-    if args.is_zeroed
-        && let Err(error) = edit::kill_data(image)
-    {
         terminal.explain(&error);
         return error.errno();
     }
@@ -109,5 +114,14 @@ fn modify(args: &Args, image: &Image, terminal: &mut Terminal) -> i32 {
             terminal.explain(&error);
             error.errno()
         }
+    }
+}
+
+/// Drops all data. A file then ends behind its tables, as with libvhd.
+fn drop_data(name: &Path, image: &Image) -> Result<(), Error> {
+    edit::kill_data(image)?;
+    match image.file().target() {
+        Target::BlockDevice { .. } => Ok(()),
+        Target::File => Repair::open(name, Source::Any)?.write(),
     }
 }

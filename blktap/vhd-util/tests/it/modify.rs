@@ -97,7 +97,16 @@ fn data_can_be_dropped() {
     let bench = bench();
     bench.run(["modify", "-n", "b.vhd", "-z"]).code(0).stdout_eq("");
     assert_eq!(sectors(&bench, "b.vhd"), [1, 0, 0]);
+    let size = bench.run(["query", "-n", "b.vhd", "-s"]).code(0).get_output().stdout.clone();
+    let len = fs::metadata(bench.path("b.vhd")).unwrap().len();
+    assert_eq!(String::from_utf8(size).unwrap(), format!("{len}\n"), "the space is given back");
     bench.run(["query", "-n", "b.vhd", "-a"]).code(0).stdout_eq("0\n");
     Disk::open_rw(&bench.path("b.vhd")).unwrap().write_at(1024, &[5; 512]).unwrap();
     assert_eq!(sectors(&bench, "b.vhd"), [1, 0, 5]);
+    // Before the size changes: a volume can shrink to what is left.
+    bench.run(["modify", "-n", "b.vhd", "-z", "-s", "1048576"]).code(0).stdout_eq("");
+    assert_eq!(sectors(&bench, "b.vhd"), [1, 0, 0]);
+    assert_eq!(fs::metadata(bench.path("b.vhd")).unwrap().len(), 1 << 20);
+    bench.run(["create", "-n", "f.vhd", "-s", "2", "-r"]).code(0);
+    bench.run(["modify", "-n", "f.vhd", "-z"]).code(38).stdout_eq("failed to zero VHD: -38\n");
 }
