@@ -14,6 +14,12 @@ impl Progress {
         Progress(ProgressBar::new(total).with_message(what).with_style(style))
     }
 
+    /// So many are done, of so many.
+    pub(crate) fn set_of(&self, done: u64, total: u64) {
+        self.0.set_length(total);
+        self.set(done);
+    }
+
     /// So many are done.
     pub(crate) fn set(&self, done: u64) {
         self.0.set_position(done);

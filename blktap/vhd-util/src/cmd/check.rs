@@ -15,6 +15,7 @@ use vhd::{Error, MAX_CHAIN_DEPTH, Timestamp};
 
 use super::read;
 use crate::getopt::{self, Parsed};
+use crate::progress::Progress;
 use crate::report::{EINVAL, ELOOP};
 use crate::sector_stats::{self, Stats};
 use crate::terminal::Terminal;
@@ -95,7 +96,10 @@ fn chain(mut name: PathBuf, with_parents: bool, options: &Options, style: Style,
             terminal.say(format_args!("error: chain comes back to `{}`, or never ends", name.display()));
             break ELOOP;
         }
-        let report = match vhd::check::check(&name, options) {
+        let bar = Progress::of_bytes("check", 0);
+        let report = vhd::check::check_with_progress(&name, options, &mut |done, total| bar.set_of(done, total));
+        drop(bar);
+        let report = match report {
             Ok(report) => report,
             Err(error) => break unopened(&name, &error, style, terminal),
         };

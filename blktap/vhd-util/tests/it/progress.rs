@@ -11,6 +11,7 @@ use crate::sample::dynamic;
 /// Runs a command line on a terminal; whether it shows a bar with that name. `None` where there is no `script`.
 fn check(arguments: &str, bar: &str, is_expected: bool) -> Option<()> {
     let bench = Bench::with(&[("a.vhd", &dynamic(64))]);
+    bench.run(["fill", "-n", "a.vhd", "-b"]).code(0);
     bench.run(["snapshot", "-n", "b.vhd", "-p", "a.vhd", "-e"]).code(0);
     let line = format!("{} {arguments}", cargo_bin!().display());
     let mut command = Command::new("script");
@@ -28,6 +29,8 @@ fn check(arguments: &str, bar: &str, is_expected: bool) -> Option<()> {
 #[test]
 fn long_work_has_one_display() {
     let cases = [
+        ("check -n a.vhd -b", "check", true),
+        ("check -n a.vhd", "check", false),
         ("coalesce -n b.vhd", "coalesce", true),
         // The display of this option is the other one.
         ("coalesce -n b.vhd -p", "coalesce", false),

@@ -89,9 +89,19 @@ pub(super) fn check_batmap(image: &Image, entries: &[u32], data_end: u64, report
 }
 
 /// Counts sectors, and looks for data where bitmaps say there is none: one finding per block.
-pub(super) fn check_bitmaps(image: &Image, bat: &Bat, is_readable: &[bool], options: &Options, report: &mut Report) {
+pub(super) fn check_bitmaps(
+    image: &Image,
+    bat: &Bat,
+    is_readable: &[bool],
+    options: &Options,
+    report: &mut Report,
+    progress: &mut dyn FnMut(u64, u64),
+) {
     let mut counts = SectorCounts::default();
+    let block_bytes = bat.data_sectors() * SECTOR_BYTES;
+    let disk_bytes = is_readable.len() as u64 * block_bytes;
     for ((block, &sector), _) in (0u32..).zip(bat.entries()).zip(is_readable).filter(|&(_, &is_readable)| is_readable) {
+        progress(u64::from(block) * block_bytes, disk_bytes);
         counts.allocated += bat.data_sectors();
         match look_at(image, bat, sector, options.check_bitmaps) {
             Ok((written, stray)) => {

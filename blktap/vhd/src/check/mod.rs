@@ -143,6 +143,11 @@ impl Report {
 
 /// Checks the image at `path`. An error only when the file cannot be opened or is no file; all else is a finding.
 pub fn check(path: &Path, options: &Options) -> Result<Report> {
+    check_with_progress(path, options, &mut |_, _| ())
+}
+
+/// The same; says how many bytes of the disk were looked at, of how many, where all data or all bitmaps are read.
+pub fn check_with_progress(path: &Path, options: &Options, progress: &mut dyn FnMut(u64, u64)) -> Result<Report> {
     let file = ImageFile::open(path)?;
     let mut report = Report::default();
     // A short footer counts as a whole one.
@@ -168,7 +173,7 @@ pub fn check(path: &Path, options: &Options) -> Result<Report> {
         Ok(image) => {
             // Where nobody misses the primary footer, the last block may have its place.
             let blocks_end = if options.ignore_primary_footer && !has_primary { end } else { data_end };
-            tables(&image, data_end, blocks_end, options, &mut report);
+            tables(&image, data_end, blocks_end, options, &mut report, progress);
         }
         Err(error) if report.is_valid() => unopened(&error, &mut report),
         Err(_) => {}
@@ -186,7 +191,14 @@ fn unopened(error: &Error, report: &mut Report) {
     report.add_errno(Place::Opening, message, error.errno());
 }
 
-fn tables(image: &Image, data_end: u64, blocks_end: u64, options: &Options, report: &mut Report) {
+fn tables(
+    image: &Image,
+    data_end: u64,
+    blocks_end: u64,
+    options: &Options,
+    report: &mut Report,
+    progress: &mut dyn FnMut(u64, u64),
+) {
     match (image.bat(), image.metadata_end()) {
         (Err(error), _) => {
             report.add_errno(Place::Bat, format!("error reading bat: -{}", error.errno()), error.errno());
@@ -200,7 +212,7 @@ fn tables(image: &Image, data_end: u64, blocks_end: u64, options: &Options, repo
             let is_readable = blocks::check(&bat, &room, options, report);
             blocks::check_batmap(image, bat.entries(), data_end, report);
             if options.check_bitmaps || options.count_sectors {
-                blocks::check_bitmaps(image, &bat, &is_readable, options, report);
+                blocks::check_bitmaps(image, &bat, &is_readable, options, report, progress);
             }
         }
     }
