@@ -1,13 +1,13 @@
 //! `coalesce`: outputs of C blktap 4 byte for byte, and what a kill leaves behind.
 
 use std::fs;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use vhd::{Disk, Image};
 
 use crate::bench::Bench;
+use crate::oracle::{check, write};
 use crate::sample::{dynamic, edit_footers};
 
 const MIB: usize = 1 << 20;
@@ -21,20 +21,6 @@ fn bench() -> (Bench, Vec<u8>) {
     write(&bench.path("b.vhd"), 4 * MIB, &[2; 2 * MIB], &mut oracle);
     write(&bench.path("b.vhd"), 512, &[3; 1536], &mut oracle);
     (bench, oracle)
-}
-
-fn write(path: &Path, offset: usize, bytes: &[u8], oracle: &mut [u8]) {
-    let mut disk = Disk::open_rw(path).unwrap();
-    disk.write_at(offset as u64, bytes).unwrap();
-    disk.flush().unwrap();
-    oracle[offset..][..bytes.len()].copy_from_slice(bytes);
-}
-
-fn check(bench: &Bench, name: &str, oracle: &[u8]) {
-    let mut bytes = vec![0xee; oracle.len()];
-    Disk::open(&bench.path(name)).unwrap().read_at(0, &mut bytes).unwrap();
-    assert!(bytes == oracle, "{name} reads something else");
-    bench.run(["check", "-n", name, "-b", "-p"]).code(0);
 }
 
 #[test]

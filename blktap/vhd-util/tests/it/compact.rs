@@ -2,14 +2,13 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use snapbox::str;
-use vhd::Disk;
 
 use crate::bench::Bench;
+use crate::oracle::{check, write};
 use crate::sample::{dynamic, edit_footers};
 
 const MIB: usize = 1 << 20;
@@ -22,20 +21,6 @@ fn bench() -> (Bench, Vec<u8>) {
         write(&bench.path("a.vhd"), 2 * MIB * block, &vec![value; 2 * MIB], &mut oracle);
     }
     (bench, oracle)
-}
-
-fn write(path: &Path, offset: usize, bytes: &[u8], oracle: &mut [u8]) {
-    let mut disk = Disk::open_rw(path).unwrap();
-    disk.write_at(offset as u64, bytes).unwrap();
-    disk.flush().unwrap();
-    oracle[offset..][..bytes.len()].copy_from_slice(bytes);
-}
-
-fn check(bench: &Bench, name: &str, oracle: &[u8]) {
-    let mut bytes = vec![0xee; oracle.len()];
-    Disk::open(&bench.path(name)).unwrap().read_at(0, &mut bytes).unwrap();
-    assert!(bytes == oracle, "{name} reads something else");
-    bench.run(["check", "-b", "-n", name]).code(0);
 }
 
 #[test]

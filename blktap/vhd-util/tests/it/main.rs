@@ -16,6 +16,7 @@ mod info;
 mod key;
 mod man;
 mod modify;
+mod oracle;
 mod progress;
 mod query;
 mod read;
