@@ -83,7 +83,7 @@ impl Info {
             Blocks {
                 block_bytes,
                 count,
-                allocated: warnings.value(image.bat()).map(|bat| bat.allocated_blocks()),
+                allocated: warnings.value(image.bat_usage()).map(|usage| usage.allocated_blocks),
                 max_virtual_bytes: u64::from(header.max_bat_entries) * block_bytes,
                 batmap: batmap.map(|batmap| full(&batmap, count)),
             }

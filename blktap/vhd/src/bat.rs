@@ -47,11 +47,14 @@ impl Bat {
         (u64::from(max_entries) * ENTRY_BYTES).next_multiple_of(SECTOR_BYTES).max(SECTOR_BYTES)
     }
 
-    /// The entries in `bytes`, which are those of [`Bat::extent`].
-    pub fn decode(bytes: &[u8], block_size: BlockSize) -> Self {
-        let entries =
-            bytes.chunks_exact(4).map(|entry| u32::from_be_bytes([entry[0], entry[1], entry[2], entry[3]])).collect();
+    /// The table with these entries.
+    pub fn new(entries: Vec<u32>, block_size: BlockSize) -> Self {
         Bat { entries, block_size }
+    }
+
+    /// The entries in `bytes`, as they lie on disk.
+    pub fn decode(bytes: &[u8]) -> impl Iterator<Item = u32> {
+        bytes.chunks_exact(4).map(|entry| u32::from_be_bytes([entry[0], entry[1], entry[2], entry[3]]))
     }
 
     /// The entries as they lie on disk.
@@ -79,7 +82,7 @@ impl Bat {
 
     /// How many blocks are allocated.
     pub fn allocated_blocks(&self) -> usize {
-        self.entries.iter().filter(|&&entry| entry != UNUSED).count()
+        self.usage().allocated_blocks
     }
 
     /// Sectors of data in a block.
@@ -94,8 +97,40 @@ impl Bat {
 
     /// The byte position after the last allocated block; `None` when there is none.
     pub fn end_of_data(&self) -> Option<u64> {
-        let last = self.entries.iter().copied().filter(|&entry| entry != UNUSED).max()?;
-        let block = Sectors(u64::from(last) + self.block_size.bitmap_sectors() + self.block_size.sectors());
+        self.usage().end_of_data()
+    }
+
+    fn usage(&self) -> BatUsage {
+        let mut usage = BatUsage::of(self.block_size);
+        self.entries.iter().for_each(|&entry| usage.add(entry));
+        usage
+    }
+}
+
+/// What of a BAT is in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatUsage {
+    block_size: BlockSize,
+    /// How many blocks are allocated.
+    pub allocated_blocks: usize,
+    last: Option<u32>,
+}
+
+impl BatUsage {
+    pub(crate) fn of(block_size: BlockSize) -> Self {
+        BatUsage { block_size, allocated_blocks: 0, last: None }
+    }
+
+    pub(crate) fn add(&mut self, entry: u32) {
+        if entry != UNUSED {
+            self.allocated_blocks += 1;
+            self.last = self.last.max(Some(entry));
+        }
+    }
+
+    /// The byte position after the last allocated block; `None` when there is none.
+    pub fn end_of_data(&self) -> Option<u64> {
+        let block = Sectors(u64::from(self.last?) + self.block_size.bitmap_sectors() + self.block_size.sectors());
         Some(block.0 * SECTOR_BYTES)
     }
 }
@@ -109,7 +144,7 @@ mod tests {
     fn check(entries: &[u32], allocated: usize, end_of_data: Option<u64>) {
         let bat = Bat { entries: entries.to_vec(), block_size: BlockSize::DEFAULT };
         assert_eq!((bat.allocated_blocks(), bat.end_of_data()), (allocated, end_of_data));
-        assert_eq!(Bat::decode(&bat.encode(), BlockSize::DEFAULT), bat);
+        assert_eq!(Bat::new(Bat::decode(&bat.encode()).collect(), BlockSize::DEFAULT), bat);
     }
 
     #[test]
@@ -131,7 +166,7 @@ mod tests {
         #[test]
         fn entries_survive_a_round_trip(entries: Vec<u32>) {
             let bat = Bat { entries, block_size: BlockSize::DEFAULT };
-            prop_assert_eq!(Bat::decode(&bat.encode(), BlockSize::DEFAULT), bat);
+            prop_assert_eq!(Bat::new(Bat::decode(&bat.encode()).collect(), BlockSize::DEFAULT), bat);
         }
     }
 }

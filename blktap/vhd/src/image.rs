@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::apart;
 use crate::attribute;
-use crate::bat::Bat;
+use crate::bat::{Bat, BatUsage};
 use crate::batmap::{Batmap, BatmapHeader, RawBatmapHeader};
 use crate::bitmap::Bitmap;
 use crate::error::{Error, ErrorKind, Result};
@@ -25,6 +25,8 @@ use crate::units::{Extent, SECTOR_BYTES, in_memory, sector_aligned, sum};
 
 /// A footer's length on a 64-bit scale.
 const FOOTER_LEN: u64 = FOOTER_BYTES as u64;
+/// Bytes of a BAT that are read at a time: what a processor's cache holds.
+const BAT_PIECE_BYTES: usize = 256 << 10;
 
 /// How often a header that is wrong is read of a device, and the time between.
 const MAX_HEADER_READS: u32 = 10;
@@ -148,10 +150,38 @@ impl<M: Medium> Image<M> {
 
     /// Reads the BAT.
     pub fn bat(&self) -> Result<Bat> {
-        let header = self.header()?;
-        let bytes = Bat::extent(&self.footer, header).and_then(|extent| self.file.read_extent("BAT", extent));
-        let bytes = bytes.map_err(|error| error.within(self.cannot_read("BAT")))?;
-        Ok(Bat::decode(&bytes, header.block_size))
+        let mut entries = Vec::new();
+        self.each_bat_piece(|piece, len| {
+            entries.reserve_exact(len - entries.len());
+            entries.extend(piece);
+        })?;
+        Ok(Bat::new(entries, self.header()?.block_size))
+    }
+
+    /// Reads the BAT for what of it is in use, without keeping it.
+    pub fn bat_usage(&self) -> Result<BatUsage> {
+        let mut usage = BatUsage::of(self.header()?.block_size);
+        self.each_bat_piece(|piece, _| piece.for_each(|entry| usage.add(entry)))?;
+        Ok(usage)
+    }
+
+    /// Calls with entries in their order, and with how many there are in all: a table of megabytes passes through little
+    /// memory, which is the faster way too.
+    fn each_bat_piece(&self, mut each: impl FnMut(&mut dyn Iterator<Item = u32>, usize)) -> Result<()> {
+        let within = |error: Error| error.within(self.cannot_read("BAT"));
+        let extent = Bat::extent(&self.footer, self.header()?).map_err(within)?;
+        let len = in_memory("BAT", extent.len_bytes)?;
+        self.file.check_end("BAT", extent.offset, len).map_err(within)?;
+        let mut bytes = vec![0; len.min(BAT_PIECE_BYTES)];
+        let mut done = 0;
+        while done < len {
+            let piece = bytes.len().min(len - done);
+            let bytes = &mut bytes[..piece];
+            self.file.read_inside("BAT", extent.offset + done as u64, bytes).map_err(within)?;
+            each(&mut Bat::decode(bytes), len / 4);
+            done += piece;
+        }
+        Ok(())
     }
 
     /// Reads the bitmap of the block that is at this entry of the BAT.
@@ -231,7 +261,7 @@ impl<M: Medium> Image<M> {
         if self.sparse.is_none() {
             return Ok(self.file.len_bytes());
         }
-        let blocks_end = self.bat()?.end_of_data().unwrap_or(0);
+        let blocks_end = self.bat_usage()?.end_of_data().unwrap_or(0);
         let end = self.metadata_end().map_err(|error| error.within(self.cannot_read("metadata")))?;
         sum("footer", &[end.max(blocks_end), FOOTER_LEN])
     }

@@ -147,7 +147,7 @@ impl<J: Medium> Walk<'_, J> {
         fill(pieces, end, entries_end, unused_byte);
         fill(pieces, end.max(entries_end), room.end("BAT")?, 0);
         let bytes = self.journal.read("BAT", from, in_memory("BAT", used.len_bytes)?)?;
-        Ok(Bat::decode(&bytes, header.block_size))
+        Ok(Bat::new(Bat::decode(&bytes).collect(), header.block_size))
     }
 
     /// Only what the checksum covers is the image's: behind it, libvhd writes down what was in its memory.

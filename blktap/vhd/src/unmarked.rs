@@ -36,7 +36,7 @@ pub(crate) fn examine(image: &impl Medium, footer: &RawFooter, journal: &impl Me
         return Ok(Found::HalfReverted);
     }
     let bytes = image.read_extent("BAT", Bat::extent(&undo.footer, &old)?)?;
-    let now = Bat::decode(&bytes, old.block_size);
+    let now = Bat::new(Bat::decode(&bytes).collect(), old.block_size);
     let mut pairs = sparse.bat.entries().iter().zip(now.entries());
     if pairs.any(|(&old, &now)| old != UNUSED && old != now) {
         // Only a resize moves blocks.

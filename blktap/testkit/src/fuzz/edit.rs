@@ -97,7 +97,7 @@ fn apply(image: &Image<SparseDisk>, before: &View, kind: u8, value: u16) -> vhd:
         }
         3 => {
             edit::kill_data(image)?;
-            after.bat = after.bat.map(|bat| Bat::decode(&vec![0xff; bat.encode().len()], block_size(before)));
+            after.bat = after.bat.map(|bat| Bat::new(vec![UNUSED; bat.entries().len()], block_size(before)));
             if after.full.is_some() {
                 after.full = Some(vec![]);
                 // The sum of zeros.

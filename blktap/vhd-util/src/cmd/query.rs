@@ -107,7 +107,7 @@ fn property(letter: char, image: &Image, is_stored: bool) -> Result<Value, Error
         'f' => image.footer().hidden.into(),
         'm' => image.marker()?.into(),
         'd' => chain::depth(image.file().path())?.into(),
-        'a' => image.bat()?.allocated_blocks().into(),
+        'a' => image.bat_usage()?.allocated_blocks.into(),
         _ => image.max_virtual_bytes()?.into(),
     })
 }
@@ -149,7 +149,7 @@ impl Query<'_> {
             self.line("chain depth: ", chain::depth(self.name), "error checking chain depth");
         }
         if is_asked('a') {
-            self.line("", self.image.bat().map(|bat| bat.allocated_blocks()), "error reading bat");
+            self.line("", self.image.bat_usage().map(|usage| usage.allocated_blocks), "error reading bat");
         }
         if is_asked('S') {
             // A disk without a BAT cannot grow: libvhd prints 0 and no error.
