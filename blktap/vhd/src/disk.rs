@@ -365,6 +365,22 @@ impl<M: Medium> Disk<M> {
         Ok(())
     }
 
+    /// From now on only [`Disk::flush`] waits for the disk, where that can be: a file grows by up to so many bytes at a time, as
+    /// a hole, and a new block of an image without a parent is not waited for. After a crash a sector still reads old or
+    /// new, and what was flushed is there. [`Disk::close`] gives the room back; after a kill, the next call of this does.
+    ///
+    /// # Errors
+    ///
+    /// Those of a write: what a killed writer left could not be given back.
+    pub fn write_back(&mut self, ahead_bytes: u64) -> Result<()> {
+        self.layers.first_mut().map_or(Ok(()), |leaf| leaf.write_back(ahead_bytes))
+    }
+
+    /// Makes everything written durable, and leaves no room behind the last block that [`Disk::write_back`] made.
+    pub fn close(mut self) -> Result<()> {
+        self.layers.first_mut().map_or(Ok(()), Layer::close)
+    }
+
     /// Makes everything written durable.
     pub fn flush(&self) -> Result<()> {
         self.layers.first().map_or(Ok(()), Layer::flush)

@@ -15,8 +15,11 @@ use crate::layer::{Blocks, Layer, bad_block};
 use crate::medium::Medium;
 use crate::plan::{Plan, Step, Target};
 use crate::units::{SECTOR_BYTES, in_memory, sum};
-use crate::write_plan::{self, Block, BlockWrite, Content, Segment, Space, WritePlan};
+use crate::write_plan::{self, Block, BlockWrite, Content, Segment, Space, WriteBack, WritePlan};
 
+const FOOTER_LEN: u64 = FOOTER_BYTES as u64;
+/// Holes of files begin and end on these.
+const PAGE_BYTES: u64 = 4096;
 /// Blocks that get a place in one plan.
 const MAX_PLACED: usize = 4096;
 
@@ -28,8 +31,17 @@ pub(crate) struct Writable {
     end: u64,
     /// BAT entries in ascending order, to see that no block lies over another.
     entries: Vec<u32>,
+    ahead: Option<Ahead>,
     /// A write or sync failed: nobody knows what reached the disk, so nothing may build on it.
     has_failed: AtomicBool,
+}
+
+/// How far ahead of its need a file grows.
+#[derive(Clone, Copy, Debug)]
+struct Ahead {
+    blocks: usize,
+    /// From there on the file is ours and a hole, but for footers; once it has grown.
+    zero_from: Option<u64>,
 }
 
 /// Whole sectors that go to the disk.
@@ -73,7 +85,8 @@ impl<M: Medium> Layer<M> {
         }
         image.check_apart(image.footer())?;
         let footer = RawFooter::from(image.footer());
-        let mut writable = Writable { footer, metadata_end: 0, end: 0, entries: vec![], has_failed: false.into() };
+        let mut writable =
+            Writable { footer, metadata_end: 0, end: 0, entries: vec![], ahead: None, has_failed: false.into() };
         if let Some(Blocks { bat, .. }) = &layer.blocks {
             writable.metadata_end = image.metadata_end()?;
             writable.end = writable.metadata_end.max(bat.end_of_data().unwrap_or(0));
@@ -109,10 +122,58 @@ impl<M: Medium> Layer<M> {
                 }
             }
         }
+        let medium_bytes = space.medium_bytes;
         let planned = write_plan::plan(&space, planned).map_err(|error| error.within(self.cannot_write()))?;
         writable.note(file.perform_from(source, &planned.plan))?;
-        self.settle(planned);
+        self.settle(planned, medium_bytes);
         Ok(())
+    }
+
+    /// From now on a file grows by so many bytes at a time, and new blocks without anything below them do not wait for the
+    /// disk. Room that an earlier writer was killed with is given back first.
+    pub(crate) fn write_back(&mut self, ahead_bytes: u64) -> Result<()> {
+        let Some(block_bytes) = self.block_geometry().map(|(bytes, _)| bytes) else { return Ok(()) };
+        if self.image.file().target() == Target::File && self.is_hole_behind()? {
+            self.give_back()?;
+        }
+        let blocks = in_memory("blocks", ahead_bytes / block_bytes)?;
+        if let Some(writable) = &mut self.writable {
+            writable.ahead = Some(Ahead { blocks, zero_from: None });
+        }
+        Ok(())
+    }
+
+    /// Whether the file goes on behind the last block, with nothing but a hole and its footer.
+    fn is_hole_behind(&self) -> Result<bool> {
+        let (writable, file) = (self.writable()?, self.image.file());
+        // The page behind the end may hold an older footer.
+        let behind =
+            (writable.end + FOOTER_LEN).next_multiple_of(PAGE_BYTES)..file.len_bytes().saturating_sub(FOOTER_LEN);
+        if behind.is_empty() || self.image.primary_offset() != Some(behind.end) {
+            return Ok(false);
+        }
+        let held = file.first_data(behind);
+        Ok(held.map_err(|source| Error::io("cannot look for a hole", source).within(self.cannot_write()))?.is_none())
+    }
+
+    /// Ends the file behind its last block again.
+    fn give_back(&self) -> Result<()> {
+        let (writable, file) = (self.writable()?, self.image.file());
+        let offset = writable.end.next_multiple_of(SECTOR_BYTES);
+        let end = sum("footer", &[offset, FOOTER_LEN])?;
+        if end >= file.len_bytes() {
+            return Ok(());
+        }
+        let footer = Step::Write { what: "footer", offset, bytes: writable.footer.bytes().to_vec() };
+        writable.note(file.perform(&Plan { steps: vec![footer, Step::Barrier] }).and_then(|()| file.cut(end)))
+    }
+
+    /// Makes everything durable, and gives back what the file has ahead of its need.
+    pub(crate) fn close(&mut self) -> Result<()> {
+        self.flush()?;
+        let is_ahead =
+            self.writable.as_ref().and_then(|writable| writable.ahead).is_some_and(|it| it.zero_from.is_some());
+        if is_ahead { self.give_back() } else { Ok(()) }
     }
 
     /// Those of these blocks that have no place, and how many of them, from the first on, the BAT can give one.
@@ -134,10 +195,12 @@ impl<M: Medium> Layer<M> {
             let all = Segment { sectors: 0..blocks.header.block_size.sectors(), content: Content::Zeros };
             let segments = if self.image.has_parent() { vec![] } else { vec![all] };
             let new = |&index| BlockWrite { index, block: Block::New, segments: segments.clone() };
-            let planned = write_plan::plan(&self.space(blocks, writable), indices.iter().map(new).collect());
+            let space = self.space(blocks, writable);
+            let medium_bytes = space.medium_bytes;
+            let planned = write_plan::plan(&space, indices.iter().map(new).collect());
             let planned = planned.map_err(|error| error.within(self.cannot_write()))?;
             writable.note(self.image.file().perform(&planned.plan))?;
-            self.settle(planned);
+            self.settle(planned, medium_bytes);
         }
         Ok(())
     }
@@ -147,10 +210,15 @@ impl<M: Medium> Layer<M> {
         self.blocks.as_ref().ok_or_else(|| Error::corrupt("a sparse image has no blocks"))
     }
 
-    /// Notes where new blocks are.
-    fn settle(&mut self, planned: WritePlan) {
+    /// Notes where new blocks are, and that the file may have grown from so many bytes.
+    fn settle(&mut self, planned: WritePlan, medium_bytes: u64) {
         if let (Some(blocks), Some(writable)) = (&mut self.blocks, &mut self.writable) {
             writable.end = planned.end;
+            if let Some(Ahead { zero_from: zero_from @ None, .. }) = &mut writable.ahead
+                && planned.has_grown
+            {
+                *zero_from = Some(medium_bytes);
+            }
             for (index, entry) in planned.placed {
                 blocks.bat.set(index, entry);
                 // New blocks lie behind all others.
@@ -193,13 +261,21 @@ impl<M: Medium> Layer<M> {
 
     fn space<'a>(&self, blocks: &Blocks, writable: &'a Writable) -> Space<'a> {
         let file = self.image.file();
+        let medium_bytes = file.len_bytes();
+        let unplaced = blocks.bat.entries().len().saturating_sub(writable.entries.len());
+        let write_back = writable.ahead.map(|ahead| WriteBack {
+            zero_from: ahead.zero_from.unwrap_or(medium_bytes),
+            ahead_blocks: ahead.blocks.min(unplaced),
+            has_no_parent: !self.image.has_parent(),
+        });
         Space {
             block_size: blocks.header.block_size,
             table_offset: blocks.header.table_offset,
             end: writable.end,
             target: file.target(),
-            medium_bytes: file.len_bytes(),
+            medium_bytes,
             footer: writable.footer.bytes(),
+            write_back,
         }
     }
 

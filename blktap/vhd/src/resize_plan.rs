@@ -71,6 +71,7 @@ pub(crate) fn grow(now: &Now<'_>, size_bytes: u64) -> Result<Growth> {
         target: now.target,
         medium_bytes: now.footer_offset + FOOTER_LEN,
         footer: &[],
+        write_back: None,
     };
     let data_end = placed.last().map_or(0, |&(entry, _)| space.block_end(entry));
     let mut end = layout.end().max(data_end);

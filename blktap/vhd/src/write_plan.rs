@@ -5,6 +5,10 @@
 //!    never one that a guest chose.
 //! 2. Data, and in new blocks zeros and bitmap: nothing points to them yet.
 //! 3. Bits of old bitmaps and entries of the BAT, once everything that they point to is durable.
+//!
+//! With [`WriteBack`] a file grows by many blocks at a time, so that the first step is rare. A new block of an image without
+//! a parent then goes where the file is a hole, with all bits of its bitmap set: whatever of its data, bitmap and entry
+//! survives a crash, a sector that was not written reads as zeros, as before. So nothing waits.
 
 use std::ops::Range;
 
@@ -31,6 +35,18 @@ pub(crate) struct Space<'a> {
     pub(crate) target: Target,
     pub(crate) medium_bytes: u64,
     pub(crate) footer: &'a [u8],
+    pub(crate) write_back: Option<WriteBack>,
+}
+
+/// Of a file whose writer is asked for durability by flushes only.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WriteBack {
+    /// From this byte on the file holds zeros, but for footers, none of which is where data of a block can go.
+    pub(crate) zero_from: u64,
+    /// How many blocks more than it needs the file makes room for when it grows.
+    pub(crate) ahead_blocks: usize,
+    /// Whether what a new block does not hold is zeros.
+    pub(crate) has_no_parent: bool,
 }
 
 /// A block that is written to.
@@ -79,11 +95,13 @@ pub(crate) struct WritePlan {
     pub(crate) placed: Vec<(usize, u32)>,
     /// [`Space::end`] afterwards.
     pub(crate) end: u64,
+    /// Whether the file becomes longer.
+    pub(crate) has_grown: bool,
 }
 
 /// Plans writes to different blocks, in ascending order.
 pub(crate) fn plan(space: &Space<'_>, writes: Vec<BlockWrite<'_>>) -> Result<WritePlan> {
-    let mut planner = Planner { space, end: space.end, data: vec![], metadata: vec![], placed: vec![] };
+    let mut planner = Planner { space, end: space.end, data: vec![], early: vec![], metadata: vec![], placed: vec![] };
     for write in writes {
         planner.write(write)?;
     }
@@ -94,6 +112,8 @@ struct Planner<'a> {
     space: &'a Space<'a>,
     end: u64,
     data: Vec<Step>,
+    /// Entries that may reach the disk before what they point to.
+    early: Vec<Step>,
     metadata: Vec<Step>,
     placed: Vec<(usize, u32)>,
 }
@@ -132,8 +152,12 @@ impl Planner<'_> {
                 }
                 let block_end = self.space.block_end(entry);
                 self.zeros(zeros_from, block_end);
+                let is_early = self.space.is_early(entry);
+                if is_early {
+                    bitmap.set(0..self.space.block_size.sectors());
+                }
                 self.data.push(Step::Write { what: "bitmap", offset: byte(entry), bytes: bitmap.into_bytes() });
-                self.point(index, entry);
+                self.point(index, entry, is_early);
                 self.end = block_end;
             }
         }
@@ -157,7 +181,7 @@ impl Planner<'_> {
     /// Zeros where old bytes may lie. Past the end of a file there are none.
     fn zeros(&mut self, from: u64, to: u64) {
         let to = match self.space.target {
-            Target::File => to.min(self.space.medium_bytes),
+            Target::File => to.min(self.space.write_back.map_or(self.space.medium_bytes, |back| back.zero_from)),
             Target::BlockDevice { .. } => to,
         };
         if from < to {
@@ -165,13 +189,14 @@ impl Planner<'_> {
         }
     }
 
-    fn point(&mut self, index: usize, entry: u32) {
+    fn point(&mut self, index: usize, entry: u32, is_early: bool) {
+        let steps = if is_early { &mut self.early } else { &mut self.metadata };
         let is_next = self.placed.last().is_some_and(|&(last, _)| last + 1 == index);
         self.placed.push((index, entry));
         let entry = entry.to_be_bytes();
-        match self.metadata.last_mut() {
+        match steps.last_mut() {
             Some(Step::Write { what: "BAT", bytes, .. }) if is_next => bytes.extend(entry),
-            _ => self.metadata.push(Step::Write {
+            _ => steps.push(Step::Write {
                 what: "BAT",
                 offset: self.space.table_offset + index as u64 * ENTRY_BYTES,
                 bytes: entry.to_vec(),
@@ -181,16 +206,18 @@ impl Planner<'_> {
 
     fn finish(self) -> Result<WritePlan> {
         let mut steps = Vec::new();
-        if let Some(offset) = self.space.new_footer(self.end)? {
+        let footer_at = self.space.new_footer(self.end)?;
+        if let Some(offset) = footer_at {
             steps.push(Step::Write { what: "footer", offset, bytes: self.space.footer.to_vec() });
             steps.push(Step::Barrier);
         }
         steps.extend(self.data);
+        steps.extend(self.early);
         if !self.metadata.is_empty() {
             steps.push(Step::Barrier);
             steps.extend(self.metadata);
         }
-        Ok(WritePlan { plan: Plan { steps }, placed: self.placed, end: self.end })
+        Ok(WritePlan { plan: Plan { steps }, placed: self.placed, end: self.end, has_grown: footer_at.is_some() })
     }
 }
 
@@ -223,7 +250,10 @@ impl Space<'_> {
 
     /// How many more blocks have a place that a BAT entry can name, and the byte position after them.
     pub(crate) fn room(&self, wanted: usize) -> (usize, u64) {
-        let mut end = self.end;
+        self.room_after(self.end, wanted)
+    }
+
+    fn room_after(&self, mut end: u64, wanted: usize) -> (usize, u64) {
         for count in 0..wanted {
             match self.entry(end) {
                 Some(entry) => end = self.block_end(entry),
@@ -235,8 +265,19 @@ impl Space<'_> {
 
     /// Where a footer has to be written so that the file ends with one, and after its blocks; `None` when it does.
     pub(crate) fn new_footer(&self, end: u64) -> Result<Option<u64>> {
-        let offset = footer_copies::primary_offset(self.target, self.medium_bytes, end)?;
-        Ok((sum("footer", &[offset, FOOTER_LEN])? > self.medium_bytes).then_some(offset))
+        let offset = |end| footer_copies::primary_offset(self.target, self.medium_bytes, end);
+        if sum("footer", &[offset(end)?, FOOTER_LEN])? <= self.medium_bytes {
+            return Ok(None);
+        }
+        // Where a block ends, none has its data later: the next one begins with its bitmap.
+        let (_, end) = self.room_after(end, self.write_back.map_or(0, |back| back.ahead_blocks));
+        offset(end).map(Some)
+    }
+
+    /// Whether the BAT may point to a new block before it is on disk.
+    fn is_early(&self, entry: u32) -> bool {
+        let is_hole = |back: &WriteBack| back.has_no_parent && self.data_offset(entry) >= back.zero_from;
+        self.target == Target::File && self.write_back.as_ref().is_some_and(is_hole)
     }
 
     pub(crate) fn data_offset(&self, entry: u32) -> u64 {
@@ -263,7 +304,15 @@ mod tests {
     use super::*;
 
     fn space(end: u64, medium_bytes: u64, target: Target) -> Space<'static> {
-        Space { block_size: BlockSize::DEFAULT, table_offset: 1536, end, target, medium_bytes, footer: &[9; 512] }
+        Space {
+            block_size: BlockSize::DEFAULT,
+            table_offset: 1536,
+            end,
+            target,
+            medium_bytes,
+            footer: &[9; 512],
+            write_back: None,
+        }
     }
 
     fn check(space: &Space<'_>, block: Block, expected: &[(&str, u64, u64)]) {

@@ -210,6 +210,7 @@ impl Now {
             target: file.target(),
             medium_bytes: file.len_bytes(),
             footer,
+            write_back: None,
         }
     }
 

@@ -272,7 +272,7 @@ impl Blocks {
         let blocks = in_memory("BAT", size_bytes / PIECE_BYTES)?;
         let placed = Placed { number: 0, entries: vec![UNUSED; blocks], end };
         let (block_size, footer) = (BlockSize::DEFAULT, &[]);
-        let space = Space { block_size, table_offset: 0, end, target, medium_bytes: 0, footer };
+        let space = Space { block_size, table_offset: 0, end, target, medium_bytes: 0, footer, write_back: None };
         Ok(Blocks { space, placed: Mutex::new(placed), turn: Condvar::new() })
     }
 

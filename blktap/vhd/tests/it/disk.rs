@@ -1,7 +1,8 @@
 //! Reading and writing disks: against a byte vector, and on what every crash leaves behind.
 
 use proptest::prelude::*;
-use vhd::{Disk, Image};
+use vhd::plan::Target;
+use vhd::{Disk, Image, Medium};
 
 use crate::sample::{BASE_UUID, edit_footers, edit_header};
 use crate::sim_disk::SimDisk;
@@ -9,6 +10,8 @@ use crate::small::{
     BLOCK_SECTORS, BLOCKS, DISK_SECTORS, Kind, Place, SECTOR, empty, kinds, open, parent, place, places,
 };
 use crate::sparse_disk::SparseDisk;
+
+const BLOCK_BYTES: u64 = (BLOCK_SECTORS * SECTOR) as u64;
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -40,6 +43,10 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     prop::collection::vec(prop_oneof![4 => write, 1 => zero, 1 => place, 1 => Just(Op::Flush)], 1..12)
 }
 
+fn ahead() -> impl Strategy<Value = Option<u64>> {
+    prop_oneof![Just(None), (0..5u64).prop_map(Some)]
+}
+
 /// One byte per sector, which all of the sector has.
 fn read(disk: &Disk<SimDisk>) -> Vec<u8> {
     let mut bytes = vec![1; DISK_SECTORS * SECTOR];
@@ -69,8 +76,12 @@ struct Done {
     to: usize,
 }
 
-fn run(sim: &SimDisk, kind: Kind, parent: &SimDisk, ops: &[Op]) -> Vec<Done> {
+/// With `ahead`, as a writer that asks for durability by flushes only, and grows by so many blocks at a time.
+fn run(sim: &SimDisk, kind: Kind, parent: &SimDisk, ops: &[Op], ahead: Option<u64>) -> Vec<Done> {
     let mut disk = open(sim, kind, parent);
+    if let Some(blocks) = ahead {
+        disk.write_back(blocks * BLOCK_BYTES).unwrap();
+    }
     let mut oracle = start(kind);
     let done = ops.iter().enumerate().map(|(index, op)| {
         let (from, value) = (sim.log_len(), u8::try_from(index).unwrap() + 1);
@@ -98,6 +109,12 @@ fn run(sim: &SimDisk, kind: Kind, parent: &SimDisk, ops: &[Op]) -> Vec<Done> {
     });
     let done = done.collect();
     assert_eq!(read(&open(sim, kind, parent)), oracle, "opened again");
+    if ahead.is_some() {
+        disk.close().unwrap();
+        assert_eq!(read(&open(sim, kind, parent)), oracle, "opened again after it was closed");
+        let image = Image::on(sim.clone()).unwrap();
+        assert!(!matches!(sim.target(), Target::File) || image.physical_bytes().unwrap() == sim.len_bytes());
+    }
     done
 }
 
@@ -120,8 +137,11 @@ fn allowed(kind: Kind, done: &[Done], events: usize) -> Vec<Vec<u8>> {
 }
 
 /// What a crash left opens, holds what was flushed, and can be written to.
-fn check_crash(crashed: &SimDisk, kind: Kind, parent: &SimDisk, allowed: &[Vec<u8>]) {
+fn check_crash(crashed: &SimDisk, kind: Kind, parent: &SimDisk, allowed: &[Vec<u8>], ahead: Option<u64>) {
     let mut disk = open(crashed, kind, parent);
+    if let Some(blocks) = ahead {
+        disk.write_back(blocks * BLOCK_BYTES).unwrap();
+    }
     let mut found = read(&disk);
     for (sector, (value, allowed)) in found.iter().zip(allowed).enumerate() {
         assert!(allowed.contains(value), "sector {sector} is {value}, not one of {allowed:?}");
@@ -363,8 +383,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
 
     #[test]
-    fn disks_read_what_was_written(ops in ops(), kind in kinds(), at in places()) {
-        run(&place(empty(kind), at), kind, &parent(), &ops);
+    fn disks_read_what_was_written(ops in ops(), kind in kinds(), at in places(), ahead in ahead()) {
+        run(&place(empty(kind), at), kind, &parent(), &ops, ahead);
     }
 }
 
@@ -372,13 +392,13 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_crash_keeps_what_was_flushed(ops in ops(), kind in kinds(), at in places(), seed: u64) {
+    fn a_crash_keeps_what_was_flushed(ops in ops(), kind in kinds(), at in places(), ahead in ahead(), seed: u64) {
         let (sim, parent) = (place(empty(kind), at), parent());
-        let done = run(&sim, kind, &parent, &ops);
+        let done = run(&sim, kind, &parent, &ops, ahead);
         let mut random = seed | 1;
         for events in 0..=sim.log_len() {
             let allowed = allowed(kind, &done, events);
-            check_crash(&sim.crashed(events, || true), kind, &parent, &allowed);
+            check_crash(&sim.crashed(events, || true), kind, &parent, &allowed, ahead);
             for _ in 0..3 {
                 // xorshift: which sectors arrive out of order.
                 let coin = || {
@@ -387,7 +407,7 @@ proptest! {
                     random ^= random << 17;
                     random & 1 == 0
                 };
-                check_crash(&sim.crashed(events, coin), kind, &parent, &allowed);
+                check_crash(&sim.crashed(events, coin), kind, &parent, &allowed, ahead);
             }
             // Nor do torn sectors take what was flushed: in metadata between entries, and inside a footer.
             for kept in [4, 56, 256] {
