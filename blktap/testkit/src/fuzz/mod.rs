@@ -5,8 +5,10 @@ pub mod cbt;
 pub mod chain;
 pub mod cli;
 pub mod edit;
+pub mod frames;
 pub mod input;
 pub mod journal;
+pub mod nbd;
 pub mod open;
 pub mod read;
 pub mod seeds;
@@ -18,12 +20,14 @@ pub const MAX_BYTES: usize = 512 << 20;
 pub type Target = fn(&[u8]);
 
 /// The targets and their names, which are those of the programs and of the corpus's directories.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("cbt", cbt::run),
     ("chain", chain::run),
     ("cli", cli::run),
     ("edit", edit::run),
+    ("frames", frames::run),
     ("journal", journal::run),
+    ("nbd", nbd::run),
     ("open", open::run),
     ("read", read::run),
 ];

@@ -1,6 +1,7 @@
 //! Inputs to begin with: sound images of each kind, and hostile ones, with something done to each.
 
 use cbt::{BLOCK_BYTES, Header};
+use tap_proto::{Extra, Flags, Open, Reply, Request, Text};
 use vhd::footer::DiskKind;
 use vhd::header::BlockSize;
 use vhd::resize::Subject;
@@ -17,11 +18,12 @@ const DEVICE: [u8; 2] = [9, 16];
 
 /// Names and inputs of a target.
 pub fn of(target: &str) -> Vec<(String, Vec<u8>)> {
-    if target == "cbt" {
-        return logs();
-    }
-    if target == "journal" {
-        return journals();
+    match target {
+        "cbt" => return logs(),
+        "frames" => return frames(),
+        "journal" => return journals(),
+        "nbd" => return clients(),
+        _ => {}
     }
     let mut seeds = Vec::new();
     for (name, image) in images() {
@@ -53,6 +55,48 @@ fn logs() -> Vec<(String, Vec<u8>)> {
     let input =
         |size: u64, parent: &[u8], child: &[u8]| [&size.to_le_bytes(), &len(parent)[..], parent, child].concat();
     cases.map(|(name, parent, child)| (name.to_owned(), input(100 * BLOCK_BYTES, &parent, &child))).into()
+}
+
+/// Requests of a `tap-ctl`, and replies.
+fn frames() -> Vec<(String, Vec<u8>)> {
+    let path = Text::new("vhd:/a.vhd").expect("it is short");
+    let open = |flags, extra| Open { flags, path: path.clone(), extra, ..Open::default() };
+    let key = Extra { log_path: Some(path.clone()), key: Some(vec![7; 32].into()) };
+    let requests = [
+        ("pid", Request::Pid),
+        ("open", Request::Open(open(Flags::RDONLY, Extra::default()))),
+        ("resume", Request::Resume(open(Flags::ADD_LOG | Flags::OPEN_ENCRYPTED, key))),
+        ("stats", Request::Stats),
+    ];
+    let requests = requests.map(|(name, request)| (name, request.encode(3).to_vec()));
+    let replies = [("disk", Reply::Opened(tap_proto::Disk::default())), ("end", Reply::Stats { length: 9 })];
+    let replies = replies.map(|(name, reply)| (name, reply.encode(3).to_vec()));
+    let pieces = [100u8, 1, 200, 255];
+    requests.into_iter().chain(replies).map(|(name, bytes)| (name.to_owned(), [&pieces[..], &bytes].concat())).collect()
+}
+
+/// Clients of each form of replies, who ask for everything once.
+fn clients() -> Vec<(String, Vec<u8>)> {
+    let option = |number: u32, data: &[u8]| {
+        let len = u32::try_from(data.len()).expect("data is short");
+        [&b"IHAVEOPT"[..], &number.to_be_bytes(), &len.to_be_bytes(), data].concat()
+    };
+    let context = [&[0; 7][..], &[1, 0, 0, 0, 15], b"base:allocation"].concat();
+    let forms = [("simple", vec![]), ("structured", option(8, &[])), ("extended", option(11, &[]))];
+    let client = |(name, form): (&str, Vec<u8>)| {
+        let head = [&[0, 0, 0, 3][..], &option(3, &[]), &form, &option(10, &context), &option(7, &[0; 6])].concat();
+        let is_extended = name == "extended";
+        let request = |kind: u16| {
+            let magic = if is_extended { 0x21e4_1c71u32 } else { 0x2560_9513 };
+            let flags = if is_extended && kind == 1 { 32u16 } else { 0 };
+            let head = [&magic.to_be_bytes()[..], &flags.to_be_bytes(), &kind.to_be_bytes(), &[7; 8], &[0; 8]].concat();
+            let payload = vec![9; if kind == 1 { 512 } else { 0 }];
+            [&head[..], &512u64.to_be_bytes()[if is_extended { 0 } else { 4 }..], &payload].concat()
+        };
+        let requests: Vec<u8> = (0..9).flat_map(request).collect();
+        (name.to_owned(), [&[50, 3, 255, 1, 0, 0][..], &head, &requests].concat())
+    };
+    forms.map(client).into()
 }
 
 /// Resizes that stop after each step, without a journal to be done again, and with theirs to be taken back.

@@ -44,8 +44,18 @@ fn the_corpus_of_edit_passes() {
 }
 
 #[test]
+fn the_corpus_of_frames_passes() {
+    check("frames");
+}
+
+#[test]
 fn the_corpus_of_journal_passes() {
     check("journal");
+}
+
+#[test]
+fn the_corpus_of_nbd_passes() {
+    check("nbd");
 }
 
 #[test]

@@ -1,0 +1,2 @@
+#![no_main]
+blktap_fuzz::target!(testkit::fuzz::frames::run);

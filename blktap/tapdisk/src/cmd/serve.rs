@@ -1,0 +1,160 @@
+//! `tapdisk serve`: one image over NBD, in the foreground, for people without Xen.
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use nbd::Export;
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use vhd::{Disk, Gate, Medium};
+
+use crate::server::Server;
+use crate::service::Service;
+use crate::socket_path::SocketPath;
+
+/// How much longer than it needs a file is at most while it is served: a hole.
+const AHEAD_BYTES: u64 = 64 << 20;
+/// Below this a write reads first where the file system's pages are not whole.
+const PREFERRED_BYTES: u32 = 4096;
+
+/// Serve an image over NBD until Ctrl-C
+///
+/// What clients wrote is in the page cache until they flush, and durable when a flush is answered or the server
+/// has ended. No acknowledged write is lost when the server is killed.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  tapdisk serve disk.vhd                        # nbd+unix:///?socket=disk.vhd.sock
+  tapdisk serve disk.vhd --socket /run/d.sock --read-only
+  nbdinfo --map 'nbd+unix:///?socket=disk.vhd.sock'
+  qemu-img convert 'nbd+unix:///?socket=disk.vhd.sock' disk.raw
+  tapdisk serve child.vhd --allow-parents /srv/golden --allow-parents .")]
+pub(super) struct Args {
+    /// A VHD: fixed, dynamic, or differencing with all its parents
+    image: PathBuf,
+    /// Where clients connect; a socket that nobody serves any more is replaced [default: IMAGE's name and .sock, here]
+    #[arg(long, short, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// Nobody can write, and the image may be served more than once
+    #[arg(long, short)]
+    read_only: bool,
+    /// Where parents may be, and below it [default: the image's own directory]
+    #[arg(long, value_name = "DIR")]
+    allow_parents: Vec<PathBuf>,
+}
+
+pub(super) fn run(args: &Args) -> ExitCode {
+    match serve(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failed) => {
+            eprintln!("error: {}", failed.message);
+            if let Some(help) = failed.help {
+                eprintln!("help: {help}");
+            }
+            ExitCode::from(u8::try_from(failed.errno).unwrap_or(1))
+        }
+    }
+}
+
+struct Failed {
+    message: String,
+    help: Option<String>,
+    errno: i32,
+}
+
+impl Failed {
+    fn io(doing: impl fmt::Display, error: &io::Error) -> Self {
+        Failed { message: format!("{doing}: {error}"), help: None, errno: error.raw_os_error().unwrap_or(1) }
+    }
+}
+
+impl From<vhd::Error> for Failed {
+    fn from(error: vhd::Error) -> Self {
+        Failed { message: crate::service::in_words(&error), help: None, errno: error.job_errno() }
+    }
+}
+
+fn serve(args: &Args) -> Result<(), Failed> {
+    let _lock = lock(args)?;
+    let mut disk = open(args)?;
+    if !args.read_only {
+        disk.write_back(AHEAD_BYTES)?;
+    }
+    let images: Vec<String> = disk.images().map(|image| image.file().path().display().to_string()).collect();
+    let export = Export {
+        name: String::new(),
+        description: images.join(" on "),
+        size_bytes: disk.size_bytes(),
+        is_read_only: args.read_only,
+        preferred_bytes: PREFERRED_BYTES,
+    };
+    let mib = export.size_bytes >> 20;
+    let path = match &args.socket {
+        Some(path) => path.clone(),
+        None => {
+            let mut name = args.image.file_name().unwrap_or_default().to_owned();
+            name.push(".sock");
+            name.into()
+        }
+    };
+    let stop = signals().map_err(|error| Failed::io("cannot wait for signals", &error))?;
+    let socket = SocketPath::bind(&path).map_err(|error| Failed {
+        help: (error.kind() == io::ErrorKind::AddrInUse)
+            .then(|| format!("--socket {}.2, or stop whoever serves it: fuser {0}", path.display())),
+        ..Failed::io(format_args!("cannot listen at `{}`", path.display()), &error)
+    })?;
+    let how = if args.read_only { ", read-only" } else { "" };
+    eprintln!("serving `{}`, {mib} MiB{how}: nbd+unix:///?socket={}", args.image.display(), path.display());
+    let server = Server::new(Service::new(disk, args.read_only), export, socket);
+    server.and_then(|server| server.run(stop)).map_err(|error| Failed::io("cannot serve", &error))?;
+    Ok(())
+}
+
+/// Keeps a second server from writing the image, which would destroy it. Goes with the process.
+fn lock(args: &Args) -> Result<File, Failed> {
+    let image = args.image.display();
+    // Neither a FIFO nor a device may make this wait.
+    let file = rustix::fs::open(
+        &args.image,
+        rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::CLOEXEC,
+        rustix::fs::Mode::empty(),
+    );
+    let file = File::from(file.map_err(|errno| Failed::io(format_args!("cannot open `{image}`"), &errno.into()))?);
+    let operation =
+        if args.read_only { FlockOperation::NonBlockingLockShared } else { FlockOperation::NonBlockingLockExclusive };
+    match rustix::fs::flock(&file, operation) {
+        Ok(()) => Ok(file),
+        Err(Errno::WOULDBLOCK) => Err(Failed {
+            message: format!("`{image}` is being served already"),
+            help: Some(format!("fuser {image}")),
+            errno: Errno::BUSY.raw_os_error(),
+        }),
+        Err(errno) => Err(Failed::io(format_args!("cannot lock `{image}`"), &errno.into())),
+    }
+}
+
+fn open(args: &Args) -> Result<Disk, Failed> {
+    let own = [args.image.parent().filter(|path| *path != Path::new("")).unwrap_or(Path::new(".")).to_owned()];
+    let directories = if args.allow_parents.is_empty() { &own[..] } else { &args.allow_parents };
+    Gate::within(directories)?.set_for_process();
+    let disk = if args.read_only { Disk::open(&args.image) } else { Disk::open_rw(&args.image) };
+    disk.map_err(|error| {
+        let is_elsewhere = error.errno() == Errno::ACCESS.raw_os_error();
+        let help = is_elsewhere.then(|| "--allow-parents DIR names a directory where parents may be".to_owned());
+        Failed { help, ..Failed::from(error) }
+    })
+}
+
+/// A socket that can be read when somebody wants an end.
+fn signals() -> io::Result<UnixStream> {
+    let (ours, theirs) = UnixStream::pair()?;
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        signal_hook::low_level::pipe::register(signal, theirs.try_clone()?)?;
+    }
+    Ok(ours)
+}

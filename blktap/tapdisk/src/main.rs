@@ -1,0 +1,5 @@
+//! The program `tapdisk`.
+
+fn main() -> std::process::ExitCode {
+    tapdisk::run()
+}

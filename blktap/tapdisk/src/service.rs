@@ -1,0 +1,160 @@
+//! The disk as clients see it: any alignment over an image's whole sectors, and what failed in words.
+
+use std::error::Error as _;
+
+use nbd::{ErrorCode, Extent};
+use vhd::Disk;
+use vhd::map::Place;
+
+const SECTOR_BYTES: u64 = 512;
+const SECTOR: usize = 512;
+/// Bytes of a disk whose places are looked up at a time.
+const MAP_BYTES: u64 = 64 << 20;
+/// Extents of one answer.
+const MAX_EXTENTS: usize = 8192;
+/// Bytes of a disk of one answer, which keeps others waiting.
+const MAX_STATUS_BYTES: u64 = 32 << 30;
+/// Zeros that are written at a time.
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+
+/// What a client is told.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) code: ErrorCode,
+    pub(crate) message: String,
+}
+
+impl From<vhd::Error> for Failure {
+    fn from(error: vhd::Error) -> Self {
+        Failure { code: ErrorCode::of_errno(error.errno()), message: in_words(&error) }
+    }
+}
+
+/// An error and its causes.
+pub(crate) fn in_words(error: &vhd::Error) -> String {
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        message = format!("{message}: {error}");
+        cause = error.source();
+    }
+    message
+}
+
+pub(crate) type Result<T> = std::result::Result<T, Failure>;
+
+/// A length that is less than a sector's or a buffer's.
+fn short(len_bytes: u64) -> usize {
+    usize::try_from(len_bytes).expect("lengths within a buffer are lengths in memory")
+}
+
+/// An open disk. Ranges were checked to lie in it.
+#[derive(Debug)]
+pub(crate) struct Service {
+    disk: Disk,
+    is_read_only: bool,
+}
+
+impl Service {
+    pub(crate) fn new(disk: Disk, is_read_only: bool) -> Self {
+        Service { disk, is_read_only }
+    }
+
+    pub(crate) fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<()> {
+        Ok(self.disk.read_at(offset, bytes)?)
+    }
+
+    /// Whether a range is known to be zeros without being read.
+    pub(crate) fn is_zero(&self, offset: u64, len_bytes: u64) -> bool {
+        let (start, end) = (offset - offset % SECTOR_BYTES, (offset + len_bytes).next_multiple_of(SECTOR_BYTES));
+        let runs = self.disk.map(start, end - start);
+        runs.is_ok_and(|runs| runs.iter().all(|run| run.place == Place::Zero))
+    }
+
+    pub(crate) fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
+        let head = (offset.next_multiple_of(SECTOR_BYTES) - offset).min(bytes.len() as u64);
+        let (head, rest) = bytes.split_at(short(head));
+        let (middle, tail) = rest.split_at(rest.len() / SECTOR * SECTOR);
+        self.write_part(offset, head)?;
+        let at = offset + head.len() as u64;
+        if !middle.is_empty() {
+            self.disk.write_at(at, middle)?;
+        }
+        self.write_part(at + middle.len() as u64, tail)
+    }
+
+    /// Writes less than a sector.
+    fn write_part(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let skip = offset % SECTOR_BYTES;
+        let mut sector = [0; SECTOR];
+        self.disk.read_at(offset - skip, &mut sector)?;
+        sector[short(skip)..][..bytes.len()].copy_from_slice(bytes);
+        Ok(self.disk.write_at(offset - skip, &sector)?)
+    }
+
+    /// Makes a range zeros. With `takes_space` later writes there cannot run out of it.
+    pub(crate) fn zero(&mut self, offset: u64, len_bytes: u64, takes_space: bool) -> Result<()> {
+        let end = offset + len_bytes;
+        let (first, last) = (offset.next_multiple_of(SECTOR_BYTES).min(end), end - end % SECTOR_BYTES);
+        if takes_space || first >= last {
+            let mut at = offset;
+            while at < end {
+                let len = (end - at).min(ZEROS.len() as u64 - at % SECTOR_BYTES);
+                self.write(at, &ZEROS[..short(len)])?;
+                at += len;
+            }
+            return Ok(());
+        }
+        self.write_part(offset, &ZEROS[..short(first - offset)])?;
+        self.disk.write_zeroes(first, last - first)?;
+        self.write_part(last, &ZEROS[..short(end - last)])
+    }
+
+    /// Gives space back where that can be done.
+    pub(crate) fn trim(&mut self, offset: u64, len_bytes: u64) -> Result<()> {
+        let end = offset + len_bytes;
+        let (first, last) = (offset.next_multiple_of(SECTOR_BYTES), end - end % SECTOR_BYTES);
+        if first < last {
+            self.disk.discard(first, last - first)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn flush(&self) -> Result<()> {
+        // What nobody writes is on disk.
+        if self.is_read_only { Ok(()) } else { Ok(self.disk.flush()?) }
+    }
+
+    /// Ends the service of the disk.
+    pub(crate) fn close(self) -> Result<()> {
+        if self.is_read_only { Ok(()) } else { Ok(self.disk.close()?) }
+    }
+
+    /// The extents of a range from its start on, or of its first part; of neighbours that are alike, one.
+    pub(crate) fn status(&self, offset: u64, len_bytes: u64, is_one: bool) -> Result<Vec<Extent>> {
+        let len_bytes = len_bytes.min(MAX_STATUS_BYTES);
+        let mut extents: Vec<Extent> = Vec::new();
+        let (mut at, end) = (offset, offset + len_bytes);
+        while at < end && extents.len() < MAX_EXTENTS {
+            let skip = at % SECTOR_BYTES;
+            let until = (at + MAP_BYTES).min(end).next_multiple_of(SECTOR_BYTES);
+            let mut run_at = at - skip;
+            for run in self.disk.map(run_at, until - run_at)? {
+                let run_end = run_at + run.len_bytes;
+                let len_bytes = run_end.min(end) - run_at.max(at);
+                let is_zero = run.place == Place::Zero;
+                match extents.last_mut() {
+                    Some(last) if last.is_zero == is_zero => last.len_bytes += len_bytes,
+                    Some(_) if is_one => return Ok(extents),
+                    _ => extents.push(Extent { len_bytes, is_hole: is_zero, is_zero }),
+                }
+                run_at = run_end;
+            }
+            at = until.min(end);
+        }
+        Ok(extents)
+    }
+}

@@ -1,0 +1,10 @@
+//! `tapdisk serve` as clients and shells see it: a real process, real sockets, real files.
+#![allow(clippy::unwrap_used, reason = "a test says what failed by failing there")]
+
+mod client;
+mod command_line;
+mod edges;
+mod end;
+mod judges;
+mod oracle;
+mod served;
