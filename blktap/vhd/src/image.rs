@@ -177,7 +177,7 @@ impl<M: Medium> Image<M> {
         while done < len {
             let piece = bytes.len().min(len - done);
             let bytes = &mut bytes[..piece];
-            self.file.read_inside("BAT", extent.offset + done as u64, bytes).map_err(within)?;
+            self.file.read_into("BAT", extent.offset + done as u64, bytes).map_err(within)?;
             each(&mut Bat::decode(bytes), len / 4);
             done += piece;
         }

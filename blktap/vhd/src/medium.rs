@@ -105,7 +105,7 @@ pub trait Medium: fmt::Debug {
     fn read(&self, what: &str, offset: u64, len: usize) -> Result<Vec<u8>> {
         self.check_end(what, offset, len)?;
         let mut bytes = vec![0; len];
-        self.read_inside(what, offset, &mut bytes)?;
+        self.read_into(what, offset, &mut bytes)?;
         Ok(bytes)
     }
 
@@ -119,21 +119,17 @@ pub trait Medium: fmt::Debug {
         Err(Error::new(ErrorKind::Truncated, format!("{what} is {len} bytes at {offset}, `{path}` has {len_bytes}")))
     }
 
-    /// Fills `bytes`, or says what could not be read.
+    /// Fills `bytes`, or says what could not be read. Where the medium ends is asked only when it does: this is what each
+    /// read of a disk comes to.
     fn read_into(&self, what: &str, offset: u64, bytes: &mut [u8]) -> Result<()> {
-        self.check_end(what, offset, bytes.len())?;
-        self.read_inside(what, offset, bytes)
-    }
-
-    /// [`Medium::read_into`] where the end was checked.
-    fn read_inside(&self, what: &str, offset: u64, bytes: &mut [u8]) -> Result<()> {
         let path = self.path().display();
         match self.read_exact_at(bytes, offset) {
             Ok(()) => Ok(()),
-            Err(source) if source.kind() == io::ErrorKind::UnexpectedEof => Err(Error::new(
-                ErrorKind::Truncated,
-                format!("`{path}` became shorter while {what} was read at {offset}"),
-            )),
+            Err(source) if source.kind() == io::ErrorKind::UnexpectedEof => {
+                self.check_end(what, offset, bytes.len())?;
+                let message = format!("`{path}` became shorter while {what} was read at {offset}");
+                Err(Error::new(ErrorKind::Truncated, message))
+            }
             Err(source) => Err(Error::io(format!("cannot read {what} at {offset} of `{path}`"), source)),
         }
     }
