@@ -115,8 +115,8 @@ fn provide_judges(session: &Session, machine: &Machine) -> Result<()> {
     let names = |line: &str| line.split_whitespace().map(str::to_owned).collect();
     // Only names that are sure: one that a distribution does not know stops the others from being installed.
     let judges = Packages {
-        debian: names("curl faketime fuse3 libvhdi-utils mount qemu-utils strace wget"),
-        fedora: names("curl libfaketime qemu-img strace util-linux wget"),
+        debian: names("curl faketime fio fuse3 libnbd-bin libvhdi-utils mount qemu-utils strace wget"),
+        fedora: names("curl fio libfaketime libnbd qemu-img strace util-linux wget"),
         opensuse: names("curl libfaketime qemu-tools strace util-linux wget"),
         alpine: names("curl libfaketime losetup qemu-img strace wget"),
         arch: names("curl libfaketime qemu-img strace util-linux wget"),
