@@ -52,6 +52,12 @@ impl Bitmap {
         })
     }
 
+    /// Whether the image holds every sector of a block.
+    pub(crate) fn has_all(&self, block_size: BlockSize) -> bool {
+        let all = 0..block_size.sectors();
+        self.runs(all.clone()).next() == Some((true, all))
+    }
+
     fn byte(&self, sector: u64) -> u8 {
         usize::try_from(sector / 8).ok().and_then(|byte| self.0.get(byte)).copied().unwrap_or(0)
     }

@@ -290,6 +290,11 @@ impl<M: Medium> Disk<M> {
         let mut at = offset;
         for bytes in bytes.chunks(MAX_PLAN_BYTES) {
             let len_bytes = bytes.len() as u64;
+            if let Some(done) = self.layers.first().and_then(|leaf| leaf.write_over(at, bytes)) {
+                done?;
+                at += len_bytes;
+                continue;
+            }
             self.write(Write { offset: at, len_bytes, content: Content::Bytes(bytes) })?;
             at += len_bytes;
         }

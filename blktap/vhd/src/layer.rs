@@ -156,6 +156,12 @@ impl Blocks {
         self.batmap.as_ref().zip(index).is_some_and(|(batmap, index)| batmap.is_full(index))
     }
 
+    /// Where a sector of a block that has a place lies.
+    pub(crate) fn data_offset(&self, index: usize, sector: u64) -> Option<u64> {
+        let entry = self.bat.entries().get(index).copied().filter(|&entry| entry != UNUSED)?;
+        Some((u64::from(entry) + sector) * SECTOR_BYTES + Bitmap::len_bytes(self.header.block_size))
+    }
+
     /// Cuts a range of the disk where blocks begin.
     pub(crate) fn pieces(&self, range: Range<u64>) -> impl Iterator<Item = Piece> + use<> {
         let block_sectors = self.header.block_size.sectors();

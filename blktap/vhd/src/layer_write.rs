@@ -32,6 +32,9 @@ pub(crate) struct Writable {
     /// BAT entries in ascending order, to see that no block lies over another.
     entries: Vec<u32>,
     ahead: Option<Ahead>,
+    /// Blocks that lie where nothing else does and hold all of their sectors, as far as that was seen: a write to them
+    /// changes nothing but data. A bit each.
+    whole: Vec<u64>,
     /// A write or sync failed: nobody knows what reached the disk, so nothing may build on it.
     has_failed: AtomicBool,
 }
@@ -85,16 +88,46 @@ impl<M: Medium> Layer<M> {
         }
         image.check_apart(image.footer())?;
         let footer = RawFooter::from(image.footer());
-        let mut writable =
-            Writable { footer, metadata_end: 0, end: 0, entries: vec![], ahead: None, has_failed: false.into() };
+        let mut writable = Writable {
+            footer,
+            metadata_end: 0,
+            end: 0,
+            entries: vec![],
+            ahead: None,
+            whole: vec![],
+            has_failed: false.into(),
+        };
         if let Some(Blocks { bat, .. }) = &layer.blocks {
             writable.metadata_end = image.metadata_end()?;
             writable.end = writable.metadata_end.max(bat.end_of_data().unwrap_or(0));
             writable.entries = bat.entries().iter().copied().filter(|&entry| entry != UNUSED).collect();
             writable.entries.sort_unstable();
+            writable.whole = vec![0; bat.entries().len().div_ceil(64)];
         }
         layer.writable = Some(writable);
         Ok(layer)
+    }
+
+    /// Writes to blocks that hold all of their sectors already. `None` where others are among them: nothing was written.
+    pub(crate) fn write_over(&self, offset: u64, bytes: &[u8]) -> Option<Result<()>> {
+        let (blocks, writable) = (self.blocks.as_ref()?, self.writable().ok()?);
+        let file = self.image.file();
+        let pieces = || blocks.pieces(offset..offset + bytes.len() as u64);
+        if !pieces().all(|piece| writable.is_whole(piece.index)) {
+            return None;
+        }
+        let mut rest = bytes;
+        for piece in pieces() {
+            let len = in_memory("write", (piece.sectors.end - piece.sectors.start) * SECTOR_BYTES).ok()?;
+            let (bytes, after) = rest.split_at(len);
+            rest = after;
+            let at = blocks.data_offset(piece.index, piece.sectors.start)?;
+            if let Err(source) = file.write_all_at(bytes, at) {
+                let error = Error::io(format!("cannot write data ({len} bytes at {at})"), source);
+                return Some(writable.note(Err(error.within(self.cannot_write()))));
+            }
+        }
+        Some(Ok(()))
     }
 
     /// Writes in ascending order, apart from each other and inside the disk. What is copied comes from `source`.
@@ -218,6 +251,9 @@ impl<M: Medium> Layer<M> {
                 && planned.has_grown
             {
                 *zero_from = Some(medium_bytes);
+            }
+            for index in planned.whole {
+                writable.set_whole(index);
             }
             for (index, entry) in planned.placed {
                 blocks.bat.set(index, entry);
@@ -347,6 +383,16 @@ impl<M: Medium> Layer<M> {
 }
 
 impl Writable {
+    fn is_whole(&self, index: usize) -> bool {
+        self.whole.get(index / 64).is_some_and(|bits| bits & 1 << (index % 64) != 0)
+    }
+
+    fn set_whole(&mut self, index: usize) {
+        if let Some(bits) = self.whole.get_mut(index / 64) {
+            *bits |= 1 << (index % 64);
+        }
+    }
+
     /// Remembers a failure.
     fn note(&self, done: Result<()>) -> Result<()> {
         if done.is_err() {

@@ -93,6 +93,8 @@ pub(crate) struct WritePlan {
     pub(crate) plan: Plan,
     /// Blocks that have a place now, and their BAT entries.
     pub(crate) placed: Vec<(usize, u32)>,
+    /// Blocks that hold all of their sectors now.
+    pub(crate) whole: Vec<usize>,
     /// [`Space::end`] afterwards.
     pub(crate) end: u64,
     /// Whether the file becomes longer.
@@ -101,7 +103,8 @@ pub(crate) struct WritePlan {
 
 /// Plans writes to different blocks, in ascending order.
 pub(crate) fn plan(space: &Space<'_>, writes: Vec<BlockWrite<'_>>) -> Result<WritePlan> {
-    let mut planner = Planner { space, end: space.end, data: vec![], early: vec![], metadata: vec![], placed: vec![] };
+    let mut planner =
+        Planner { space, end: space.end, data: vec![], early: vec![], metadata: vec![], placed: vec![], whole: vec![] };
     for write in writes {
         planner.write(write)?;
     }
@@ -116,6 +119,7 @@ struct Planner<'a> {
     early: Vec<Step>,
     metadata: Vec<Step>,
     placed: Vec<(usize, u32)>,
+    whole: Vec<usize>,
 }
 
 impl Planner<'_> {
@@ -131,6 +135,9 @@ impl Planner<'_> {
                         _ => self.data(content, offset, end),
                     }
                     is_changed |= bitmap.set(sectors);
+                }
+                if bitmap.has_all(self.space.block_size) {
+                    self.whole.push(index);
                 }
                 if is_changed {
                     let bytes = bitmap.into_bytes();
@@ -155,6 +162,9 @@ impl Planner<'_> {
                 let is_early = self.space.is_early(entry);
                 if is_early {
                     bitmap.set(0..self.space.block_size.sectors());
+                }
+                if bitmap.has_all(self.space.block_size) {
+                    self.whole.push(index);
                 }
                 self.data.push(Step::Write { what: "bitmap", offset: byte(entry), bytes: bitmap.into_bytes() });
                 self.point(index, entry, is_early);
@@ -217,7 +227,13 @@ impl Planner<'_> {
             steps.push(Step::Barrier);
             steps.extend(self.metadata);
         }
-        Ok(WritePlan { plan: Plan { steps }, placed: self.placed, end: self.end, has_grown: footer_at.is_some() })
+        Ok(WritePlan {
+            plan: Plan { steps },
+            placed: self.placed,
+            whole: self.whole,
+            end: self.end,
+            has_grown: footer_at.is_some(),
+        })
     }
 }
 
