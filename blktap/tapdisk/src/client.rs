@@ -1,16 +1,17 @@
-//! What one connection is at: the handshake, a write whose bytes are arriving, a read that is being sent. Holds little
-//! between its turns; the memory that a turn needs is shared by all clients.
+//! What one connection is at: the handshake, a write whose bytes are arriving, a read that is being sent. Each has a thread of
+//! its own, so one that takes nothing keeps nobody else waiting; its memory is bounded.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use nbd::{Command, CommandFlags, ErrorCode, Export, Form, Handshake, Next, Request, Session, Tls, Violation};
 
 use crate::service::{Failure, Service};
 
-/// Bytes that are read from a socket at a time.
-const INPUT_BYTES: usize = 256 << 10;
+/// Bytes that are read from a socket at a time: at first, and once so much comes.
+const INPUT_BYTES: usize = 16 << 10;
+const MAX_INPUT_BYTES: usize = 256 << 10;
 /// A reply is sent when so much is there, and a long read in such pieces.
 const OUTPUT_BYTES: usize = 256 << 10;
 /// A write begins when so much of it is there, or all of it.
@@ -18,52 +19,25 @@ const PIECE_BYTES: usize = 64 << 10;
 /// Only reads of this length are looked through for zeros first.
 const HOLE_BYTES: u64 = 16 << 10;
 
-/// Memory of a turn.
-#[derive(Debug)]
-pub(crate) struct Scratch {
-    input: Vec<u8>,
-    output: Vec<u8>,
-}
-
-impl Scratch {
-    pub(crate) fn new() -> Self {
-        Scratch { input: vec![0; INPUT_BYTES], output: Vec::with_capacity(2 * OUTPUT_BYTES) }
-    }
-}
-
-/// Whether a client stays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
-    /// Until it sends more.
-    Sends,
-    /// Until it takes more of what it asked for.
-    Takes,
-    /// It does not.
-    Leaves,
-}
-
 /// A connection.
 #[derive(Debug)]
-pub(crate) struct Client {
-    socket: UnixStream,
-    phase: Phase,
-    /// What arrived and is not a whole message yet, or comes after a read that is still being sent.
-    held: Vec<u8>,
-    /// What the socket did not take.
-    unsent: Vec<u8>,
-    /// Nothing more comes from it, or nothing more is wanted.
-    has_ended: bool,
+pub(crate) struct Client<'a> {
+    socket: &'a UnixStream,
+    phase: Phase<'a>,
 }
 
 #[derive(Debug)]
-enum Phase {
-    Handshake(Box<Handshake>),
-    Serving(Serving),
+enum Phase<'a> {
+    Handshake(Box<Handshake>, Disk<'a>),
+    Serving(Serving<'a>),
+    /// Nothing more is wanted of it.
+    Ended,
 }
 
 #[derive(Debug)]
-struct Serving {
+struct Serving<'a> {
     session: Session,
+    disk: Disk<'a>,
     work: Option<Work>,
 }
 
@@ -76,109 +50,93 @@ enum Work {
     Read { request: Request, done: u64 },
 }
 
-impl Client {
-    /// For a socket that does not block.
-    pub(crate) fn new(socket: UnixStream, export: Export) -> Self {
+/// The disk that all clients share: many read it, or write over what is there, at a time; one changes more.
+#[derive(Clone, Copy, Debug)]
+struct Disk<'a>(&'a RwLock<Service>);
+
+impl<'a> Disk<'a> {
+    fn shared(self) -> RwLockReadGuard<'a, Service> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn alone(self) -> RwLockWriteGuard<'a, Service> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(self, offset: u64, bytes: &[u8]) -> Result<(), Failure> {
+        let written = self.shared().write_over(offset, bytes);
+        written.unwrap_or_else(|| self.alone().write(offset, bytes))
+    }
+}
+
+impl<'a> Client<'a> {
+    pub(crate) fn new(socket: &'a UnixStream, export: Export, service: &'a RwLock<Service>) -> Self {
         let handshake = Handshake::new(export, Tls::Off);
-        let mut unsent = Vec::new();
-        handshake.greet(&mut unsent);
-        let phase = Phase::Handshake(Box::new(handshake));
-        Client { socket, phase, held: vec![], unsent, has_ended: false }
+        Client { socket, phase: Phase::Handshake(Box::new(handshake), Disk(service)) }
     }
 
-    /// Takes what the client sent, does it, and sends what it can.
-    pub(crate) fn turn(&mut self, service: &mut Service, scratch: &mut Scratch) -> Fate {
-        match self.try_turn(service, scratch) {
-            Ok(fate) => fate,
-            Err(error) => {
-                if error.kind() == ErrorKind::InvalidData {
-                    eprintln!("client dropped: {error}");
-                }
-                Fate::Leaves
-            }
+    /// Serves it until it leaves, or is told to.
+    pub(crate) fn run(mut self) {
+        if let Err(error) = self.serve()
+            && error.kind() == ErrorKind::InvalidData
+        {
+            eprintln!("client dropped: {error}");
         }
     }
 
-    fn try_turn(&mut self, service: &mut Service, scratch: &mut Scratch) -> io::Result<Fate> {
-        if !self.unsent.is_empty() {
-            let sent = send(&self.socket, &self.unsent)?;
-            self.unsent.drain(..sent);
-            if !self.unsent.is_empty() {
-                return Ok(Fate::Takes);
-            }
-            self.unsent = Vec::new();
+    fn serve(&mut self) -> io::Result<()> {
+        let mut output = Vec::new();
+        if let Phase::Handshake(handshake, _) = &self.phase {
+            handshake.greet(&mut output);
         }
-        let Scratch { input, output } = scratch;
-        let held = self.held.len();
-        input[..held].copy_from_slice(&self.held);
-        let received = self.receive(&mut input[held..])?;
-        let mut input = &input[..held + received];
+        self.socket.write_all(&output)?;
+        let (mut input, mut held) = (vec![0; INPUT_BYTES], 0);
         loop {
-            output.clear();
-            let taken = self.phase.push(input, output, service, &mut self.has_ended).map_err(invalid)?;
-            input = &input[taken..];
-            let sent = send(&self.socket, output)?;
-            if sent < output.len() {
-                self.unsent = output[sent..].to_vec();
-                self.hold(input);
-                return Ok(Fate::Takes);
+            let received = match self.socket.read(&mut input[held..]) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                received => received?,
+            };
+            held += received;
+            let mut done = 0;
+            loop {
+                output.clear();
+                let taken = self.phase.push(&input[done..held], &mut output).map_err(invalid)?;
+                self.socket.write_all(&output)?;
+                done += taken;
+                if matches!(self.phase, Phase::Ended) {
+                    return Ok(());
+                }
+                if taken == 0 && output.is_empty() {
+                    break;
+                }
             }
-            if taken == 0 && output.is_empty() {
-                self.hold(input);
-                return Ok(if self.has_ended { Fate::Leaves } else { Fate::Sends });
+            if received == 0 {
+                return Ok(());
             }
-        }
-    }
-
-    fn receive(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        if self.has_ended || room.is_empty() {
-            return Ok(0);
-        }
-        match (&self.socket).read(room) {
-            Ok(0) => {
-                self.has_ended = true;
-                Ok(0)
+            let is_full = held == input.len();
+            input.copy_within(done..held, 0);
+            held -= done;
+            if is_full && input.len() < MAX_INPUT_BYTES {
+                input.resize(MAX_INPUT_BYTES, 0);
             }
-            Err(error) if is_later(&error) => Ok(0),
-            got => got,
-        }
-    }
-
-    fn hold(&mut self, input: &[u8]) {
-        if input.is_empty() {
-            self.held = Vec::new();
-        } else {
-            self.held = input.to_vec();
         }
     }
 }
 
-impl AsFd for Client {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
-    }
-}
-
-impl Phase {
+impl Phase<'_> {
     /// Does what is all there, until there is enough to send. Returns how much of the input it took.
-    fn push(
-        &mut self,
-        input: &[u8],
-        output: &mut Vec<u8>,
-        service: &mut Service,
-        has_ended: &mut bool,
-    ) -> Result<usize, Violation> {
+    fn push(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<usize, Violation> {
         let mut taken = 0;
-        if let Phase::Handshake(handshake) = self {
+        if let Phase::Handshake(handshake, disk) = self {
             let (used, next) = handshake.push(input, output)?;
             taken = used;
             match next {
                 Next::More | Next::StartTls => return Ok(taken),
                 Next::Close => {
-                    *has_ended = true;
-                    return Ok(input.len());
+                    *self = Phase::Ended;
+                    return Ok(taken);
                 }
-                Next::Transmission(session) => *self = Phase::Serving(Serving { session, work: None }),
+                Next::Transmission(session) => *self = Phase::Serving(Serving { session, disk: *disk, work: None }),
             }
         }
         let Phase::Serving(serving) = self else { return Ok(taken) };
@@ -186,23 +144,23 @@ impl Phase {
             let input = &input[taken..];
             let used = match serving.work.take() {
                 Some(Work::Write { request, done, failed }) => {
-                    let (used, is_on) = serving.write(request, done, failed, input, service, output)?;
+                    let (used, is_on) = serving.write(request, done, failed, input, output);
                     if !is_on {
                         return Ok(taken + used);
                     }
                     used
                 }
                 Some(Work::Read { request, done }) => {
-                    serving.read(request, done, service, output)?;
+                    serving.read(request, done, output)?;
                     0
                 }
                 None => {
                     let Some((request, used)) = serving.session.request(input)? else { return Ok(taken) };
                     if request.command == Command::Disconnect {
-                        *has_ended = true;
-                        return Ok(taken + input.len());
+                        *self = Phase::Ended;
+                        return Ok(taken + used);
                     }
-                    serving.begin(request, service, output);
+                    serving.begin(request, output);
                     used
                 }
             };
@@ -212,8 +170,8 @@ impl Phase {
     }
 }
 
-impl Serving {
-    fn begin(&mut self, request: Request, service: &mut Service, output: &mut Vec<u8>) {
+impl Serving<'_> {
+    fn begin(&mut self, request: Request, output: &mut Vec<u8>) {
         let refused = self.session.check(&request).err();
         let failed = refused.map(|(code, why)| Failure { code, message: why.to_owned() });
         if request.payload_bytes > 0 {
@@ -223,44 +181,41 @@ impl Serving {
         } else if request.command == Command::Read && request.len_bytes > 0 {
             self.work = Some(Work::Read { request, done: 0 });
         } else {
-            self.at_once(&request, service, output);
+            self.at_once(&request, output);
         }
     }
 
-    fn at_once(&self, request: &Request, service: &mut Service, output: &mut Vec<u8>) {
+    fn at_once(&self, request: &Request, output: &mut Vec<u8>) {
         let &Request { offset, len_bytes, flags, .. } = request;
         let done = match request.command {
-            Command::Flush => service.flush(),
-            Command::Trim => service.trim(offset, len_bytes),
+            Command::Flush => self.disk.shared().flush(),
+            Command::Trim => self.disk.alone().trim(offset, len_bytes),
             Command::WriteZeroes if !flags.contains(CommandFlags::FAST_ZERO) => {
-                service.zero(offset, len_bytes, flags.contains(CommandFlags::NO_HOLE))
+                self.disk.alone().zero(offset, len_bytes, flags.contains(CommandFlags::NO_HOLE))
             }
-            Command::WriteZeroes if flags.contains(CommandFlags::NO_HOLE) || !service.is_zero(offset, len_bytes) => {
+            Command::WriteZeroes
+                if flags.contains(CommandFlags::NO_HOLE) || !self.disk.shared().is_zero(offset, len_bytes) =>
+            {
                 let message = "only zeros are zeroed that quickly".to_owned();
                 Err(Failure { code: ErrorCode::NotSupported, message })
             }
-            Command::BlockStatus => match service.status(offset, len_bytes, flags.contains(CommandFlags::REQ_ONE)) {
-                Ok(extents) => return self.session.status(request, &extents, output),
-                Err(failed) => Err(failed),
-            },
+            Command::BlockStatus => {
+                match self.disk.shared().status(offset, len_bytes, flags.contains(CommandFlags::REQ_ONE)) {
+                    Ok(extents) => return self.session.status(request, &extents, output),
+                    Err(failed) => Err(failed),
+                }
+            }
             // Reading and writing nothing; the page cache knows better than we what to read ahead.
             _ => Ok(()),
         };
         let is_read = request.command == Command::Read;
-        self.finish(request, done, is_read, service, output);
+        self.finish(request, done, is_read, output);
     }
 
     /// Replies to what changed the disk, or did not.
-    fn finish(
-        &self,
-        request: &Request,
-        done: Result<(), Failure>,
-        is_read: bool,
-        service: &Service,
-        output: &mut Vec<u8>,
-    ) {
+    fn finish(&self, request: &Request, done: Result<(), Failure>, is_read: bool, output: &mut Vec<u8>) {
         let is_forced = request.command.is_write() && request.flags.contains(CommandFlags::FUA);
-        match done.and_then(|()| if is_forced { service.flush() } else { Ok(()) }) {
+        match done.and_then(|()| if is_forced { self.disk.shared().flush() } else { Ok(()) }) {
             Ok(()) if is_read && self.session.form() != Form::Simple => self.session.end(request, output),
             Ok(()) => self.session.done(request, output),
             Err(failed) => {
@@ -279,37 +234,36 @@ impl Serving {
         done: u32,
         failed: Option<Failure>,
         input: &[u8],
-        service: &mut Service,
         output: &mut Vec<u8>,
-    ) -> Result<(usize, bool), Violation> {
+    ) -> (usize, bool) {
         let left = (request.payload_bytes - done) as usize;
         let len = left.min(input.len());
         if len < left && (len < PIECE_BYTES && failed.is_none() || len == 0) {
             self.work = Some(Work::Write { request, done, failed });
-            return Ok((0, false));
+            return (0, false);
         }
         let at = request.offset + u64::from(done);
         // All pieces but the last end on a page.
         let len = if len < left && failed.is_none() { len - ((at + len as u64) % 4096) as usize } else { len };
-        let failed = failed.or_else(|| service.write(at, &input[..len]).err());
+        let failed = failed.or_else(|| self.disk.write(at, &input[..len]).err());
         if len == left {
-            self.finish(&request, failed.map_or(Ok(()), Err), false, service, output);
+            self.finish(&request, failed.map_or(Ok(()), Err), false, output);
         } else {
             let done = done + u32::try_from(len).expect("it is less than what is left");
             self.work = Some(Work::Write { request, done, failed });
         }
-        Ok((len, true))
+        (len, true)
     }
 
     /// Sends the next piece.
-    fn read(&mut self, request: Request, done: u64, service: &Service, output: &mut Vec<u8>) -> Result<(), Violation> {
+    fn read(&mut self, request: Request, done: u64, output: &mut Vec<u8>) -> Result<(), Violation> {
         let is_cut = self.session.form() != Form::Simple && !request.flags.contains(CommandFlags::DF);
         let (at, left) = (request.offset + done, request.len_bytes - done);
         // In one chunk, or behind one head: what failed cannot be told any more once that is on its way.
         let len = if is_cut || self.session.form() == Form::Simple { left.min(OUTPUT_BYTES as u64) } else { left };
         let is_last = len == left;
-        let begin = output.len();
-        if is_cut && len >= HOLE_BYTES && service.is_zero(at, len) {
+        let (begin, disk) = (output.len(), self.disk.shared());
+        if is_cut && len >= HOLE_BYTES && disk.is_zero(at, len) {
             let len = u32::try_from(len).expect("pieces are short");
             self.session.hole(&request, at, len, is_last, output);
         } else {
@@ -321,12 +275,12 @@ impl Serving {
             }
             let data = output.len();
             output.resize(data + len, 0);
-            if let Err(failed) = service.read(at, &mut output[data..]) {
+            if let Err(failed) = disk.read(at, &mut output[data..]) {
                 output.truncate(begin);
                 if self.session.form() == Form::Simple && done > 0 {
                     return Err(Violation::of_server(failed.message));
                 }
-                self.finish(&request, Err(failed), true, service, output);
+                self.finish(&request, Err(failed), true, output);
                 return Ok(());
             }
         }
@@ -335,25 +289,6 @@ impl Serving {
         }
         Ok(())
     }
-}
-
-/// How much of this the socket takes now.
-fn send(mut socket: &UnixStream, bytes: &[u8]) -> io::Result<usize> {
-    let mut sent = 0;
-    while sent < bytes.len() {
-        match socket.write(&bytes[sent..]) {
-            Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(len) => sent += len,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(sent)
-}
-
-fn is_later(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
 fn invalid(violation: Violation) -> io::Error {

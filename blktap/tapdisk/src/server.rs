@@ -1,110 +1,93 @@
-//! The loop: waits for clients, old and new, and for the end.
+//! Waits for clients and for the end; each client gets a thread.
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
-use std::os::fd::OwnedFd;
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread;
 
 use nbd::Export;
-use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use crate::client::{Client, Fate, Scratch};
+use crate::client::Client;
 use crate::service::Service;
 use crate::socket_path::SocketPath;
 
-/// Others wait in the socket's queue: what a client that takes nothing makes us hold is bounded, times this.
+/// Others wait in the socket's queue: what a client makes us hold is bounded, times this.
 const MAX_CLIENTS: usize = 128;
-const MAX_EVENTS: usize = 64;
-
-const STOP: u64 = 0;
-const LISTENER: u64 = 1;
-const FIRST_CLIENT: u64 = 2;
+/// How soon it is seen that there is room for one of them again.
+const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
 /// A disk and its clients.
 #[derive(Debug)]
 pub(crate) struct Server {
-    service: Service,
+    service: RwLock<Service>,
     export: Export,
     socket: SocketPath,
-    epoll: OwnedFd,
-    clients: HashMap<u64, (Client, Fate)>,
-    next: u64,
-    scratch: Scratch,
+    clients: Mutex<HashMap<u64, Arc<UnixStream>>>,
 }
 
 impl Server {
-    pub(crate) fn new(service: Service, export: Export, socket: SocketPath) -> io::Result<Self> {
-        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-        epoll::add(&epoll, &socket.listener, EventData::new_u64(LISTENER), EventFlags::IN)?;
-        let scratch = Scratch::new();
-        Ok(Server { service, export, socket, epoll, clients: HashMap::new(), next: FIRST_CLIENT, scratch })
+    pub(crate) fn new(service: Service, export: Export, socket: SocketPath) -> Self {
+        Server { service: RwLock::new(service), export, socket, clients: Mutex::default() }
     }
 
     /// Serves until something arrives on `stop`; then everything that was written becomes durable.
-    pub(crate) fn run(mut self, stop: UnixStream) -> io::Result<()> {
-        epoll::add(&self.epoll, &stop, EventData::new_u64(STOP), EventFlags::IN)?;
-        let mut events = Vec::with_capacity(MAX_EVENTS);
-        loop {
-            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), None) {
-                Err(Errno::INTR) => continue,
-                waited => waited?,
-            };
-            for Event { data, .. } in events.drain(..) {
-                match data.u64() {
-                    STOP => return self.end(),
-                    LISTENER => self.accept()?,
-                    client => self.turn(client)?,
+    pub(crate) fn run(self, stop: &UnixStream) -> io::Result<()> {
+        thread::scope(|scope| {
+            let accepted = self.accept(scope, stop);
+            // What they have asked for and not got is not acknowledged.
+            for client in self.clients().values() {
+                // One that is gone already is shut down as well.
+                drop(client.shutdown(Shutdown::Both));
+            }
+            accepted
+        })?;
+        let service = self.service.into_inner().unwrap_or_else(PoisonError::into_inner);
+        service.close().map_err(|failed| io::Error::other(failed.message))
+    }
+
+    fn accept<'scope, 'env>(
+        &'scope self,
+        scope: &'scope thread::Scope<'scope, 'env>,
+        stop: &UnixStream,
+    ) -> io::Result<()> {
+        for number in 0.. {
+            let socket = loop {
+                let is_full = self.clients().len() >= MAX_CLIENTS;
+                let waiting = if is_full { PollFlags::empty() } else { PollFlags::IN };
+                let mut waits = [PollFd::new(stop, PollFlags::IN), PollFd::new(&self.socket.listener, waiting)];
+                match poll(&mut waits, is_full.then_some(&PAUSE)) {
+                    Err(Errno::INTR) => continue,
+                    waited => waited?,
+                };
+                if !waits[0].revents().is_empty() {
+                    return Ok(());
                 }
-            }
-        }
-    }
-
-    fn accept(&mut self) -> io::Result<()> {
-        while self.clients.len() < MAX_CLIENTS {
-            let socket = match self.socket.listener.accept() {
-                Ok((socket, _)) => socket,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                // Gone again; or there are no descriptors left, which ends when a client leaves.
-                Err(_) => break,
+                if is_full {
+                    continue;
+                }
+                match self.socket.listener.accept() {
+                    Ok((socket, _)) => break socket,
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                    // Gone again, or there are no descriptors left, which ends when a client leaves.
+                    Err(_) => thread::sleep(std::time::Duration::from_millis(50)),
+                }
             };
-            socket.set_nonblocking(true)?;
-            let client = Client::new(socket, self.export.clone());
-            epoll::add(&self.epoll, &client, EventData::new_u64(self.next), EventFlags::OUT)?;
-            self.clients.insert(self.next, (client, Fate::Takes));
-            self.next += 1;
+            socket.set_nonblocking(false)?;
+            let socket = Arc::new(socket);
+            self.clients().insert(number, Arc::clone(&socket));
+            scope.spawn(move || {
+                Client::new(&socket, self.export.clone(), &self.service).run();
+                self.clients().remove(&number);
+            });
         }
-        // With nobody who could leave, nobody would wake this again.
-        self.listens(self.clients.is_empty())
+        Ok(())
     }
 
-    /// Whether new clients are waited for.
-    fn listens(&self, is_listening: bool) -> io::Result<()> {
-        let flags = if is_listening { EventFlags::IN } else { EventFlags::empty() };
-        Ok(epoll::modify(&self.epoll, &self.socket.listener, EventData::new_u64(LISTENER), flags)?)
-    }
-
-    fn turn(&mut self, number: u64) -> io::Result<()> {
-        let Some((client, was)) = self.clients.get_mut(&number) else { return Ok(()) };
-        let fate = client.turn(&mut self.service, &mut self.scratch);
-        if fate == *was {
-            return Ok(());
-        }
-        *was = fate;
-        let flags = match fate {
-            Fate::Sends => EventFlags::IN,
-            Fate::Takes => EventFlags::OUT,
-            Fate::Leaves => {
-                // Closing the socket takes it out of the epoll as well.
-                self.clients.remove(&number);
-                return self.listens(true);
-            }
-        };
-        Ok(epoll::modify(&self.epoll, client, EventData::new_u64(number), flags)?)
-    }
-
-    fn end(self) -> io::Result<()> {
-        drop(self.clients);
-        self.service.close().map_err(|failed| io::Error::other(failed.message))
+    fn clients(&self) -> MutexGuard<'_, HashMap<u64, Arc<UnixStream>>> {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

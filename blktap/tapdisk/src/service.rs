@@ -71,6 +71,11 @@ impl Service {
         runs.is_ok_and(|runs| runs.iter().all(|run| run.place == Place::Zero))
     }
 
+    /// Writes where that changes nothing but data; `None`, and nothing written, where it changes more.
+    pub(crate) fn write_over(&self, offset: u64, bytes: &[u8]) -> Option<Result<()>> {
+        self.disk.write_over(offset, bytes).map(|done| Ok(done?))
+    }
+
     pub(crate) fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
         let head = (offset.next_multiple_of(SECTOR_BYTES) - offset).min(bytes.len() as u64);
         let (head, rest) = bytes.split_at(short(head));

@@ -290,7 +290,7 @@ impl<M: Medium> Disk<M> {
         let mut at = offset;
         for bytes in bytes.chunks(MAX_PLAN_BYTES) {
             let len_bytes = bytes.len() as u64;
-            if let Some(done) = self.layers.first().and_then(|leaf| leaf.write_over(at, bytes)) {
+            if let Some(done) = self.write_over(at, bytes) {
                 done?;
                 at += len_bytes;
                 continue;
@@ -299,6 +299,13 @@ impl<M: Medium> Disk<M> {
             at += len_bytes;
         }
         Ok(())
+    }
+
+    /// [`Disk::write_at`] where that changes nothing but data, as far as this has seen the image; others may read and write
+    /// in the same way meanwhile. `None`, and nothing written, where it changes more.
+    pub fn write_over(&self, offset: u64, bytes: &[u8]) -> Option<Result<()>> {
+        self.check("write", offset, bytes.len() as u64).ok()?;
+        self.layers.first()?.write_over(offset, bytes)
     }
 
     /// Makes a range read as zeros, with the promises of [`Disk::write_at`]. What reads as zeros for want of any block is

@@ -111,8 +111,7 @@ fn serve(args: &Args) -> Result<(), Failed> {
     let how = if args.read_only { ", read-only" } else { "" };
     eprintln!("serving `{}`, {mib} MiB{how}: nbd+unix:///?socket={}", args.image.display(), path.display());
     let server = Server::new(Service::new(disk, args.read_only), export, socket);
-    server.and_then(|server| server.run(stop)).map_err(|error| Failed::io("cannot serve", &error))?;
-    Ok(())
+    server.run(&stop).map_err(|error| Failed::io("cannot serve", &error))
 }
 
 /// Keeps a second server from writing the image, which would destroy it. Goes with the process.
