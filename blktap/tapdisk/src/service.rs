@@ -76,6 +76,15 @@ impl Service {
         self.disk.write_over(offset, bytes).map(|done| Ok(done?))
     }
 
+    /// Writes whole sectors, several at a time where that can be; what became of each.
+    pub(crate) fn write_many(&mut self, writes: &[(u64, &[u8])]) -> Vec<Result<()>> {
+        match self.disk.write_many(writes) {
+            Ok(()) => writes.iter().map(|_| Ok(())).collect(),
+            // They lie over each other, or there is room for some of them only.
+            Err(_) => writes.iter().map(|&(offset, bytes)| self.write(offset, bytes)).collect(),
+        }
+    }
+
     pub(crate) fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
         let head = (offset.next_multiple_of(SECTOR_BYTES) - offset).min(bytes.len() as u64);
         let (head, rest) = bytes.split_at(short(head));

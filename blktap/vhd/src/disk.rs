@@ -301,6 +301,26 @@ impl<M: Medium> Disk<M> {
         Ok(())
     }
 
+    /// Several writes as one: they wait for the disk together, which is most of what a write to a new place costs. They lie
+    /// apart from each other and hold at most 16 MiB. After an error any of them may be there.
+    pub fn write_many(&mut self, writes: &[(u64, &[u8])]) -> Result<()> {
+        let mut ascending = writes.to_vec();
+        ascending.sort_unstable_by_key(|&(offset, _)| offset);
+        let mut end = 0;
+        for &(offset, bytes) in &ascending {
+            self.check("write", offset, bytes.len() as u64)?;
+            if offset < end {
+                return Err(self.refused("write", offset, bytes.len() as u64, "over another write in"));
+            }
+            end = offset + bytes.len() as u64;
+        }
+        let writes = ascending.into_iter().map(|(offset, bytes)| {
+            let len_bytes = bytes.len() as u64;
+            Write { offset, len_bytes, content: Content::Bytes(bytes) }
+        });
+        self.perform(&writes.collect::<Vec<_>>())
+    }
+
     /// [`Disk::write_at`] where that changes nothing but data, as far as this has seen the image; others may read and write
     /// in the same way meanwhile. `None`, and nothing written, where it changes more.
     pub fn write_over(&self, offset: u64, bytes: &[u8]) -> Option<Result<()>> {
@@ -349,12 +369,19 @@ impl<M: Medium> Disk<M> {
     }
 
     fn write(&mut self, write: Write<'_>) -> Result<()> {
+        self.perform(&[write])
+    }
+
+    /// In ascending order, apart from each other.
+    fn perform(&mut self, writes: &[Write<'_>]) -> Result<()> {
         let Some(leaf) = self.layers.first_mut() else {
             let error = Error::new(ErrorKind::Io, "a raw disk is open for reading only");
             return Err(error.with_errno(Errno::BADF));
         };
-        leaf.write(&[write], None)?;
-        self.owners.written(write.offset..write.offset + write.len_bytes);
+        leaf.write(writes, None)?;
+        for write in writes {
+            self.owners.written(write.offset..write.offset + write.len_bytes);
+        }
         Ok(())
     }
 

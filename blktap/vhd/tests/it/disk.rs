@@ -1,5 +1,7 @@
 //! Reading and writing disks: against a byte vector, and on what every crash leaves behind.
 
+use std::ops::Range;
+
 use proptest::prelude::*;
 use vhd::plan::Target;
 use vhd::{Disk, Image, Medium};
@@ -16,6 +18,11 @@ const BLOCK_BYTES: u64 = (BLOCK_SECTORS * SECTOR) as u64;
 #[derive(Clone, Debug)]
 enum Op {
     Write {
+        first: usize,
+        sectors: usize,
+    },
+    /// Both ends of a range, together.
+    Ends {
         first: usize,
         sectors: usize,
     },
@@ -37,14 +44,21 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         range.prop_map(|(first, sectors)| (first, sectors.min(DISK_SECTORS - first)))
     };
     let write = range().prop_map(|(first, sectors)| Op::Write { first, sectors });
+    let ends = range().prop_map(|(first, sectors)| Op::Ends { first, sectors });
     let zero = range().prop_map(|(first, sectors)| Op::Zero { first, sectors });
     let place =
         (0..BLOCKS, 0..BLOCKS).prop_map(|(first, blocks)| Op::Place { first, blocks: blocks.min(BLOCKS - first) });
-    prop::collection::vec(prop_oneof![4 => write, 1 => zero, 1 => place, 1 => Just(Op::Flush)], 1..12)
+    prop::collection::vec(prop_oneof![4 => write, 2 => ends, 1 => zero, 1 => place, 1 => Just(Op::Flush)], 1..12)
 }
 
 fn ahead() -> impl Strategy<Value = Option<u64>> {
     prop_oneof![Just(None), (0..5u64).prop_map(Some)]
+}
+
+/// The first and the last third of a range.
+fn ends(first: usize, sectors: usize) -> [Range<usize>; 2] {
+    let third = sectors.div_ceil(3).min(sectors / 2);
+    [first..first + third, first + sectors - third..first + sectors]
 }
 
 /// One byte per sector, which all of the sector has.
@@ -90,6 +104,13 @@ fn run(sim: &SimDisk, kind: Kind, parent: &SimDisk, ops: &[Op], ahead: Option<u6
                 disk.write_at((first * SECTOR) as u64, &vec![value; sectors * SECTOR]).unwrap();
                 oracle[first..][..sectors].fill(value);
             }
+            Op::Ends { first, sectors } => {
+                let bytes = vec![value; sectors * SECTOR];
+                let ends = ends(first, sectors);
+                let write = |end: &Range<usize>| ((end.start * SECTOR) as u64, &bytes[..end.len() * SECTOR]);
+                disk.write_many(&ends.iter().rev().map(write).collect::<Vec<_>>()).unwrap();
+                ends.into_iter().for_each(|end| oracle[end].fill(value));
+            }
             Op::Zero { first, sectors } => {
                 disk.write_zeroes((first * SECTOR) as u64, (sectors * SECTOR) as u64).unwrap();
                 oracle[first..][..sectors].fill(0);
@@ -125,6 +146,10 @@ fn allowed(kind: Kind, done: &[Done], events: usize) -> Vec<Vec<u8>> {
         match done.op {
             Op::Write { first, sectors } => {
                 allowed[first..][..sectors].iter_mut().for_each(|values| values.push(done.value));
+            }
+            Op::Ends { first, sectors } => {
+                let sectors = ends(first, sectors).into_iter().flatten();
+                sectors.for_each(|sector| allowed[sector].push(done.value));
             }
             Op::Zero { first, sectors } => allowed[first..][..sectors].iter_mut().for_each(|values| values.push(0)),
             Op::Flush if done.to <= events => {
