@@ -1,12 +1,13 @@
 //! What one connection is at: the handshake, a write whose bytes are arriving, a read that is being sent. Each has a thread of
 //! its own, so one that takes nothing keeps nobody else waiting; its memory is bounded.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use nbd::{Command, CommandFlags, ErrorCode, Export, Form, Handshake, Next, Request, Session, Tls, Violation};
 
+use crate::arrival::Arrival;
 use crate::service::{Failure, Service};
 
 /// Bytes that are read from a socket at a time: at first, and once so much comes.
@@ -91,11 +92,9 @@ impl<'a> Client<'a> {
         }
         self.socket.write_all(&output)?;
         let (mut input, mut held) = (vec![0; INPUT_BYTES], 0);
+        let mut arrival = Arrival::new(self.socket);
         loop {
-            let received = match self.socket.read(&mut input[held..]) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                received => received?,
-            };
+            let received = arrival.read(&mut input[held..])?;
             held += received;
             let mut done = 0;
             loop {

@@ -5,6 +5,7 @@
 //! alignment; `cmd` is the command line. The protocol is crate `nbd`'s, images are crate `vhd`'s.
 #![forbid(unsafe_code)]
 
+mod arrival;
 mod client;
 mod cmd;
 mod server;
