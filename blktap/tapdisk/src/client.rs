@@ -3,7 +3,7 @@
 
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use nbd::{Command, CommandFlags, ErrorCode, Export, Form, Handshake, Next, Request, Session, Tls, Violation};
 
@@ -51,22 +51,42 @@ enum Work {
     Read { request: Request, done: u64 },
 }
 
-/// The disk that all clients share: many read it, or write over what is there, at a time; one changes more.
+/// The disk that all clients share: many read it, or write over what is there, at a time; one changes more. Where a thread
+/// failed in the middle of a change nobody knows what is true of the image, so nothing is built on it.
 #[derive(Clone, Copy, Debug)]
 struct Disk<'a>(&'a RwLock<Service>);
 
 impl<'a> Disk<'a> {
-    fn shared(self) -> RwLockReadGuard<'a, Service> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    fn shared(self) -> Result<RwLockReadGuard<'a, Service>, Failure> {
+        self.0.read().map_err(|_| Failure::of_a_thread())
     }
 
-    fn alone(self) -> RwLockWriteGuard<'a, Service> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    fn alone(self) -> Result<RwLockWriteGuard<'a, Service>, Failure> {
+        self.0.write().map_err(|_| Failure::of_a_thread())
     }
 
     fn write(self, offset: u64, bytes: &[u8]) -> Result<(), Failure> {
-        let written = self.shared().write_over(offset, bytes);
-        written.unwrap_or_else(|| self.alone().write(offset, bytes))
+        let written = self.shared()?.write_over(offset, bytes);
+        written.unwrap_or_else(|| self.alone()?.write(offset, bytes))
+    }
+
+    /// Writes of whole sectors; what became of each.
+    fn write_many(self, writes: &[(u64, &[u8])]) -> Vec<Result<(), Failure>> {
+        let all = |failed| vec![Err(failed); writes.len()];
+        let over: Vec<_> = match self.shared() {
+            Ok(disk) => writes.iter().map(|(offset, bytes)| disk.write_over(*offset, bytes)).collect(),
+            Err(failed) => return all(failed),
+        };
+        let left = writes.iter().zip(&over).filter(|(_, done)| done.is_none());
+        let left: Vec<(u64, &[u8])> = left.map(|(write, _)| *write).collect();
+        let rest = match (left.is_empty(), self.alone()) {
+            (true, _) => vec![],
+            (false, Ok(mut disk)) => disk.write_many(&left),
+            (false, Err(failed)) => return all(failed),
+        };
+        let mut rest = rest.into_iter();
+        let done = over.into_iter().map(|done| done.or_else(|| rest.next()));
+        done.map(|done| done.expect("each write was done in one of two ways")).collect()
     }
 }
 
@@ -188,14 +208,8 @@ impl Serving<'_> {
 
     /// Does writes that came together, together.
     fn write_batch(&self, batch: &mut Vec<(Request, &[u8])>, output: &mut Vec<u8>) {
-        let disk = self.disk.shared();
-        let done: Vec<_> = batch.iter().map(|(request, bytes)| disk.write_over(request.offset, bytes)).collect();
-        drop(disk);
-        let left = batch.iter().zip(&done).filter(|(_, done)| done.is_none());
-        let left: Vec<(u64, &[u8])> = left.map(|((request, bytes), _)| (request.offset, *bytes)).collect();
-        let mut late = if left.is_empty() { vec![] } else { self.disk.alone().write_many(&left) }.into_iter();
-        for ((request, _), done) in batch.drain(..).zip(done) {
-            let done = done.or_else(|| late.next()).expect("each write was done in one of two ways");
+        let writes: Vec<(u64, &[u8])> = batch.iter().map(|(request, bytes)| (request.offset, *bytes)).collect();
+        for ((request, _), done) in batch.drain(..).zip(self.disk.write_many(&writes)) {
             self.finish(&request, done, false, output);
         }
     }
@@ -217,19 +231,22 @@ impl Serving<'_> {
     fn at_once(&self, request: &Request, output: &mut Vec<u8>) {
         let &Request { offset, len_bytes, flags, .. } = request;
         let done = match request.command {
-            Command::Flush => self.disk.shared().flush(),
-            Command::Trim => self.disk.alone().trim(offset, len_bytes),
+            Command::Flush => self.disk.shared().and_then(|disk| disk.flush()),
+            Command::Trim => self.disk.alone().and_then(|mut disk| disk.trim(offset, len_bytes)),
             Command::WriteZeroes if !flags.contains(CommandFlags::FAST_ZERO) => {
-                self.disk.alone().zero(offset, len_bytes, flags.contains(CommandFlags::NO_HOLE))
+                let takes_space = flags.contains(CommandFlags::NO_HOLE);
+                self.disk.alone().and_then(|mut disk| disk.zero(offset, len_bytes, takes_space))
             }
             Command::WriteZeroes
-                if flags.contains(CommandFlags::NO_HOLE) || !self.disk.shared().is_zero(offset, len_bytes) =>
+                if flags.contains(CommandFlags::NO_HOLE)
+                    || !self.disk.shared().is_ok_and(|disk| disk.is_zero(offset, len_bytes)) =>
             {
                 let message = "only zeros are zeroed that quickly".to_owned();
                 Err(Failure { code: ErrorCode::NotSupported, message })
             }
             Command::BlockStatus => {
-                match self.disk.shared().status(offset, len_bytes, flags.contains(CommandFlags::REQ_ONE)) {
+                let is_one = flags.contains(CommandFlags::REQ_ONE);
+                match self.disk.shared().and_then(|disk| disk.status(offset, len_bytes, is_one)) {
                     Ok(extents) => return self.session.status(request, &extents, output),
                     Err(failed) => Err(failed),
                 }
@@ -244,7 +261,7 @@ impl Serving<'_> {
     /// Replies to what changed the disk, or did not.
     fn finish(&self, request: &Request, done: Result<(), Failure>, is_read: bool, output: &mut Vec<u8>) {
         let is_forced = request.command.is_write() && request.flags.contains(CommandFlags::FUA);
-        match done.and_then(|()| if is_forced { self.disk.shared().flush() } else { Ok(()) }) {
+        match done.and_then(|()| if is_forced { self.disk.shared().and_then(|disk| disk.flush()) } else { Ok(()) }) {
             Ok(()) if is_read && self.session.form() != Form::Simple => self.session.end(request, output),
             Ok(()) => self.session.done(request, output),
             Err(failed) => {
@@ -292,7 +309,7 @@ impl Serving<'_> {
         let len = if is_cut || self.session.form() == Form::Simple { left.min(OUTPUT_BYTES as u64) } else { left };
         let is_last = len == left;
         let (begin, disk) = (output.len(), self.disk.shared());
-        if is_cut && len >= HOLE_BYTES && disk.is_zero(at, len) {
+        if is_cut && len >= HOLE_BYTES && disk.as_ref().is_ok_and(|disk| disk.is_zero(at, len)) {
             let len = u32::try_from(len).expect("pieces are short");
             self.session.hole(&request, at, len, is_last, output);
         } else {
@@ -304,7 +321,7 @@ impl Serving<'_> {
             }
             let data = output.len();
             output.resize(data + len, 0);
-            if let Err(failed) = disk.read(at, &mut output[data..]) {
+            if let Err(failed) = disk.and_then(|disk| disk.read(at, &mut output[data..])) {
                 output.truncate(begin);
                 if self.session.form() == Form::Simple && done > 0 {
                     return Err(Violation::of_server(failed.message));
@@ -322,4 +339,36 @@ impl Serving<'_> {
 
 fn invalid(violation: Violation) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, violation)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test says what failed by failing there")]
+mod tests {
+    use std::thread;
+
+    use testkit::sample;
+    use vhd::create::Storage;
+
+    use super::*;
+
+    #[test]
+    fn after_a_thread_failed_in_a_change_every_request_does() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.vhd");
+        vhd::create_image(&path, &sample::request(8, Storage::Dynamic { max_bytes: None })).unwrap();
+        let service = RwLock::new(Service::new(vhd::Disk::open_rw(&path).unwrap(), false));
+        let disk = Disk(&service);
+        disk.write(0, &[1; 512]).unwrap();
+        let failing = thread::scope(|scope| {
+            let change = || {
+                let _change = disk.alone().unwrap();
+                panic!("in the middle of a change");
+            };
+            scope.spawn(change).join()
+        });
+        assert!(failing.is_err());
+        assert_eq!(disk.write(0, &[2; 512]).unwrap_err().code, ErrorCode::Io);
+        assert!(disk.write_many(&[(0, &[2; 512]), (512, &[2; 512])]).iter().all(Result::is_err));
+        assert!(disk.shared().is_err());
+    }
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io::{self, ErrorKind};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread;
 
@@ -12,7 +13,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use crate::client::Client;
-use crate::service::Service;
+use crate::service::{Failure, Service};
 use crate::socket_path::SocketPath;
 
 /// Others wait in the socket's queue: what a client makes us hold is bounded, times this.
@@ -45,8 +46,9 @@ impl Server {
             }
             accepted
         })?;
-        let service = self.service.into_inner().unwrap_or_else(PoisonError::into_inner);
-        service.close().map_err(|failed| io::Error::other(failed.message))
+        // After a failure in the middle of a change the image stays as a kill leaves it.
+        let service = self.service.into_inner().map_err(|_| Failure::of_a_thread());
+        service.and_then(Service::close).map_err(|failed| io::Error::other(failed.message))
     }
 
     fn accept<'scope, 'env>(
@@ -80,7 +82,9 @@ impl Server {
             let socket = Arc::new(socket);
             self.clients().insert(number, Arc::clone(&socket));
             scope.spawn(move || {
-                Client::new(&socket, self.export.clone(), &self.service).run();
+                let client = Client::new(&socket, self.export.clone(), &self.service);
+                // What failed is on standard error; others go on as far as they can.
+                drop(panic::catch_unwind(AssertUnwindSafe(|| client.run())));
                 self.clients().remove(&number);
             });
         }

@@ -3,8 +3,8 @@
 use std::error::Error as _;
 
 use nbd::{ErrorCode, Extent};
-use vhd::Disk;
 use vhd::map::Place;
+use vhd::{Disk, ErrorKind};
 
 const SECTOR_BYTES: u64 = 512;
 const SECTOR: usize = 512;
@@ -18,10 +18,18 @@ const MAX_STATUS_BYTES: u64 = 32 << 30;
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// What a client is told.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Failure {
     pub(crate) code: ErrorCode,
     pub(crate) message: String,
+}
+
+impl Failure {
+    /// A thread failed in the middle of a change.
+    pub(crate) fn of_a_thread() -> Self {
+        let message = "the server failed while it changed the image: serve it again".to_owned();
+        Failure { code: ErrorCode::Io, message }
+    }
 }
 
 impl From<vhd::Error> for Failure {
@@ -80,8 +88,11 @@ impl Service {
     pub(crate) fn write_many(&mut self, writes: &[(u64, &[u8])]) -> Vec<Result<()>> {
         match self.disk.write_many(writes) {
             Ok(()) => writes.iter().map(|_| Ok(())).collect(),
-            // They lie over each other, or there is room for some of them only.
-            Err(_) => writes.iter().map(|&(offset, bytes)| self.write(offset, bytes)).collect(),
+            // They lie over each other, or there is room for some of them only; nothing was written.
+            Err(error) if [ErrorKind::InvalidInput, ErrorKind::NoSpace].contains(&error.kind()) => {
+                writes.iter().map(|&(offset, bytes)| self.write(offset, bytes)).collect()
+            }
+            Err(error) => vec![Err(error.into()); writes.len()],
         }
     }
 
