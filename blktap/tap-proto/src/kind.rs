@@ -5,7 +5,7 @@ use crate::Malformed;
 /// What a message is; the number is on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
-#[allow(missing_docs, reason = "blktap's own words; a request's answer is the request's name with Rsp")]
+#[expect(missing_docs, reason = "blktap's own words; a request's answer is the request's name with Rsp")]
 pub enum Kind {
     Error = 1,
     RuntimeError = 2,

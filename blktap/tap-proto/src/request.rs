@@ -113,22 +113,36 @@ pub struct Ring {
 
 /// A request. The cookie of its frame is the minor.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "blktap's own words")]
 pub enum Request {
+    /// Which process this is.
     Pid,
+    /// The minor is this tapdisk's from now on.
     Attach,
+    /// Open a disk at an attached minor.
     Open(Open),
+    /// Finish what is under way and close the images; requests wait.
     Pause,
+    /// Open a paused disk again, from this image.
     Resume(Open),
+    /// Close the disk; its minor stays attached.
     Close,
+    /// Close it without waiting for its users.
     ForceShutdown,
+    /// Give the minor up; without any other the tapdisk ends.
     Detach,
+    /// Which minors are attached: blktap 2's, which no later tapdisk answers.
     ListMinors,
+    /// All disks, or the one at the minor.
     List,
+    /// What the disk has done, as JSON.
     Stats,
+    /// Serve a guest's ring.
     XenblkifConnect(Ring),
+    /// Leave a guest's ring.
     XenblkifDisconnect(Blkif),
+    /// Size and kind of the open disk.
     DiskInfo,
+    /// End.
     Exit,
 }
 

@@ -1,7 +1,6 @@
-//! The disk as clients see it: any alignment over an image's whole sectors, and what failed in words.
+//! The disk as clients see it: any alignment over an image's whole sectors.
 
-use std::error::Error as _;
-
+use legacy_cli::terminal::in_words;
 use nbd::{ErrorCode, Extent};
 use vhd::map::Place;
 use vhd::{Disk, ErrorKind};
@@ -36,17 +35,6 @@ impl From<vhd::Error> for Failure {
     fn from(error: vhd::Error) -> Self {
         Failure { code: ErrorCode::of_errno(error.errno()), message: in_words(&error) }
     }
-}
-
-/// An error and its causes.
-pub(crate) fn in_words(error: &vhd::Error) -> String {
-    let mut message = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        message = format!("{message}: {error}");
-        cause = error.source();
-    }
-    message
 }
 
 pub(crate) type Result<T> = std::result::Result<T, Failure>;

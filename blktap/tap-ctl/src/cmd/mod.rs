@@ -190,7 +190,6 @@ pub fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
 }
 
 /// Messages are told as they come: the next one may never.
-#[allow(clippy::print_stdout, reason = "`--debug` is not part of a result that must be whole")]
 fn print_line(line: &str) {
     println!("{line}");
 }

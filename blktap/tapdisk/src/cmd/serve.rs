@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use legacy_cli::terminal::in_words;
 use nbd::Export;
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
@@ -75,7 +76,7 @@ impl Failed {
 
 impl From<vhd::Error> for Failed {
     fn from(error: vhd::Error) -> Self {
-        Failed { message: crate::service::in_words(&error), help: None, errno: error.job_errno() }
+        Failed { message: in_words(&error), help: None, errno: error.job_errno() }
     }
 }
 

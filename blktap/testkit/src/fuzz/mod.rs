@@ -39,12 +39,11 @@ fn sound<T>(result: vhd::Result<T>) -> Option<T> {
         Ok(value) => return Some(value),
         Err(error) => error,
     };
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    assert!(error.errno() > 0 && ![5, 11].contains(&error.errno()), "{} is {}", text, error.errno());
+    assert!(
+        error.errno() > 0 && ![5, 11].contains(&error.errno()),
+        "{} is {}",
+        legacy_cli::terminal::in_words(&error),
+        error.errno()
+    );
     None
 }

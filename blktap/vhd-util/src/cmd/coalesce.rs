@@ -114,7 +114,6 @@ fn coalesce_blocks(coalesce: Coalesce, bytes: u64, is_progress: bool, terminal: 
             bar.set(bytes / blocks.max(1) * done);
         }
         if is_progress {
-            #[allow(clippy::cast_precision_loss, reason = "for people")]
             let percent = done as f64 / blocks as f64 * 100.0;
             let text = format!("\r{percent:6.2}%");
             if text != last {
