@@ -23,6 +23,11 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
+    /// The same as a Linux error number.
+    pub fn errno(self) -> i32 {
+        self as i32
+    }
+
     /// What a client is told of a Linux error number, positive or negative.
     pub fn of_errno(errno: i32) -> Self {
         const EDQUOT: i32 = 122;

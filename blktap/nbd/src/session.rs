@@ -1,9 +1,12 @@
 //! What client and server agreed on: how heads of requests look, and which requests are in order.
 
-use zerocopy::FromBytes;
+use zerocopy::{FromBytes, IntoBytes};
 
+use crate::export::Export;
 use crate::request::{Command, CommandFlags, Request};
-use crate::wire::{CompactRequest, EXTENDED_REQUEST_MAGIC, ExtendedRequest, REQUEST_MAGIC};
+use crate::wire::{
+    CompactRequest, EXTENDED_REQUEST_MAGIC, ExtendedRequest, OLD_GREETING_MAGIC, OldGreeting, REQUEST_MAGIC,
+};
 use crate::{ErrorCode, MAX_PAYLOAD_BYTES, Violation};
 
 /// In one piece such a read is answered, where the client wants one piece.
@@ -33,6 +36,19 @@ pub struct Session {
 impl Session {
     pub(crate) fn new(form: Form, size_bytes: u64, is_read_only: bool, has_context: bool) -> Self {
         Session { form, size_bytes, is_read_only, has_context }
+    }
+
+    /// Of a client that negotiates nothing, as before 2011: the greeting is all that goes ahead.
+    pub fn old_style(export: &Export, output: &mut Vec<u8>) -> Self {
+        let greeting = OldGreeting {
+            magic: OLD_GREETING_MAGIC,
+            size_bytes: export.size_bytes.into(),
+            global_flags: 0.into(),
+            flags: export.flags(false).bits().into(),
+            zeroes: [0; 124],
+        };
+        output.extend(greeting.as_bytes());
+        Session::new(Form::Simple, export.size_bytes, export.is_read_only, false)
     }
 
     /// The form of its replies.

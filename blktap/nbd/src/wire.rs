@@ -4,6 +4,7 @@ use zerocopy::byteorder::big_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 pub(crate) const GREETING_MAGIC: [u8; 16] = *b"NBDMAGICIHAVEOPT";
+pub(crate) const OLD_GREETING_MAGIC: [u8; 16] = *b"NBDMAGIC\x00\x00\x42\x02\x81\x86\x12\x53";
 pub(crate) const OPTION_MAGIC: u64 = u64::from_be_bytes(*b"IHAVEOPT");
 pub(crate) const OPTION_REPLY_MAGIC: u64 = 0x3_e889_0455_65a9;
 pub(crate) const REQUEST_MAGIC: u32 = 0x2560_9513;
@@ -25,6 +26,8 @@ macro_rules! wire {
 }
 
 wire! {
+    /// What the server says to a client that chooses nothing: all there is.
+    OldGreeting: 152 { magic: [u8; 16], size_bytes: U64, global_flags: U16, flags: U16, zeroes: [u8; 124] }
     /// What the server says first.
     Greeting: 18 { magic: [u8; 16], flags: U16 }
     /// The head of an option; `len` bytes follow.

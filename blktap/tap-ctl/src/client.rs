@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use tap_proto::{FRAME_BYTES, Kind, Reply, Request};
 
 use crate::error::{Error, Result};
-use crate::run_dir::RunDir;
+use tap_proto::RunDir;
 
 /// How long a tapdisk may take to say what it is doing.
 pub const LIST_TIMEOUT: Duration = Duration::from_secs(10);

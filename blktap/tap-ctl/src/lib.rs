@@ -2,7 +2,6 @@
 //!
 //! | file | owns |
 //! |---|---|
-//! | `run_dir` | where sockets and markers stand |
 //! | `client` | one request to one tapdisk, with its time limit |
 //! | `disk` | what is done with one disk: attach, open, pause, … |
 //! | `minors` | numbers of disks: markers, allocated and freed under a lock |
@@ -19,9 +18,8 @@ pub mod disk;
 mod error;
 pub mod list;
 pub mod minors;
-mod run_dir;
 mod spawn;
 
 pub use error::{Error, Result};
-pub use run_dir::RunDir;
 pub use spawn::spawn;
+pub use tap_proto::RunDir;

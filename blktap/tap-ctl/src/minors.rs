@@ -8,7 +8,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
-use crate::run_dir::RunDir;
+use tap_proto::RunDir;
 
 /// One past the highest number: as many as the device numbers of old had.
 const END: u16 = 16384;

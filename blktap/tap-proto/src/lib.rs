@@ -2,7 +2,8 @@
 //! the machine's byte order, one request per connection, without version or length.
 //!
 //! Bytes to checked values and back; sockets are others' business. [`raw`](self) layouts are in one file, what they mean in
-//! `request` and `reply`, and `decoder` puts requests together that arrive in pieces.
+//! `request` and `reply`, and `decoder` puts requests together that arrive in pieces. `run_dir` has the names that both ends
+//! know.
 //!
 //! Source: `tapdisk-message.h` of blktap 4, and what its programs were seen to send and take.
 #![forbid(unsafe_code)]
@@ -13,6 +14,7 @@ mod kind;
 mod raw;
 mod reply;
 mod request;
+mod run_dir;
 mod text;
 
 use std::fmt;
@@ -22,6 +24,7 @@ pub use kind::Kind;
 pub use raw::FRAME_BYTES;
 pub use reply::{Disk, Listed, Reply};
 pub use request::{Blkif, Extra, Flags, Open, Request, Ring};
+pub use run_dir::RunDir;
 pub use text::{TEXT_BYTES, Text};
 
 /// One message as it travels.

@@ -3,12 +3,14 @@
 
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
-use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use nbd::{Command, CommandFlags, ErrorCode, Export, Form, Handshake, Next, Request, Session, Tls, Violation};
 
 use crate::arrival::Arrival;
-use crate::service::{Failure, Service};
+use crate::service::Failure;
+use crate::shared::Shared;
 
 /// Bytes that are read from a socket at a time: at first, and once so much comes.
 const INPUT_BYTES: usize = 16 << 10;
@@ -24,12 +26,14 @@ const HOLE_BYTES: u64 = 16 << 10;
 #[derive(Debug)]
 pub(crate) struct Client<'a> {
     socket: &'a UnixStream,
+    /// What is said first.
+    greeting: Vec<u8>,
     phase: Phase<'a>,
 }
 
 #[derive(Debug)]
 enum Phase<'a> {
-    Handshake(Box<Handshake>, Disk<'a>),
+    Handshake(Box<Handshake>, &'a Shared),
     Serving(Serving<'a>),
     /// Nothing more is wanted of it.
     Ended,
@@ -38,7 +42,7 @@ enum Phase<'a> {
 #[derive(Debug)]
 struct Serving<'a> {
     session: Session,
-    disk: Disk<'a>,
+    disk: &'a Shared,
     work: Option<Work>,
 }
 
@@ -51,49 +55,19 @@ enum Work {
     Read { request: Request, done: u64 },
 }
 
-/// The disk that all clients share: many read it, or write over what is there, at a time; one changes more. Where a thread
-/// failed in the middle of a change nobody knows what is true of the image, so nothing is built on it.
-#[derive(Clone, Copy, Debug)]
-struct Disk<'a>(&'a RwLock<Service>);
-
-impl<'a> Disk<'a> {
-    fn shared(self) -> Result<RwLockReadGuard<'a, Service>, Failure> {
-        self.0.read().map_err(|_| Failure::of_a_thread())
-    }
-
-    fn alone(self) -> Result<RwLockWriteGuard<'a, Service>, Failure> {
-        self.0.write().map_err(|_| Failure::of_a_thread())
-    }
-
-    fn write(self, offset: u64, bytes: &[u8]) -> Result<(), Failure> {
-        let written = self.shared()?.write_over(offset, bytes);
-        written.unwrap_or_else(|| self.alone()?.write(offset, bytes))
-    }
-
-    /// Writes of whole sectors; what became of each.
-    fn write_many(self, writes: &[(u64, &[u8])]) -> Vec<Result<(), Failure>> {
-        let all = |failed| vec![Err(failed); writes.len()];
-        let over: Vec<_> = match self.shared() {
-            Ok(disk) => writes.iter().map(|(offset, bytes)| disk.write_over(*offset, bytes)).collect(),
-            Err(failed) => return all(failed),
-        };
-        let left = writes.iter().zip(&over).filter(|(_, done)| done.is_none());
-        let left: Vec<(u64, &[u8])> = left.map(|(write, _)| *write).collect();
-        let rest = match (left.is_empty(), self.alone()) {
-            (true, _) => vec![],
-            (false, Ok(mut disk)) => disk.write_many(&left),
-            (false, Err(failed)) => return all(failed),
-        };
-        let mut rest = rest.into_iter();
-        let done = over.into_iter().map(|done| done.or_else(|| rest.next()));
-        done.map(|done| done.expect("each write was done in one of two ways")).collect()
-    }
-}
-
 impl<'a> Client<'a> {
-    pub(crate) fn new(socket: &'a UnixStream, export: Export, service: &'a RwLock<Service>) -> Self {
+    pub(crate) fn new(socket: &'a UnixStream, export: Export, disk: &'a Shared) -> Self {
         let handshake = Handshake::new(export, Tls::Off);
-        Client { socket, phase: Phase::Handshake(Box::new(handshake), Disk(service)) }
+        let mut greeting = Vec::new();
+        handshake.greet(&mut greeting);
+        Client { socket, greeting, phase: Phase::Handshake(Box::new(handshake), disk) }
+    }
+
+    /// One that negotiates nothing.
+    pub(crate) fn old_style(socket: &'a UnixStream, export: &Export, disk: &'a Shared) -> Self {
+        let mut greeting = Vec::new();
+        let session = Session::old_style(export, &mut greeting);
+        Client { socket, greeting, phase: Phase::Serving(Serving { session, disk, work: None }) }
     }
 
     /// Serves it until it leaves, or is told to.
@@ -101,15 +75,12 @@ impl<'a> Client<'a> {
         if let Err(error) = self.serve()
             && error.kind() == ErrorKind::InvalidData
         {
-            eprintln!("client dropped: {error}");
+            tracing::warn!("client dropped: {error}");
         }
     }
 
     fn serve(&mut self) -> io::Result<()> {
-        let mut output = Vec::new();
-        if let Phase::Handshake(handshake, _) = &self.phase {
-            handshake.greet(&mut output);
-        }
+        let mut output = std::mem::take(&mut self.greeting);
         self.socket.write_all(&output)?;
         let (mut input, mut held) = (vec![0; INPUT_BYTES], 0);
         let mut arrival = Arrival::new(self.socket);
@@ -155,7 +126,7 @@ impl Phase<'_> {
                     *self = Phase::Ended;
                     return Ok(taken);
                 }
-                Next::Transmission(session) => *self = Phase::Serving(Serving { session, disk: *disk, work: None }),
+                Next::Transmission(session) => *self = Phase::Serving(Serving { session, disk, work: None }),
             }
         }
         let Phase::Serving(serving) = self else { return Ok(taken) };
@@ -208,15 +179,16 @@ impl Serving<'_> {
 
     /// Does writes that came together, together.
     fn write_batch(&self, batch: &mut Vec<(Request, &[u8])>, output: &mut Vec<u8>) {
+        let begun = Instant::now();
         let writes: Vec<(u64, &[u8])> = batch.iter().map(|(request, bytes)| (request.offset, *bytes)).collect();
         for ((request, _), done) in batch.drain(..).zip(self.disk.write_many(&writes)) {
-            self.finish(&request, done, false, output);
+            self.finish(&request, done, begun, output);
         }
     }
 
     fn begin(&mut self, request: Request, output: &mut Vec<u8>) {
         let refused = self.session.check(&request).err();
-        let failed = refused.map(|(code, why)| Failure { code, message: why.to_owned() });
+        let failed = refused.map(|(code, why)| Failure::new(code, why));
         if request.payload_bytes > 0 {
             self.work = Some(Work::Write { request, done: 0, failed });
         } else if let Some(failed) = failed {
@@ -229,24 +201,24 @@ impl Serving<'_> {
     }
 
     fn at_once(&self, request: &Request, output: &mut Vec<u8>) {
+        let begun = Instant::now();
         let &Request { offset, len_bytes, flags, .. } = request;
         let done = match request.command {
-            Command::Flush => self.disk.shared().and_then(|disk| disk.flush()),
-            Command::Trim => self.disk.alone().and_then(|mut disk| disk.trim(offset, len_bytes)),
+            Command::Flush => self.disk.read().and_then(|disk| disk.flush()),
+            Command::Trim => self.disk.write().and_then(|mut disk| disk.trim(offset, len_bytes)),
             Command::WriteZeroes if !flags.contains(CommandFlags::FAST_ZERO) => {
                 let takes_space = flags.contains(CommandFlags::NO_HOLE);
-                self.disk.alone().and_then(|mut disk| disk.zero(offset, len_bytes, takes_space))
+                self.disk.write().and_then(|mut disk| disk.zero(offset, len_bytes, takes_space))
             }
             Command::WriteZeroes
                 if flags.contains(CommandFlags::NO_HOLE)
-                    || !self.disk.shared().is_ok_and(|disk| disk.is_zero(offset, len_bytes)) =>
+                    || !self.disk.read().is_ok_and(|disk| disk.is_zero(offset, len_bytes)) =>
             {
-                let message = "only zeros are zeroed that quickly".to_owned();
-                Err(Failure { code: ErrorCode::NotSupported, message })
+                Err(Failure::new(ErrorCode::NotSupported, "only zeros are zeroed that quickly"))
             }
             Command::BlockStatus => {
                 let is_one = flags.contains(CommandFlags::REQ_ONE);
-                match self.disk.shared().and_then(|disk| disk.status(offset, len_bytes, is_one)) {
+                match self.disk.read().and_then(|disk| disk.status(offset, len_bytes, is_one)) {
                     Ok(extents) => return self.session.status(request, &extents, output),
                     Err(failed) => Err(failed),
                 }
@@ -254,19 +226,23 @@ impl Serving<'_> {
             // Reading and writing nothing; the page cache knows better than we what to read ahead.
             _ => Ok(()),
         };
-        let is_read = request.command == Command::Read;
-        self.finish(request, done, is_read, output);
+        self.finish(request, done, begun, output);
     }
 
     /// Replies to what changed the disk, or did not.
-    fn finish(&self, request: &Request, done: Result<(), Failure>, is_read: bool, output: &mut Vec<u8>) {
+    fn finish(&self, request: &Request, done: Result<(), Failure>, begun: Instant, output: &mut Vec<u8>) {
+        let is_read = request.command == Command::Read;
+        if request.command.is_write() {
+            self.disk.traffic.writes.add(request.len_bytes, begun.elapsed());
+        }
         let is_forced = request.command.is_write() && request.flags.contains(CommandFlags::FUA);
-        match done.and_then(|()| if is_forced { self.disk.shared().and_then(|disk| disk.flush()) } else { Ok(()) }) {
+        match done.and_then(|()| if is_forced { self.disk.read().and_then(|disk| disk.flush()) } else { Ok(()) }) {
             Ok(()) if is_read && self.session.form() != Form::Simple => self.session.end(request, output),
             Ok(()) => self.session.done(request, output),
             Err(failed) => {
+                self.disk.traffic.errors.fetch_add(1, Ordering::Relaxed);
                 if failed.code == ErrorCode::Io {
-                    eprintln!("error: {}", failed.message);
+                    tracing::error!("{}", failed.message);
                 }
                 self.session.failed(request, failed.code, &failed.message, output);
             }
@@ -291,9 +267,10 @@ impl Serving<'_> {
         let at = request.offset + u64::from(done);
         // All pieces but the last end on a page.
         let len = if len < left && failed.is_none() { len - ((at + len as u64) % 4096) as usize } else { len };
-        let failed = failed.or_else(|| self.disk.write(at, &input[..len]).err());
+        let begun = Instant::now();
+        let failed = failed.or_else(|| self.disk.write_bytes(at, &input[..len]).err());
         if len == left {
-            self.finish(&request, failed.map_or(Ok(()), Err), false, output);
+            self.finish(&request, failed.map_or(Ok(()), Err), begun, output);
         } else {
             let done = done + u32::try_from(len).expect("it is less than what is left");
             self.work = Some(Work::Write { request, done, failed });
@@ -308,7 +285,7 @@ impl Serving<'_> {
         // In one chunk, or behind one head: what failed cannot be told any more once that is on its way.
         let len = if is_cut || self.session.form() == Form::Simple { left.min(OUTPUT_BYTES as u64) } else { left };
         let is_last = len == left;
-        let (begin, disk) = (output.len(), self.disk.shared());
+        let (begin, begun, disk) = (output.len(), Instant::now(), self.disk.read());
         if is_cut && len >= HOLE_BYTES && disk.as_ref().is_ok_and(|disk| disk.is_zero(at, len)) {
             let len = u32::try_from(len).expect("pieces are short");
             self.session.hole(&request, at, len, is_last, output);
@@ -326,11 +303,13 @@ impl Serving<'_> {
                 if self.session.form() == Form::Simple && done > 0 {
                     return Err(Violation::of_server(failed.message));
                 }
-                self.finish(&request, Err(failed), true, output);
+                self.finish(&request, Err(failed), begun, output);
                 return Ok(());
             }
         }
-        if !is_last {
+        if is_last {
+            self.disk.traffic.reads.add(request.len_bytes, begun.elapsed());
+        } else {
             self.work = Some(Work::Read { request, done: done + len });
         }
         Ok(())
@@ -339,36 +318,4 @@ impl Serving<'_> {
 
 fn invalid(violation: Violation) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, violation)
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test says what failed by failing there")]
-mod tests {
-    use std::thread;
-
-    use testkit::sample;
-    use vhd::create::Storage;
-
-    use super::*;
-
-    #[test]
-    fn after_a_thread_failed_in_a_change_every_request_does() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("a.vhd");
-        vhd::create_image(&path, &sample::request(8, Storage::Dynamic { max_bytes: None })).unwrap();
-        let service = RwLock::new(Service::new(vhd::Disk::open_rw(&path).unwrap(), false));
-        let disk = Disk(&service);
-        disk.write(0, &[1; 512]).unwrap();
-        let failing = thread::scope(|scope| {
-            let change = || {
-                let _change = disk.alone().unwrap();
-                panic!("in the middle of a change");
-            };
-            scope.spawn(change).join()
-        });
-        assert!(failing.is_err());
-        assert_eq!(disk.write(0, &[2; 512]).unwrap_err().code, ErrorCode::Io);
-        assert!(disk.write_many(&[(0, &[2; 512]), (512, &[2; 512])]).iter().all(Result::is_err));
-        assert!(disk.shared().is_err());
-    }
 }

@@ -1,15 +1,38 @@
-//! Serves a chain of images as a disk. Each client has a thread, the disk is one for all: what one connection has flushed is
+//! Serves chains of images as disks. Each client has a thread, the disk is one for all: what one connection has flushed is
 //! flushed for all.
 //!
-//! `server` waits for clients; `client` is what one connection is at; `service` is the disk as clients see it, any
-//! alignment; `cmd` is the command line. The protocol is crate `nbd`'s, images are crate `vhd`'s.
+//! | files | own |
+//! |---|---|
+//! | `server`, `arrival`, `client` | waiting for clients, and what each connection is at |
+//! | `passed`, `socket_path` | connections that others accepted; sockets with names |
+//! | `shared`, `service` | the disk that clients share, and may be paused; the disk as they see it, any alignment |
+//! | `params` | `type:path`, and what is opened for it |
+//! | `control`, `vbds`, `vbd` | the control socket; disks by minor; one disk from attach to detach |
+//! | `stats`, `metrics`, `log` | what others may know of it |
+//! | `cmd` | command lines: the daemon, and `tapdisk serve` |
+//!
+//! Both protocols are crates of their own, `nbd` and `tap-proto`; images are crate `vhd`'s.
 #![forbid(unsafe_code)]
 
 mod arrival;
 mod client;
 mod cmd;
+mod control;
+mod log;
+mod metrics;
+mod params;
+mod passed;
 mod server;
 mod service;
+mod shared;
 mod socket_path;
+mod stats;
+mod vbd;
+mod vbds;
 
 pub use cmd::run;
+
+/// This process.
+fn pid() -> i32 {
+    rustix::process::getpid().as_raw_nonzero().get()
+}

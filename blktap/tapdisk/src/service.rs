@@ -1,9 +1,11 @@
 //! The disk as clients see it: any alignment over an image's whole sectors.
 
+use std::path::PathBuf;
+
 use legacy_cli::terminal::in_words;
 use nbd::{ErrorCode, Extent};
 use vhd::map::Place;
-use vhd::{Disk, ErrorKind};
+use vhd::{Disk, ErrorKind, Medium};
 
 const SECTOR_BYTES: u64 = 512;
 const SECTOR: usize = 512;
@@ -21,19 +23,31 @@ static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 pub(crate) struct Failure {
     pub(crate) code: ErrorCode,
     pub(crate) message: String,
+    /// The cause, of which the code is all that travels.
+    pub(crate) errno: i32,
 }
 
 impl Failure {
+    /// A refusal.
+    pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Failure { code, message: message.into(), errno: code.errno() }
+    }
+
     /// A thread failed in the middle of a change.
     pub(crate) fn of_a_thread() -> Self {
-        let message = "the server failed while it changed the image: serve it again".to_owned();
-        Failure { code: ErrorCode::Io, message }
+        Failure::new(ErrorCode::Io, "the server failed while it changed the image: serve it again")
+    }
+
+    /// The disk is closed.
+    pub(crate) fn of_an_end() -> Self {
+        Failure::new(ErrorCode::Shutdown, "the disk was closed")
     }
 }
 
 impl From<vhd::Error> for Failure {
     fn from(error: vhd::Error) -> Self {
-        Failure { code: ErrorCode::of_errno(error.errno()), message: in_words(&error) }
+        let errno = error.errno();
+        Failure { code: ErrorCode::of_errno(errno), message: in_words(&error), errno }
     }
 }
 
@@ -42,6 +56,14 @@ pub(crate) type Result<T> = std::result::Result<T, Failure>;
 /// A length that is less than a sector's or a buffer's.
 fn short(len_bytes: u64) -> usize {
     usize::try_from(len_bytes).expect("lengths within a buffer are lengths in memory")
+}
+
+/// An image of a chain.
+#[derive(Clone, Debug)]
+pub(crate) struct Link {
+    /// `vhd`, or `aio` for a raw file.
+    pub(crate) kind: &'static str,
+    pub(crate) path: PathBuf,
 }
 
 /// An open disk. Ranges were checked to lie in it.
@@ -54,6 +76,28 @@ pub(crate) struct Service {
 impl Service {
     pub(crate) fn new(disk: Disk, is_read_only: bool) -> Self {
         Service { disk, is_read_only }
+    }
+
+    pub(crate) fn size_bytes(&self) -> u64 {
+        self.disk.size_bytes()
+    }
+
+    /// The chain for people.
+    pub(crate) fn description(&self) -> String {
+        let paths: Vec<_> = self.chain().into_iter().map(|link| link.path.display().to_string()).collect();
+        paths.join(" on ")
+    }
+
+    /// The chain, leaf first.
+    pub(crate) fn chain(&self) -> Vec<Link> {
+        let vhds = self.disk.images().map(|image| Link { kind: "vhd", path: image.file().path().to_owned() });
+        let raw = self.disk.raw_path().map(|path| Link { kind: "aio", path: path.to_owned() });
+        vhds.chain(raw).collect()
+    }
+
+    /// From now on only a flush waits for the disk, where that can be; a file grows by so much at a time.
+    pub(crate) fn write_back(&mut self, ahead_bytes: u64) -> Result<()> {
+        Ok(self.disk.write_back(ahead_bytes)?)
     }
 
     pub(crate) fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<()> {

@@ -141,6 +141,11 @@ impl<M: Medium> Disk<M> {
         self.layers.iter().map(Layer::image)
     }
 
+    /// The raw file at the end of the chain, or the disk itself.
+    pub fn raw_path(&self) -> Option<&Path> {
+        self.base.as_ref().map(Medium::path)
+    }
+
     /// The raw file at the end of the chain.
     pub(crate) fn base(&self) -> Option<&M> {
         self.base.as_ref()

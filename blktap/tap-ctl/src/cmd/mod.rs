@@ -17,7 +17,7 @@ use rustix::io::Errno;
 use crate::client::Client;
 use crate::disk::Vbd;
 use crate::error::Error;
-use crate::run_dir::RunDir;
+use tap_proto::RunDir;
 
 const USAGE: &str = "\
 usage: tap-ctl COMMAND [OPTIONS]

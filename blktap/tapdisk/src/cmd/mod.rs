@@ -1,16 +1,28 @@
 //! The command line.
 
+mod daemon;
 mod serve;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+/// Serve images as disks
+///
+/// Without a command this is the daemon that `tap-ctl spawn` starts: it prints the name of its control socket, goes to the
+/// background, and does what `tap-ctl` asks. It ends when its last disk is detached.
 #[derive(Debug, Parser)]
-#[command(name = "tapdisk", version, about = "Serve VHD images as disks", arg_required_else_help = true)]
+#[command(name = "tapdisk", version)]
+#[command(after_help = "\
+Examples:
+  tapdisk serve disk.vhd        # one image, in the foreground: no Xen, no tap-ctl
+  tap-ctl create -a vhd:/srv/disk.vhd")]
 struct Cli {
+    /// The daemon stays in the foreground
+    #[arg(short = 'D')]
+    stays: bool,
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -20,6 +32,9 @@ enum Command {
 
 /// Runs the program with the arguments of its process.
 pub fn run() -> ExitCode {
-    let Cli { command: Command::Serve(args) } = Cli::parse();
-    serve::run(&args)
+    match Cli::parse() {
+        Cli { command: Some(Command::Serve(args)), .. } => serve::run(&args),
+        Cli { stays: true, .. } => daemon::run(),
+        Cli { stays: false, .. } => daemon::spawn(),
+    }
 }

@@ -6,22 +6,21 @@ use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use legacy_cli::terminal::in_words;
 use nbd::Export;
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use vhd::{Disk, Gate, Medium};
+use vhd::{Disk, Gate};
 
-use crate::server::Server;
+use crate::log;
+use crate::server::{Arriving, Server};
 use crate::service::Service;
+use crate::shared::Shared;
 use crate::socket_path::SocketPath;
-
-/// How much longer than it needs a file is at most while it is served: a hole.
-const AHEAD_BYTES: u64 = 64 << 20;
-/// Below this a write reads first where the file system's pages are not whole.
-const PREFERRED_BYTES: u32 = 4096;
+use crate::vbd::{AHEAD_BYTES, PREFERRED_BYTES};
 
 /// Serve an image over NBD until Ctrl-C
 ///
@@ -81,16 +80,17 @@ impl From<vhd::Error> for Failed {
 }
 
 fn serve(args: &Args) -> Result<(), Failed> {
+    log::to_standard_error();
     let _lock = lock(args)?;
     let mut disk = open(args)?;
     if !args.read_only {
         disk.write_back(AHEAD_BYTES)?;
     }
-    let images: Vec<String> = disk.images().map(|image| image.file().path().display().to_string()).collect();
+    let service = Service::new(disk, args.read_only);
     let export = Export {
         name: String::new(),
-        description: images.join(" on "),
-        size_bytes: disk.size_bytes(),
+        description: service.description(),
+        size_bytes: service.size_bytes(),
         is_read_only: args.read_only,
         preferred_bytes: PREFERRED_BYTES,
     };
@@ -111,8 +111,10 @@ fn serve(args: &Args) -> Result<(), Failed> {
     })?;
     let how = if args.read_only { ", read-only" } else { "" };
     eprintln!("serving `{}`, {mib} MiB{how}: nbd+unix:///?socket={}", args.image.display(), path.display());
-    let server = Server::new(Service::new(disk, args.read_only), export, socket);
-    server.run(&stop).map_err(|error| Failed::io("cannot serve", &error))
+    let disk = Arc::new(Shared::new(service));
+    let served = Server::new(Arc::clone(&disk), export, vec![(socket, Arriving::Clients)]).run(&stop);
+    disk.end().map_err(|failed| Failed { message: failed.message, help: None, errno: failed.errno })?;
+    served.map_err(|error| Failed::io("cannot serve", &error))
 }
 
 /// Keeps a second server from writing the image, which would destroy it. Goes with the process.

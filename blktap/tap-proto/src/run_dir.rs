@@ -35,6 +35,26 @@ impl RunDir {
         self.0.join(format!("ctl{pid}"))
     }
 
+    /// Where a tapdisk serves a disk over NBD.
+    pub fn nbd_socket(&self, pid: i32, minor: u16) -> PathBuf {
+        self.0.join(format!("nbd{pid}.{minor}"))
+    }
+
+    /// Its older name.
+    pub fn old_nbd_socket(&self, pid: i32, minor: u16) -> PathBuf {
+        self.0.join(format!("nbd-old{pid}.{minor}"))
+    }
+
+    /// Where a tapdisk takes connections of clients that somebody else accepted.
+    pub fn nbd_receiver(&self, pid: i32, minor: u16) -> PathBuf {
+        self.0.join(format!("nbdserver-new{pid}.{minor}"))
+    }
+
+    /// The same for clients that speak the protocol of before 2011.
+    pub fn old_nbd_receiver(&self, pid: i32, minor: u16) -> PathBuf {
+        self.0.join(format!("nbdserver{pid}.{minor}"))
+    }
+
     /// The directory of markers.
     pub fn markers(&self) -> PathBuf {
         self.0.join("tapdisk")

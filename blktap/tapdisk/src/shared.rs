@@ -1,0 +1,271 @@
+//! The disk that all clients share: many read it, or write over what is there, at a time; one changes more. While the disk
+//! is paused there is none, and requests wait.
+
+use std::mem;
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use crate::service::{Failure, Service};
+
+/// A disk, or its place.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    service: RwLock<Option<Service>>,
+    presence: Mutex<Presence>,
+    changed: Condvar,
+    /// What clients did.
+    pub(crate) traffic: Traffic,
+}
+
+/// Whether there is a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Presence {
+    Here,
+    /// It will be here again.
+    Paused,
+    Ended,
+}
+
+/// Counts since the disk was opened first.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    pub(crate) reads: Operations,
+    pub(crate) writes: Operations,
+    pub(crate) errors: AtomicU64,
+}
+
+/// Counts of one kind of request.
+#[derive(Debug, Default)]
+pub(crate) struct Operations {
+    pub(crate) begun: AtomicU64,
+    pub(crate) done: AtomicU64,
+    pub(crate) sectors: AtomicU64,
+    pub(crate) micros: AtomicU64,
+}
+
+impl Operations {
+    /// A request that is done.
+    pub(crate) fn add(&self, bytes: u64, took: Duration) {
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.micros.fetch_add(micros, Ordering::Relaxed);
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        self.done.fetch_add(1, Ordering::Relaxed);
+        self.sectors.fetch_add(bytes.div_ceil(512), Ordering::Relaxed);
+    }
+}
+
+/// The disk, which others may read meanwhile.
+pub(crate) struct Reader<'a>(RwLockReadGuard<'a, Option<Service>>);
+
+/// The disk, which nobody else has meanwhile.
+pub(crate) struct Writer<'a>(RwLockWriteGuard<'a, Option<Service>>);
+
+const IS_HERE: &str = "a guard is made of a disk that is here";
+
+impl Deref for Reader<'_> {
+    type Target = Service;
+
+    fn deref(&self) -> &Service {
+        self.0.as_ref().expect(IS_HERE)
+    }
+}
+
+impl Deref for Writer<'_> {
+    type Target = Service;
+
+    fn deref(&self) -> &Service {
+        self.0.as_ref().expect(IS_HERE)
+    }
+}
+
+impl DerefMut for Writer<'_> {
+    fn deref_mut(&mut self) -> &mut Service {
+        self.0.as_mut().expect(IS_HERE)
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(service: Service) -> Self {
+        Shared {
+            service: RwLock::new(Some(service)),
+            presence: Mutex::new(Presence::Here),
+            changed: Condvar::new(),
+            traffic: Traffic::default(),
+        }
+    }
+
+    /// Waits while the disk is paused.
+    pub(crate) fn read(&self) -> Result<Reader<'_>, Failure> {
+        loop {
+            let guard = self.service.read().map_err(|_| Failure::of_a_thread())?;
+            if guard.is_some() {
+                return Ok(Reader(guard));
+            }
+            drop(guard);
+            self.wait()?;
+        }
+    }
+
+    /// Waits while the disk is paused, and for all others.
+    pub(crate) fn write(&self) -> Result<Writer<'_>, Failure> {
+        loop {
+            let guard = self.service.write().map_err(|_| Failure::of_a_thread())?;
+            if guard.is_some() {
+                return Ok(Writer(guard));
+            }
+            drop(guard);
+            self.wait()?;
+        }
+    }
+
+    /// The disk if it is here, without waiting for an unpause.
+    pub(crate) fn peek(&self) -> Option<Reader<'_>> {
+        self.service.read().ok().filter(|guard| guard.is_some()).map(Reader)
+    }
+
+    fn wait(&self) -> Result<(), Failure> {
+        let paused = self.changed.wait_while(self.presence(), |presence| *presence == Presence::Paused);
+        match *paused.unwrap_or_else(PoisonError::into_inner) {
+            Presence::Ended => Err(Failure::of_an_end()),
+            Presence::Here | Presence::Paused => Ok(()),
+        }
+    }
+
+    /// Lets what has begun end, writes everything out, and closes all files. Requests wait from now on.
+    ///
+    /// # Errors
+    ///
+    /// Nothing could be made durable: the disk goes on as far as it can.
+    pub(crate) fn pause(&self) -> Result<(), Failure> {
+        let mut guard = self.service.write().map_err(|_| Failure::of_a_thread())?;
+        let Some(service) = guard.as_ref() else { return Ok(()) };
+        service.flush()?;
+        *self.presence() = Presence::Paused;
+        guard.take().map_or(Ok(()), Service::close)
+    }
+
+    /// Requests go on with this disk.
+    pub(crate) fn resume(&self, service: Service) {
+        // What a thread left undone was the last disk's.
+        *self.service.write().unwrap_or_else(PoisonError::into_inner) = Some(service);
+        self.service.clear_poison();
+        *self.presence() = Presence::Here;
+        self.changed.notify_all();
+    }
+
+    /// Requests that wait fail, and all that come.
+    pub(crate) fn refuse_all(&self) {
+        *self.presence() = Presence::Ended;
+        self.changed.notify_all();
+    }
+
+    /// Writes everything out and closes all files. After a thread failed in the middle of a change the image stays as a kill
+    /// leaves it.
+    pub(crate) fn end(&self) -> Result<(), Failure> {
+        let mut guard = self.service.write().map_err(|_| Failure::of_a_thread())?;
+        self.refuse_all();
+        mem::take(&mut *guard).map_or(Ok(()), Service::close)
+    }
+
+    fn presence(&self) -> MutexGuard<'_, Presence> {
+        self.presence.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes bytes of any alignment.
+    pub(crate) fn write_bytes(&self, offset: u64, bytes: &[u8]) -> Result<(), Failure> {
+        let written = self.read()?.write_over(offset, bytes);
+        written.unwrap_or_else(|| self.write()?.write(offset, bytes))
+    }
+
+    /// Writes of whole sectors; what became of each.
+    pub(crate) fn write_many(&self, writes: &[(u64, &[u8])]) -> Vec<Result<(), Failure>> {
+        let all = |failed| vec![Err(failed); writes.len()];
+        let over: Vec<_> = match self.read() {
+            Ok(disk) => writes.iter().map(|(offset, bytes)| disk.write_over(*offset, bytes)).collect(),
+            Err(failed) => return all(failed),
+        };
+        let left = writes.iter().zip(&over).filter(|(_, done)| done.is_none());
+        let left: Vec<(u64, &[u8])> = left.map(|(write, _)| *write).collect();
+        let rest = match (left.is_empty(), self.write()) {
+            (true, _) => vec![],
+            (false, Ok(mut disk)) => disk.write_many(&left),
+            (false, Err(failed)) => return all(failed),
+        };
+        let mut rest = rest.into_iter();
+        let done = over.into_iter().map(|done| done.or_else(|| rest.next()));
+        done.map(|done| done.expect("each write was done in one of two ways")).collect()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test says what failed by failing there")]
+mod tests {
+    use std::path::{Path, PathBuf};
+    use std::thread;
+
+    use nbd::ErrorCode;
+    use testkit::sample;
+    use vhd::create::Storage;
+
+    use super::*;
+
+    fn disk() -> (tempfile::TempDir, PathBuf) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.vhd");
+        vhd::create_image(&path, &sample::request(8, Storage::Dynamic { max_bytes: None })).unwrap();
+        (directory, path)
+    }
+
+    fn open(path: &Path) -> Service {
+        Service::new(vhd::Disk::open_rw(path).unwrap(), false)
+    }
+
+    #[test]
+    fn after_a_thread_failed_in_a_change_every_request_does() {
+        let (_directory, path) = disk();
+        let disk = Shared::new(open(&path));
+        disk.write_bytes(0, &[1; 512]).unwrap();
+        let failing = thread::scope(|scope| {
+            let change = || {
+                let _change = disk.write().unwrap();
+                panic!("in the middle of a change");
+            };
+            scope.spawn(change).join()
+        });
+        assert!(failing.is_err());
+        assert_eq!(disk.write_bytes(0, &[2; 512]).unwrap_err().code, ErrorCode::Io);
+        assert!(disk.write_many(&[(0, &[2; 512]), (512, &[2; 512])]).iter().all(Result::is_err));
+        assert!(disk.read().is_err() && disk.pause().is_err() && disk.end().is_err());
+        // Opened again, the image is what a kill would have left.
+        disk.resume(open(&path));
+        disk.write_bytes(0, &[3; 512]).unwrap();
+        disk.end().unwrap();
+    }
+
+    #[test]
+    fn requests_wait_while_the_disk_is_paused_and_fail_when_it_ends() {
+        let (_directory, path) = disk();
+        let disk = Shared::new(open(&path));
+        disk.pause().unwrap();
+        disk.pause().unwrap();
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| disk.write_bytes(512, &[7; 512]));
+            thread::sleep(Duration::from_millis(50));
+            assert!(!waiting.is_finished() && disk.peek().is_none());
+            disk.resume(open(&path));
+            waiting.join().unwrap().unwrap();
+        });
+        disk.pause().unwrap();
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| disk.write_bytes(0, &[7; 512]));
+            thread::sleep(Duration::from_millis(50));
+            disk.refuse_all();
+            assert_eq!(waiting.join().unwrap().unwrap_err().code, ErrorCode::Shutdown);
+        });
+        let mut sectors = [0; 1024];
+        vhd::Disk::open(&path).unwrap().read_at(0, &mut sectors).unwrap();
+        assert!(sectors[..512] == [0; 512] && sectors[512..] == [7; 512]);
+    }
+}

@@ -1,0 +1,42 @@
+//! What a disk has done, as JSON: names and order are blktap's.
+
+use std::sync::atomic::Ordering;
+
+use serde_json::{Value, json};
+use tap_proto::Flags;
+
+use crate::params::Kind;
+use crate::service::Link;
+use crate::vbd::Vbd;
+
+/// The object of one disk.
+pub(crate) fn of(vbd: &Vbd) -> Value {
+    let image = vbd.image();
+    let traffic = image.as_ref().map(|image| &image.shared.traffic);
+    let load = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
+    let sectors = traffic.map_or([0, 0], |it| [load(&it.reads.sectors), load(&it.writes.sectors)]);
+    let begun = traffic.map_or(0, |it| load(&it.reads.begun) + load(&it.writes.begun));
+    let done = traffic.map_or(0, |it| load(&it.reads.done) + load(&it.writes.done));
+    let chain = image.as_ref().map(|image| image.chain()).unwrap_or_default();
+    let images: Vec<_> = chain.iter().enumerate().map(|(depth, link)| layer(depth, link, sectors)).collect();
+    json!({
+        "name": vbd.name().as_os_str().to_string_lossy(),
+        "secs": sectors,
+        "images": images,
+        "FIXME_enospc_redirect_count": 0,
+        "nbd_mirror_failed": 0,
+        "reqs_outstanding": begun.saturating_sub(done),
+        "read_caching": image.is_some_and(|image| image.flags.contains(Flags::NO_O_DIRECT)).to_string(),
+    })
+}
+
+/// An image of the chain. What clients asked for is counted where it was asked for: at the leaf.
+fn layer(depth: usize, link: &Link, sectors: [u64; 2]) -> Value {
+    let number = if link.kind == "aio" { Kind::Aio } else { Kind::Vhd } as u8;
+    json!({
+        "name": link.path.to_string_lossy(),
+        "hits": if depth == 0 { sectors } else { [0, 0] },
+        "fail": [0, 0],
+        "driver": { "type": number, "name": link.kind, "status": Value::Null },
+    })
+}
