@@ -5,6 +5,9 @@
 
 pub mod checksums;
 pub mod fuzz;
+mod program;
 pub mod sample;
 pub mod sim_disk;
 pub mod sparse_disk;
+
+pub use program::program;

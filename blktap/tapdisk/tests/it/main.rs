@@ -1,10 +1,14 @@
-//! `tapdisk serve` as clients and shells see it: a real process, real sockets, real files.
+//! `tapdisk serve` as clients and shells see it, and the daemon as tap-ctl does: a real process, real sockets, real files.
 #![allow(clippy::unwrap_used, reason = "a test says what failed by failing there")]
 
 mod client;
 mod command_line;
+mod control;
+mod daemon;
 mod edges;
 mod end;
 mod judges;
 mod oracle;
+mod passed;
+mod pause;
 mod served;
