@@ -19,16 +19,23 @@ pub(crate) struct Arrival<'a> {
     /// Whether the client can send while this looks: on one processor it cannot.
     can_look: bool,
     came_soon: bool,
+    /// The socket's time limit.
+    wait: Option<Duration>,
 }
 
 impl<'a> Arrival<'a> {
     pub(crate) fn new(socket: &'a UnixStream) -> Self {
         let can_look = thread::available_parallelism().is_ok_and(|count| count.get() > 1);
-        Arrival { socket, can_look, came_soon: false }
+        Arrival { socket, can_look, came_soon: false, wait: None }
     }
 
-    /// Reads as [`Read::read`] does.
-    pub(crate) fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+    /// Reads as [`Read::read`] does. `WouldBlock` when nothing comes in time.
+    pub(crate) fn read(&mut self, bytes: &mut [u8], wait: Option<Duration>) -> io::Result<usize> {
+        if wait != self.wait {
+            // A time limit of nothing is none to the system.
+            self.socket.set_read_timeout(wait.map(|wait| wait.max(Duration::from_millis(1))))?;
+            self.wait = wait;
+        }
         let start = Instant::now();
         while self.can_look && self.came_soon && start.elapsed() < MOMENT {
             match recv(self.socket, &mut *bytes, RecvFlags::DONTWAIT) {

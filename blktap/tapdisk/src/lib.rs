@@ -4,6 +4,7 @@
 //! | files | own |
 //! |---|---|
 //! | `server`, `arrival`, `client` | waiting for clients, and what each connection is at |
+//! | `serving`, `parked` | requests and their answers; requests that wait for room |
 //! | `passed`, `socket_path` | connections that others accepted; sockets with names |
 //! | `shared`, `service` | the disk that clients share, and may be paused; the disk as they see it, any alignment |
 //! | `params` | `type:path`, and what is opened for it |
@@ -21,9 +22,11 @@ mod control;
 mod log;
 mod metrics;
 mod params;
+mod parked;
 mod passed;
 mod server;
 mod service;
+mod serving;
 mod shared;
 mod socket_path;
 mod stats;

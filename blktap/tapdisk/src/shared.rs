@@ -15,6 +15,8 @@ pub(crate) struct Shared {
     service: RwLock<Option<Service>>,
     presence: Mutex<Presence>,
     changed: Condvar,
+    /// How long a request waits for room on the disk.
+    patience: Duration,
     /// What clients did.
     pub(crate) traffic: Traffic,
 }
@@ -87,13 +89,19 @@ impl DerefMut for Writer<'_> {
 }
 
 impl Shared {
-    pub(crate) fn new(service: Service) -> Self {
+    /// A disk whose requests wait so long for room.
+    pub(crate) fn new(service: Service, patience: Duration) -> Self {
         Shared {
+            patience,
             service: RwLock::new(Some(service)),
             presence: Mutex::new(Presence::Here),
             changed: Condvar::new(),
             traffic: Traffic::default(),
         }
+    }
+
+    pub(crate) fn patience(&self) -> Duration {
+        self.patience
     }
 
     /// Waits while the disk is paused.
@@ -173,6 +181,12 @@ impl Shared {
         self.presence.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Reads; all of it, or nothing is known of any of it.
+    pub(crate) fn read_many(&self, reads: &mut [(u64, &mut [u8])]) -> Result<(), Failure> {
+        let disk = self.read()?;
+        reads.iter_mut().try_for_each(|(offset, bytes)| disk.read(*offset, bytes))
+    }
+
     /// Writes bytes of any alignment.
     pub(crate) fn write_bytes(&self, offset: u64, bytes: &[u8]) -> Result<(), Failure> {
         let written = self.read()?.write_over(offset, bytes);
@@ -225,7 +239,7 @@ mod tests {
     #[test]
     fn after_a_thread_failed_in_a_change_every_request_does() {
         let (_directory, path) = disk();
-        let disk = Shared::new(open(&path));
+        let disk = Shared::new(open(&path), Duration::ZERO);
         disk.write_bytes(0, &[1; 512]).unwrap();
         let failing = thread::scope(|scope| {
             let change = || {
@@ -247,7 +261,7 @@ mod tests {
     #[test]
     fn requests_wait_while_the_disk_is_paused_and_fail_when_it_ends() {
         let (_directory, path) = disk();
-        let disk = Shared::new(open(&path));
+        let disk = Shared::new(open(&path), Duration::ZERO);
         disk.pause().unwrap();
         disk.pause().unwrap();
         thread::scope(|scope| {

@@ -23,6 +23,8 @@ use crate::socket_path::SocketPath;
 /// How often an unpause tries to open the image, and how long it waits in between: another host may be at work on it.
 const RESUME_TRIES: u32 = 10;
 const RESUME_WAIT: Duration = Duration::from_secs(1);
+/// How long a request waits for room where nothing else is said.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// How much longer than it needs a file is at most while it is served: a hole.
 pub(crate) const AHEAD_BYTES: u64 = 64 << 20;
 /// Below this a write reads first where the file system's pages are not whole.
@@ -138,7 +140,7 @@ impl Vbd {
             return Err(Refused::new(Errno::INVAL, "the disk was detached"));
         }
         let service = open_service(&open.path, open.flags)?;
-        let opened = Image::serve(run_dir, self.minor, open.flags, service)?;
+        let opened = Image::serve(run_dir, self.minor, open, service)?;
         let disk = opened.disk;
         *lock(&self.image) = Some(Arc::new(opened));
         self.set_name(open.path.clone());
@@ -241,8 +243,13 @@ impl Image {
         self.shared.peek().map(|disk| disk.chain()).unwrap_or_default()
     }
 
-    fn serve(run_dir: &RunDir, minor: u16, flags: Flags, service: Service) -> Result<Self> {
+    fn serve(run_dir: &RunDir, minor: u16, open: &Open, service: Service) -> Result<Self> {
+        let flags = open.flags;
         let disk = info(&service, flags);
+        let patience = match open.timeout_secs {
+            0 => PATIENCE,
+            secs => Duration::from_secs(secs.into()),
+        };
         let export = Export {
             name: "tapdisk_client".to_owned(),
             description: service.description(),
@@ -265,7 +272,7 @@ impl Image {
             Ok((socket, arriving))
         });
         let sockets = sockets.collect::<Result<Vec<_>>>()?;
-        let shared = Arc::new(Shared::new(service));
+        let shared = Arc::new(Shared::new(service, patience));
         let server = Server::new(Arc::clone(&shared), export, sockets);
         let pair = UnixStream::pair();
         let failed = |error: std::io::Error| Refused {

@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use legacy_cli::terminal::in_words;
 use nbd::Export;
@@ -111,7 +112,7 @@ fn serve(args: &Args) -> Result<(), Failed> {
     })?;
     let how = if args.read_only { ", read-only" } else { "" };
     eprintln!("serving `{}`, {mib} MiB{how}: nbd+unix:///?socket={}", args.image.display(), path.display());
-    let disk = Arc::new(Shared::new(service));
+    let disk = Arc::new(Shared::new(service, Duration::ZERO));
     let served = Server::new(Arc::clone(&disk), export, vec![(socket, Arriving::Clients)]).run(&stop);
     disk.end().map_err(|failed| Failed { message: failed.message, help: None, errno: failed.errno })?;
     served.map_err(|error| Failed::io("cannot serve", &error))

@@ -1,0 +1,364 @@
+//! A client's requests: which of them are done together, and what each is answered.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use nbd::{Command, CommandFlags, ErrorCode, Form, Request, Session, Violation};
+
+use crate::parked::{Parked, Payload, Waiting};
+use crate::service::Failure;
+use crate::shared::Shared;
+
+/// Replies are sent when so much is there, and a long read in such pieces.
+const OUTPUT_BYTES: usize = 256 << 10;
+/// A write begins when so much of it is there, or all of it.
+const PIECE_BYTES: usize = 64 << 10;
+/// Only reads of this length are looked through for zeros first; shorter ones are done together.
+const HOLE_BYTES: u64 = 16 << 10;
+
+/// A client in the transmission phase.
+#[derive(Debug)]
+pub(crate) struct Serving<'a> {
+    session: Session,
+    disk: &'a Shared,
+    work: Option<Work>,
+    parked: Parked,
+}
+
+/// A request that takes more than one step.
+#[derive(Debug)]
+enum Work {
+    /// Its bytes are arriving.
+    Write { request: Request, done: u32, failed: Option<Failure> },
+    /// The disk has no room for them: they are kept.
+    Keep { request: Request, at: u64, bytes: Vec<u8> },
+    /// Its bytes are being sent.
+    Read { request: Request, done: u64 },
+}
+
+/// Whether the client stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    More,
+    Ended,
+}
+
+/// Requests that came together.
+#[derive(Debug, Default)]
+struct Batch<'i> {
+    writes: Vec<(Request, &'i [u8])>,
+    reads: Vec<Request>,
+    read_bytes: u64,
+}
+
+impl<'a> Serving<'a> {
+    pub(crate) fn new(session: Session, disk: &'a Shared) -> Self {
+        Serving { session, disk, work: None, parked: Parked::default() }
+    }
+
+    /// Does what is all there, until there is enough to send. Returns how much of the input it took.
+    pub(crate) fn push(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<(usize, Progress), Violation> {
+        if self.is_due_in() == Some(Duration::ZERO) {
+            self.retry(output);
+        }
+        let mut taken = 0;
+        let mut batch = Batch::default();
+        while (output.len() as u64) + batch.read_bytes < OUTPUT_BYTES as u64 {
+            let input = &input[taken..];
+            let used = match self.work.take() {
+                Some(Work::Write { request, done, failed }) => {
+                    let (used, is_on) = self.write(request, done, failed, input, output);
+                    if !is_on {
+                        break;
+                    }
+                    used
+                }
+                Some(Work::Keep { request, at, mut bytes }) => {
+                    let left = request.offset + request.len_bytes - at - bytes.len() as u64;
+                    let used = usize::try_from(left).map_or(input.len(), |left| left.min(input.len()));
+                    bytes.extend(&input[..used]);
+                    if used as u64 == left {
+                        self.park(request, at, Payload::Bytes(bytes));
+                    } else {
+                        self.work = Some(Work::Keep { request, at, bytes });
+                        if used == 0 {
+                            break;
+                        }
+                    }
+                    used
+                }
+                Some(Work::Read { request, done }) => {
+                    self.read(request, done, output)?;
+                    0
+                }
+                None => {
+                    let Some((request, used)) = self.session.request(input)? else { break };
+                    if let Some(bytes) = self.sectors(&request, &input[used..]) {
+                        batch.writes.push((request, bytes));
+                        taken += used + bytes.len();
+                        continue;
+                    }
+                    if self.is_short_read(&request) {
+                        batch.read_bytes += request.len_bytes;
+                        batch.reads.push(request);
+                        taken += used;
+                        continue;
+                    }
+                    self.finish_batch(&mut batch, output);
+                    if request.command == Command::Disconnect {
+                        return Ok((taken + used, Progress::Ended));
+                    }
+                    self.begin(request, output);
+                    used
+                }
+            };
+            taken += used;
+        }
+        self.finish_batch(&mut batch, output);
+        Ok((taken, Progress::More))
+    }
+
+    /// The bytes of a write of whole sectors, if they are all there.
+    fn sectors<'i>(&self, request: &Request, input: &'i [u8]) -> Option<&'i [u8]> {
+        let is_sectors = request.offset.is_multiple_of(512) && request.len_bytes.is_multiple_of(512);
+        let is_right = request.command == Command::Write && is_sectors && request.len_bytes > 0;
+        let bytes = input.get(..usize::try_from(request.payload_bytes).ok()?).filter(|_| is_right)?;
+        self.session.check(request).is_ok().then_some(bytes)
+    }
+
+    fn is_short_read(&self, request: &Request) -> bool {
+        let is_read = request.command == Command::Read && (1..HOLE_BYTES).contains(&request.len_bytes);
+        is_read && self.session.check(request).is_ok()
+    }
+
+    /// Does what came together, together. In which order is nobody's business: nothing of it was answered.
+    fn finish_batch(&mut self, batch: &mut Batch<'_>, output: &mut Vec<u8>) {
+        if !batch.writes.is_empty() {
+            let begun = Instant::now();
+            let writes: Vec<(u64, &[u8])> = batch.writes.iter().map(|(it, bytes)| (it.offset, *bytes)).collect();
+            for ((request, bytes), done) in batch.writes.drain(..).zip(self.disk.write_many(&writes)) {
+                match done {
+                    Err(failed) if self.waits(&failed, bytes.len()) => {
+                        self.park(request, request.offset, Payload::Bytes(bytes.to_vec()));
+                    }
+                    done => self.finish(&request, done, begun, output),
+                }
+            }
+        }
+        if !batch.reads.is_empty() {
+            self.read_batch(&batch.reads, output);
+            (batch.reads, batch.read_bytes) = (vec![], 0);
+        }
+    }
+
+    fn read_batch(&mut self, requests: &[Request], output: &mut Vec<u8>) {
+        let (begin, begun) = (output.len(), Instant::now());
+        let mut places = Vec::with_capacity(requests.len());
+        for request in requests {
+            let len = short(request.len_bytes);
+            match self.session.form() {
+                Form::Simple => self.session.data(request, output),
+                _ => self.session.piece(request, request.offset, len, true, output),
+            }
+            places.push(output.len()..output.len() + len);
+            output.resize(output.len() + len, 0);
+        }
+        let mut reads = Vec::with_capacity(requests.len());
+        let (mut rest, mut at) = (&mut output[begin..], begin);
+        for (request, place) in requests.iter().zip(&places) {
+            let (bytes, after) = rest[place.start - at..].split_at_mut(place.len());
+            reads.push((request.offset, bytes));
+            (rest, at) = (after, place.end);
+        }
+        if self.disk.read_many(&mut reads).is_ok() {
+            let reads = &self.disk.traffic.reads;
+            requests.iter().for_each(|request| reads.add(request.len_bytes, begun.elapsed()));
+            return;
+        }
+        // Each by itself: which of them failed, and why.
+        output.truncate(begin);
+        for request in requests {
+            self.read(*request, 0, output).expect("the first piece of a read may fail");
+        }
+    }
+
+    /// How long there is until requests that wait for room are to be tried again.
+    pub(crate) fn is_due_in(&self) -> Option<Duration> {
+        self.parked.is_due_in()
+    }
+
+    /// Whether a request that failed waits for room, with so many bytes.
+    fn waits(&self, failed: &Failure, bytes: usize) -> bool {
+        failed.code == ErrorCode::NoSpace && !self.disk.patience().is_zero() && self.parked.takes(bytes)
+    }
+
+    fn park(&mut self, request: Request, at: u64, payload: Payload) {
+        tracing::warn!("no room for {} bytes at {at}: waiting for some", request.len_bytes);
+        let begun = Instant::now();
+        self.parked.push(Waiting { request, at, payload, begun, until: begun + self.disk.patience() });
+    }
+
+    /// Tries requests that wait for room again.
+    pub(crate) fn retry(&mut self, output: &mut Vec<u8>) {
+        for waiting in self.parked.take() {
+            let Waiting { request, at, payload, begun, until } = &waiting;
+            let done = match payload {
+                Payload::Bytes(bytes) => self.disk.write_bytes(*at, bytes),
+                Payload::None => self.change(request),
+            };
+            match done {
+                Err(failed) if failed.code == ErrorCode::NoSpace && Instant::now() < *until => {
+                    self.parked.push(waiting)
+                }
+                done => self.finish(request, done, *begun, output),
+            }
+        }
+    }
+
+    fn begin(&mut self, request: Request, output: &mut Vec<u8>) {
+        let refused = self.session.check(&request).err();
+        let failed = refused.map(|(code, why)| Failure::new(code, why));
+        if request.payload_bytes > 0 {
+            self.work = Some(Work::Write { request, done: 0, failed });
+        } else if let Some(failed) = failed {
+            self.session.failed(&request, failed.code, &failed.message, output);
+        } else if request.command == Command::Read && request.len_bytes > 0 {
+            self.work = Some(Work::Read { request, done: 0 });
+        } else {
+            self.at_once(&request, output);
+        }
+    }
+
+    fn at_once(&mut self, request: &Request, output: &mut Vec<u8>) {
+        let begun = Instant::now();
+        let &Request { offset, len_bytes, flags, .. } = request;
+        let done = match request.command {
+            Command::Flush => self.disk.read().and_then(|disk| disk.flush()),
+            Command::Trim | Command::WriteZeroes => match self.change(request) {
+                Err(failed) if self.waits(&failed, 0) => return self.park(*request, offset, Payload::None),
+                done => done,
+            },
+            Command::BlockStatus => {
+                let is_one = flags.contains(CommandFlags::REQ_ONE);
+                match self.disk.read().and_then(|disk| disk.status(offset, len_bytes, is_one)) {
+                    Ok(extents) => return self.session.status(request, &extents, output),
+                    Err(failed) => Err(failed),
+                }
+            }
+            // Reading and writing nothing; the page cache knows better than we what to read ahead.
+            _ => Ok(()),
+        };
+        self.finish(request, done, begun, output);
+    }
+
+    /// Does what changes the disk without bytes of its own.
+    fn change(&self, request: &Request) -> Result<(), Failure> {
+        let &Request { offset, len_bytes, flags, .. } = request;
+        let takes_space = flags.contains(CommandFlags::NO_HOLE);
+        match request.command {
+            Command::Trim => self.disk.write()?.trim(offset, len_bytes),
+            _ if !flags.contains(CommandFlags::FAST_ZERO) => self.disk.write()?.zero(offset, len_bytes, takes_space),
+            _ if takes_space || !self.disk.read()?.is_zero(offset, len_bytes) => {
+                Err(Failure::new(ErrorCode::NotSupported, "only zeros are zeroed that quickly"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Replies to what changed the disk, or did not.
+    fn finish(&self, request: &Request, done: Result<(), Failure>, begun: Instant, output: &mut Vec<u8>) {
+        let is_read = request.command == Command::Read;
+        if request.command.is_write() {
+            self.disk.traffic.writes.add(request.len_bytes, begun.elapsed());
+        }
+        let is_forced = request.command.is_write() && request.flags.contains(CommandFlags::FUA);
+        match done.and_then(|()| if is_forced { self.disk.read().and_then(|disk| disk.flush()) } else { Ok(()) }) {
+            Ok(()) if is_read && self.session.form() != Form::Simple => self.session.end(request, output),
+            Ok(()) => self.session.done(request, output),
+            Err(failed) => {
+                self.disk.traffic.errors.fetch_add(1, Ordering::Relaxed);
+                if failed.code == ErrorCode::Io {
+                    tracing::error!("{}", failed.message);
+                }
+                self.session.failed(request, failed.code, &failed.message, output);
+            }
+        }
+    }
+
+    /// Writes what has arrived. Returns how much that was, and whether there is something to do without more of it.
+    fn write(
+        &mut self,
+        request: Request,
+        done: u32,
+        failed: Option<Failure>,
+        input: &[u8],
+        output: &mut Vec<u8>,
+    ) -> (usize, bool) {
+        let left = (request.payload_bytes - done) as usize;
+        let len = left.min(input.len());
+        if len < left && (len < PIECE_BYTES && failed.is_none() || len == 0) {
+            self.work = Some(Work::Write { request, done, failed });
+            return (0, false);
+        }
+        let at = request.offset + u64::from(done);
+        // All pieces but the last end on a page.
+        let len = if len < left && failed.is_none() { len - ((at + len as u64) % 4096) as usize } else { len };
+        let begun = Instant::now();
+        let failed = match failed {
+            None => self.disk.write_bytes(at, &input[..len]).err(),
+            failed => failed,
+        };
+        if failed.as_ref().is_some_and(|failed| self.waits(failed, left)) {
+            self.work = Some(Work::Keep { request, at, bytes: Vec::with_capacity(left) });
+            return (0, true);
+        }
+        if len == left {
+            self.finish(&request, failed.map_or(Ok(()), Err), begun, output);
+        } else {
+            let done = done + u32::try_from(len).expect("it is less than what is left");
+            self.work = Some(Work::Write { request, done, failed });
+        }
+        (len, true)
+    }
+
+    /// Sends the next piece.
+    fn read(&mut self, request: Request, done: u64, output: &mut Vec<u8>) -> Result<(), Violation> {
+        let is_cut = self.session.form() != Form::Simple && !request.flags.contains(CommandFlags::DF);
+        let (at, left) = (request.offset + done, request.len_bytes - done);
+        // In one chunk, or behind one head: what failed cannot be told any more once that is on its way.
+        let len = if is_cut || self.session.form() == Form::Simple { left.min(OUTPUT_BYTES as u64) } else { left };
+        let is_last = len == left;
+        let (begin, begun, disk) = (output.len(), Instant::now(), self.disk.read());
+        if is_cut && len >= HOLE_BYTES && disk.as_ref().is_ok_and(|disk| disk.is_zero(at, len)) {
+            let len = u32::try_from(len).expect("pieces are short");
+            self.session.hole(&request, at, len, is_last, output);
+        } else {
+            let len = usize::try_from(len).expect("pieces are short");
+            match self.session.form() {
+                Form::Simple if done == 0 => self.session.data(&request, output),
+                Form::Simple => {}
+                _ => self.session.piece(&request, at, len, is_last, output),
+            }
+            let data = output.len();
+            output.resize(data + len, 0);
+            if let Err(failed) = disk.and_then(|disk| disk.read(at, &mut output[data..])) {
+                output.truncate(begin);
+                if self.session.form() == Form::Simple && done > 0 {
+                    return Err(Violation::of_server(failed.message));
+                }
+                self.finish(&request, Err(failed), begun, output);
+                return Ok(());
+            }
+        }
+        if is_last {
+            self.disk.traffic.reads.add(request.len_bytes, begun.elapsed());
+        } else {
+            self.work = Some(Work::Read { request, done: done + len });
+        }
+        Ok(())
+    }
+}
+
+fn short(len_bytes: u64) -> usize {
+    usize::try_from(len_bytes).expect("it is short")
+}
