@@ -1,7 +1,8 @@
 //! The disk as clients see it: any alignment over an image's whole sectors.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use cbt::Tracker;
 use legacy_cli::terminal::in_words;
 use nbd::{ErrorCode, Extent};
 use vhd::map::Place;
@@ -51,6 +52,13 @@ impl From<vhd::Error> for Failure {
     }
 }
 
+impl From<cbt::Error> for Failure {
+    fn from(error: cbt::Error) -> Self {
+        let errno = error.errno();
+        Failure { code: ErrorCode::of_errno(errno), message: in_words(&error), errno }
+    }
+}
+
 pub(crate) type Result<T> = std::result::Result<T, Failure>;
 
 /// A length that is less than a sector's or a buffer's.
@@ -61,7 +69,7 @@ fn short(len_bytes: u64) -> usize {
 /// An image of a chain.
 #[derive(Clone, Debug)]
 pub(crate) struct Link {
-    /// `vhd`, or `aio` for a raw file.
+    /// `vhd`, `aio` for a raw file, or `log`.
     pub(crate) kind: &'static str,
     pub(crate) path: PathBuf,
 }
@@ -71,11 +79,26 @@ pub(crate) struct Link {
 pub(crate) struct Service {
     disk: Disk,
     is_read_only: bool,
+    /// Where changed blocks are noted.
+    log: Option<Tracker>,
 }
 
 impl Service {
     pub(crate) fn new(disk: Disk, is_read_only: bool) -> Self {
-        Service { disk, is_read_only }
+        Service { disk, is_read_only, log: None }
+    }
+
+    /// Notes every block in this log from now on, before it changes.
+    pub(crate) fn set_log(&mut self, path: &Path) -> Result<()> {
+        self.log = Some(Tracker::open(path, self.disk.size_bytes())?);
+        Ok(())
+    }
+
+    fn mark(&self, offset: u64, len_bytes: u64) -> Result<()> {
+        match &self.log {
+            Some(log) => Ok(log.mark(offset..offset + len_bytes)?),
+            None => Ok(()),
+        }
     }
 
     pub(crate) fn size_bytes(&self) -> u64 {
@@ -90,9 +113,10 @@ impl Service {
 
     /// The chain, leaf first.
     pub(crate) fn chain(&self) -> Vec<Link> {
+        let log = self.log.iter().map(|log| Link { kind: "log", path: log.path().to_owned() });
         let vhds = self.disk.images().map(|image| Link { kind: "vhd", path: image.file().path().to_owned() });
         let raw = self.disk.raw_path().map(|path| Link { kind: "aio", path: path.to_owned() });
-        vhds.chain(raw).collect()
+        log.chain(vhds).chain(raw).collect()
     }
 
     /// From now on only a flush waits for the disk, where that can be; a file grows by so much at a time.
@@ -113,11 +137,17 @@ impl Service {
 
     /// Writes where that changes nothing but data; `None`, and nothing written, where it changes more.
     pub(crate) fn write_over(&self, offset: u64, bytes: &[u8]) -> Option<Result<()>> {
+        if let Err(failed) = self.mark(offset, bytes.len() as u64) {
+            return Some(Err(failed));
+        }
         self.disk.write_over(offset, bytes).map(|done| Ok(done?))
     }
 
     /// Writes whole sectors, several at a time where that can be; what became of each.
     pub(crate) fn write_many(&mut self, writes: &[(u64, &[u8])]) -> Vec<Result<()>> {
+        if let Err(failed) = writes.iter().try_for_each(|(offset, bytes)| self.mark(*offset, bytes.len() as u64)) {
+            return vec![Err(failed); writes.len()];
+        }
         match self.disk.write_many(writes) {
             Ok(()) => writes.iter().map(|_| Ok(())).collect(),
             // They lie over each other, or there is room for some of them only; nothing was written.
@@ -129,6 +159,7 @@ impl Service {
     }
 
     pub(crate) fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.mark(offset, bytes.len() as u64)?;
         let head = (offset.next_multiple_of(SECTOR_BYTES) - offset).min(bytes.len() as u64);
         let (head, rest) = bytes.split_at(short(head));
         let (middle, tail) = rest.split_at(rest.len() / SECTOR * SECTOR);
@@ -154,6 +185,7 @@ impl Service {
 
     /// Makes a range zeros. With `takes_space` later writes there cannot run out of it.
     pub(crate) fn zero(&mut self, offset: u64, len_bytes: u64, takes_space: bool) -> Result<()> {
+        self.mark(offset, len_bytes)?;
         let end = offset + len_bytes;
         let (first, last) = (offset.next_multiple_of(SECTOR_BYTES).min(end), end - end % SECTOR_BYTES);
         if takes_space || first >= last {
@@ -172,6 +204,7 @@ impl Service {
 
     /// Gives space back where that can be done.
     pub(crate) fn trim(&mut self, offset: u64, len_bytes: u64) -> Result<()> {
+        self.mark(offset, len_bytes)?;
         let end = offset + len_bytes;
         let (first, last) = (offset.next_multiple_of(SECTOR_BYTES), end - end % SECTOR_BYTES);
         if first < last {
@@ -181,12 +214,18 @@ impl Service {
     }
 
     pub(crate) fn flush(&self) -> Result<()> {
+        if let Some(log) = &self.log {
+            log.sync()?;
+        }
         // What nobody writes is on disk.
         if self.is_read_only { Ok(()) } else { Ok(self.disk.flush()?) }
     }
 
     /// Ends the service of the disk.
     pub(crate) fn close(self) -> Result<()> {
+        if let Some(log) = &self.log {
+            log.sync()?;
+        }
         if self.is_read_only { Ok(()) } else { Ok(self.disk.close()?) }
     }
 

@@ -9,6 +9,9 @@ use crate::params::Kind;
 use crate::service::Link;
 use crate::vbd::Vbd;
 
+/// The number of blktap's driver of logs.
+const LOG: u8 = 9;
+
 /// The object of one disk.
 pub(crate) fn of(vbd: &Vbd) -> Value {
     let image = vbd.image();
@@ -32,7 +35,11 @@ pub(crate) fn of(vbd: &Vbd) -> Value {
 
 /// An image of the chain. What clients asked for is counted where it was asked for: at the leaf.
 fn layer(depth: usize, link: &Link, sectors: [u64; 2]) -> Value {
-    let number = if link.kind == "aio" { Kind::Aio } else { Kind::Vhd } as u8;
+    let number = match link.kind {
+        "log" => LOG,
+        "aio" => Kind::Aio as u8,
+        _ => Kind::Vhd as u8,
+    };
     json!({
         "name": link.path.to_string_lossy(),
         "hits": if depth == 0 { sectors } else { [0, 0] },

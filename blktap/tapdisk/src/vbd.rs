@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -139,7 +140,7 @@ impl Vbd {
         if lock(&self.marker).is_none() {
             return Err(Refused::new(Errno::INVAL, "the disk was detached"));
         }
-        let service = open_service(&open.path, open.flags)?;
+        let service = open_service(&open.path, open.flags, open)?;
         let opened = Image::serve(run_dir, self.minor, open, service)?;
         let disk = opened.disk;
         *lock(&self.image) = Some(Arc::new(opened));
@@ -171,7 +172,7 @@ impl Vbd {
             return Err(Refused::new(Errno::INVAL, "the disk is not paused"));
         };
         let name = if open.path.is_empty() { self.name() } else { open.path.clone() };
-        let service = open_again(&name, image.flags, &image.disk).inspect_err(|_| {
+        let service = open_again(&name, image.flags, open, &image.disk).inspect_err(|_| {
             self.set_state(AT_PAUSE | State::RESUME_FAILED);
         })?;
         image.shared.resume(service);
@@ -198,20 +199,24 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn open_service(name: &Text, flags: Flags) -> Result<Service> {
+/// The image of this name, opened as it was first, with the log that is named now.
+fn open_service(name: &Text, flags: Flags, now: &Open) -> Result<Service> {
     let is_read_only = flags.contains(Flags::RDONLY);
     let mut service = Params::parse(name.as_os_str())?.open(is_read_only)?;
     if !is_read_only {
         service.write_back(AHEAD_BYTES)?;
     }
+    if let Some(log) = now.extra.log_path.as_ref().filter(|_| now.flags.contains(Flags::ADD_LOG)) {
+        service.set_log(Path::new(log.as_os_str()))?;
+    }
     Ok(service)
 }
 
 /// Tries for a while: whoever works on the image may not have left it yet.
-fn open_again(name: &Text, flags: Flags, before: &Disk) -> Result<Service> {
+fn open_again(name: &Text, flags: Flags, now: &Open, before: &Disk) -> Result<Service> {
     let mut tries = 1;
     let service = loop {
-        match open_service(name, flags) {
+        match open_service(name, flags, now) {
             Err(refused) if is_transient(refused.errno) && tries < RESUME_TRIES => {
                 tracing::warn!("cannot open `{}` again yet: {}", name.as_os_str().display(), refused.message);
                 tries += 1;
@@ -220,11 +225,11 @@ fn open_again(name: &Text, flags: Flags, before: &Disk) -> Result<Service> {
             opened => break opened?,
         }
     };
-    let now = info(&service, flags);
-    if now == *before {
+    let found = info(&service, flags);
+    if found == *before {
         return Ok(service);
     }
-    let message = format!("the disk was {before:?} and would be {now:?}");
+    let message = format!("the disk was {before:?} and would be {found:?}");
     Err(Refused::new(Errno::MEDIUMTYPE, message))
 }
 

@@ -1,6 +1,7 @@
 //! `tapdisk serve` as clients and shells see it, and the daemon as tap-ctl does: a real process, real sockets, real files.
 #![allow(clippy::unwrap_used, reason = "a test says what failed by failing there")]
 
+mod changed_blocks;
 mod client;
 mod command_line;
 mod control;
