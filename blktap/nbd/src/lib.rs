@@ -1,5 +1,5 @@
-//! The server's half of the NBD protocol: what a client sends becomes requests, what is answered becomes bytes. Sockets and
-//! disks are others' business.
+//! The NBD protocol. The server's half: what a client sends becomes requests, what is answered becomes bytes; sockets and
+//! disks are others' business. The client's half: [`Remote`], over any stream.
 //!
 //! [`Handshake`] takes a client from the greeting to a [`Session`]: what both agreed on. A session reads the heads of
 //! [`Request`]s, says which of them must be refused, and writes replies in the form that was agreed. Structs as they travel
@@ -13,6 +13,7 @@ mod error;
 mod export;
 mod handshake;
 mod option;
+mod remote;
 mod reply;
 mod request;
 mod session;
@@ -23,6 +24,7 @@ use std::fmt;
 pub use error::ErrorCode;
 pub use export::Export;
 pub use handshake::{Handshake, Next, Tls};
+pub use remote::Remote;
 pub use reply::Extent;
 pub use request::{Command, CommandFlags, Request};
 pub use session::{Form, Session};

@@ -57,6 +57,20 @@ impl Command {
         }
     }
 
+    pub(crate) fn number(self) -> u16 {
+        match self {
+            Command::Read => 0,
+            Command::Write => 1,
+            Command::Disconnect => 2,
+            Command::Flush => 3,
+            Command::Trim => 4,
+            Command::Cache => 5,
+            Command::WriteZeroes => 6,
+            Command::BlockStatus => 7,
+            Command::Unknown(number) => number,
+        }
+    }
+
     /// Whether it changes the disk.
     pub fn is_write(self) -> bool {
         matches!(self, Command::Write | Command::WriteZeroes | Command::Trim)

@@ -55,6 +55,16 @@ impl RunDir {
         self.0.join(format!("nbdserver{pid}.{minor}"))
     }
 
+    /// Where a tapdisk takes connections to servers, which somebody else made: images of type `nbd` name them.
+    pub fn connection_receiver(&self, pid: i32) -> PathBuf {
+        self.0.join(format!("nbdclient{pid}"))
+    }
+
+    /// Made when a disk's image has no room and its second image takes over.
+    pub fn no_space_signal(&self, minor: u16) -> PathBuf {
+        self.0.with_file_name(format!("tapdisk-enospc{minor}"))
+    }
+
     /// The directory of markers.
     pub fn markers(&self) -> PathBuf {
         self.0.join("tapdisk")

@@ -2,6 +2,7 @@
 //! nothing, or waits for a pause, keeps nobody else waiting.
 
 use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -12,6 +13,7 @@ use rustix::io::Errno;
 use serde_json::Value;
 use tap_proto::{ALL_MINORS, Decoded, Decoder, Kind, Listed, Reply, Request, RunDir, Text};
 
+use crate::host::Host;
 use crate::params::{Refused, Result};
 use crate::socket_path::SocketPath;
 use crate::stats;
@@ -28,7 +30,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// The control of one tapdisk.
 #[derive(Debug)]
 pub(crate) struct Control {
-    run_dir: RunDir,
+    host: Host,
     vbds: Vbds,
     connections: AtomicUsize,
     /// Ends the daemon when something is written to it.
@@ -37,7 +39,7 @@ pub(crate) struct Control {
 
 impl Control {
     pub(crate) fn new(run_dir: RunDir, stop: UnixStream) -> Self {
-        Control { run_dir, vbds: Vbds::default(), connections: AtomicUsize::new(0), stop }
+        Control { host: Host::new(run_dir), vbds: Vbds::default(), connections: AtomicUsize::new(0), stop }
     }
 
     /// The disks.
@@ -50,13 +52,14 @@ impl Control {
         Value::Array(self.vbds.all().iter().map(|vbd| stats::of(vbd)).collect())
     }
 
-    /// Answers until something arrives on `stop`. Then closes all disks.
+    /// Answers at `socket`, and takes connections for later at `receiver`, until something arrives on `stop`. Then closes
+    /// all disks.
     ///
     /// # Errors
     ///
     /// The first failure to make a disk durable; all are closed.
-    pub(crate) fn run(&self, socket: &SocketPath, stop: &UnixStream) -> io::Result<()> {
-        let accepted = thread::scope(|scope| self.accept(scope, socket, stop));
+    pub(crate) fn run(&self, socket: &SocketPath, receiver: &SocketPath, stop: &UnixStream) -> io::Result<()> {
+        let accepted = thread::scope(|scope| self.accept(scope, socket, receiver, stop));
         let mut closed = Ok(());
         for vbd in self.vbds.all() {
             if let Err(refused) = vbd.close() {
@@ -71,10 +74,12 @@ impl Control {
         &'scope self,
         scope: &'scope thread::Scope<'scope, '_>,
         socket: &SocketPath,
+        receiver: &SocketPath,
         stop: &UnixStream,
     ) -> io::Result<()> {
         loop {
-            let mut waits = [PollFd::new(stop, PollFlags::IN), PollFd::new(&socket.listener, PollFlags::IN)];
+            let mut waits = [stop.as_fd(), socket.listener.as_fd(), receiver.listener.as_fd()]
+                .map(|waited| PollFd::from_borrowed_fd(waited, PollFlags::IN));
             match poll(&mut waits, None) {
                 Err(Errno::INTR) => continue,
                 waited => waited?,
@@ -86,7 +91,8 @@ impl Control {
                 thread::sleep(PAUSE);
                 continue;
             }
-            let stream = match socket.listener.accept() {
+            let is_request = !waits[1].revents().is_empty();
+            let stream = match if is_request { socket } else { receiver }.listener.accept() {
                 Ok((stream, _)) => stream,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
                 Err(error) => {
@@ -97,7 +103,8 @@ impl Control {
             };
             self.connections.fetch_add(1, Ordering::Relaxed);
             let serve = move || {
-                if let Err(error) = self.serve(stream) {
+                let served = if is_request { self.serve(stream) } else { self.host.connections.receive(&stream) };
+                if let Err(error) = served {
                     tracing::warn!("control connection: {error}");
                 }
                 self.connections.fetch_sub(1, Ordering::Relaxed);
@@ -145,7 +152,7 @@ impl Control {
 
     /// The frames that are sent, and what follows them.
     fn answer(&self, minor: u16, request: Request) -> Result<Vec<Vec<u8>>> {
-        let run_dir = &self.run_dir;
+        let host = &self.host;
         let frame = |reply: Reply| vec![reply.encode(minor).to_vec()];
         let done = |kind| frame(Reply::Done { kind, errno: 0 });
         Ok(match request {
@@ -157,7 +164,7 @@ impl Control {
                 frame(Reply::DiskInfo(image.map(|image| image.disk).unwrap_or_default()))
             }
             Request::Attach => {
-                self.vbds.attach(run_dir, minor)?;
+                self.vbds.attach(&host.run_dir, minor)?;
                 done(Kind::AttachRsp)
             }
             Request::Detach => {
@@ -166,14 +173,14 @@ impl Control {
             }
             Request::Open(open) => {
                 let unattached = |_| Refused::new(Errno::INVAL, format!("no disk {minor} is attached"));
-                frame(Reply::Opened(self.vbds.find(minor).map_err(unattached)?.open(run_dir, &open)?))
+                frame(Reply::Opened(self.vbds.find(minor).map_err(unattached)?.open(host, &open)?))
             }
             Request::Pause => {
                 self.vbds.find(minor)?.pause()?;
                 done(Kind::PauseRsp)
             }
             Request::Resume(open) => {
-                self.vbds.find(minor)?.resume(&open)?;
+                self.vbds.find(minor)?.resume(host, &open)?;
                 done(Kind::ResumeRsp)
             }
             Request::Close | Request::ForceShutdown => {

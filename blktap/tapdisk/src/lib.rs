@@ -7,8 +7,10 @@
 //! | `serving`, `parked` | requests and their answers; requests that wait for room |
 //! | `passed`, `socket_path` | connections that others accepted; sockets with names |
 //! | `shared`, `service` | the disk that clients share, and may be paused; the disk as they see it, any alignment |
-//! | `params` | `type:path`, and what is opened for it |
-//! | `control`, `vbds`, `vbd` | the control socket; disks by minor; one disk from attach to detach |
+//! | `store` | what holds its sectors: a chain of images, another server, two of them as one |
+//! | `params`, `opening` | `type:path`; what is opened for OPEN and RESUME |
+//! | `failure` | why a request failed |
+//! | `control`, `vbds`, `vbd`, `host` | the control socket; disks by minor; one disk from attach to detach; what they share |
 //! | `stats`, `metrics`, `log` | what others may know of it |
 //! | `cmd` | command lines: the daemon, and `tapdisk serve` |
 //!
@@ -19,8 +21,11 @@ mod arrival;
 mod client;
 mod cmd;
 mod control;
+mod failure;
+mod host;
 mod log;
 mod metrics;
+mod opening;
 mod params;
 mod parked;
 mod passed;
@@ -30,6 +35,7 @@ mod serving;
 mod shared;
 mod socket_path;
 mod stats;
+mod store;
 mod vbd;
 mod vbds;
 

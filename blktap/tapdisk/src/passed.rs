@@ -1,9 +1,11 @@
 //! A connection that somebody else accepted, passed over a Unix socket: how storage migration brings its clients.
 
+use std::collections::VecDeque;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::fs::fstat;
@@ -14,15 +16,49 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// Of the words that come with it, which name it.
 const MAX_WORDS: usize = 16 << 10;
 
-/// What arrives here, as a stream: it may be a TCP connection just as well.
-pub(crate) fn receive(stream: &UnixStream) -> io::Result<UnixStream> {
+/// Connections that wait for somebody to ask for them.
+const MAX_WAITING: usize = 16;
+
+/// Connections by the names that came with them: whoever opens an image of type `nbd` may name one.
+#[derive(Debug, Default)]
+pub(crate) struct Connections(Mutex<VecDeque<(String, UnixStream)>>);
+
+impl Connections {
+    /// Keeps what arrives here. The oldest goes where there are too many.
+    pub(crate) fn receive(&self, stream: &UnixStream) -> io::Result<()> {
+        let (connection, name) = receive(stream)?;
+        let mut waiting = self.waiting();
+        if waiting.len() == MAX_WAITING {
+            waiting.pop_front();
+        }
+        waiting.push_back((name, connection));
+        Ok(())
+    }
+
+    /// The connection of this name, for one use.
+    pub(crate) fn take(&self, name: &str) -> Option<UnixStream> {
+        let mut waiting = self.waiting();
+        let index = waiting.iter().position(|(found, _)| found == name)?;
+        waiting.remove(index).map(|(_, connection)| connection)
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<(String, UnixStream)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What arrives here, as a stream: it may be a TCP connection just as well. And its name.
+pub(crate) fn receive(stream: &UnixStream) -> io::Result<(UnixStream, String)> {
     stream.set_read_timeout(Some(TIMEOUT))?;
     let mut words = vec![0; MAX_WORDS];
     // Room for more than is taken: what is too much is closed.
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let flags = RecvFlags::CMSG_CLOEXEC;
-    recvmsg(stream, &mut [io::IoSliceMut::new(&mut words)], &mut ancillary, flags)?;
+    let received = recvmsg(stream, &mut [io::IoSliceMut::new(&mut words)], &mut ancillary, flags)?;
+    words.truncate(received.bytes);
+    let end = words.iter().position(|&byte| byte == 0 || byte == b'\n').unwrap_or(words.len());
+    let name = String::from_utf8_lossy(&words[..end]).into_owned();
     let mut passed: Vec<OwnedFd> = Vec::new();
     for message in ancillary.drain() {
         if let RecvAncillaryMessage::ScmRights(descriptors) = message {
@@ -36,5 +72,5 @@ pub(crate) fn receive(stream: &UnixStream) -> io::Result<UnixStream> {
     }
     let client = UnixStream::from(first);
     client.set_nonblocking(false)?;
-    Ok(client)
+    Ok((client, name))
 }

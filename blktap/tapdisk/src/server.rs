@@ -134,7 +134,7 @@ impl Server {
             return Client::new(stream, self.export.clone(), &self.disk).run();
         };
         let passed = match passed::receive(stream) {
-            Ok(passed) => Arc::new(passed),
+            Ok((passed, _)) => Arc::new(passed),
             Err(error) => return tracing::warn!("no client was passed: {error}"),
         };
         let mut clients = self.clients();

@@ -1,14 +1,13 @@
 //! The disk as clients see it: any alignment over an image's whole sectors.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use cbt::Tracker;
-use legacy_cli::terminal::in_words;
-use nbd::{ErrorCode, Extent};
-use vhd::map::Place;
-use vhd::{Disk, ErrorKind, Medium};
+use nbd::Extent;
 
-const SECTOR_BYTES: u64 = 512;
+use crate::failure::Result;
+use crate::store::{Link, Notes, SECTOR_BYTES, Store, Stretch};
+
 const SECTOR: usize = 512;
 /// Bytes of a disk whose places are looked up at a time.
 const MAP_BYTES: u64 = 64 << 20;
@@ -19,78 +18,27 @@ const MAX_STATUS_BYTES: u64 = 32 << 30;
 /// Zeros that are written at a time.
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
-/// What a client is told.
-#[derive(Clone, Debug)]
-pub(crate) struct Failure {
-    pub(crate) code: ErrorCode,
-    pub(crate) message: String,
-    /// The cause, of which the code is all that travels.
-    pub(crate) errno: i32,
-}
-
-impl Failure {
-    /// A refusal.
-    pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Failure { code, message: message.into(), errno: code.errno() }
-    }
-
-    /// A thread failed in the middle of a change.
-    pub(crate) fn of_a_thread() -> Self {
-        Failure::new(ErrorCode::Io, "the server failed while it changed the image: serve it again")
-    }
-
-    /// The disk is closed.
-    pub(crate) fn of_an_end() -> Self {
-        Failure::new(ErrorCode::Shutdown, "the disk was closed")
-    }
-}
-
-impl From<vhd::Error> for Failure {
-    fn from(error: vhd::Error) -> Self {
-        let errno = error.errno();
-        Failure { code: ErrorCode::of_errno(errno), message: in_words(&error), errno }
-    }
-}
-
-impl From<cbt::Error> for Failure {
-    fn from(error: cbt::Error) -> Self {
-        let errno = error.errno();
-        Failure { code: ErrorCode::of_errno(errno), message: in_words(&error), errno }
-    }
-}
-
-pub(crate) type Result<T> = std::result::Result<T, Failure>;
-
 /// A length that is less than a sector's or a buffer's.
 fn short(len_bytes: u64) -> usize {
     usize::try_from(len_bytes).expect("lengths within a buffer are lengths in memory")
 }
 
-/// An image of a chain.
-#[derive(Clone, Debug)]
-pub(crate) struct Link {
-    /// `vhd`, `aio` for a raw file, or `log`.
-    pub(crate) kind: &'static str,
-    pub(crate) path: PathBuf,
-}
-
 /// An open disk. Ranges were checked to lie in it.
 #[derive(Debug)]
 pub(crate) struct Service {
-    disk: Disk,
-    is_read_only: bool,
+    store: Box<dyn Store>,
     /// Where changed blocks are noted.
     log: Option<Tracker>,
 }
 
 impl Service {
-    pub(crate) fn new(disk: Disk, is_read_only: bool) -> Self {
-        Service { disk, is_read_only, log: None }
+    pub(crate) fn new(store: Box<dyn Store>) -> Self {
+        Service { store, log: None }
     }
 
     /// Notes every block in this log from now on, before it changes.
     pub(crate) fn set_log(&mut self, path: &Path) -> Result<()> {
-        self.log = Some(Tracker::open(path, self.disk.size_bytes())?);
+        self.log = Some(Tracker::open(path, self.store.size_bytes())?);
         Ok(())
     }
 
@@ -102,7 +50,7 @@ impl Service {
     }
 
     pub(crate) fn size_bytes(&self) -> u64 {
-        self.disk.size_bytes()
+        self.store.size_bytes()
     }
 
     /// The chain for people.
@@ -114,25 +62,33 @@ impl Service {
     /// The chain, leaf first.
     pub(crate) fn chain(&self) -> Vec<Link> {
         let log = self.log.iter().map(|log| Link { kind: "log", path: log.path().to_owned() });
-        let vhds = self.disk.images().map(|image| Link { kind: "vhd", path: image.file().path().to_owned() });
-        let raw = self.disk.raw_path().map(|path| Link { kind: "aio", path: path.to_owned() });
-        log.chain(vhds).chain(raw).collect()
+        log.chain(self.store.links()).collect()
     }
 
-    /// From now on only a flush waits for the disk, where that can be; a file grows by so much at a time.
-    pub(crate) fn write_back(&mut self, ahead_bytes: u64) -> Result<()> {
-        Ok(self.disk.write_back(ahead_bytes)?)
+    pub(crate) fn notes(&self) -> Notes {
+        self.store.notes()
     }
 
-    pub(crate) fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<()> {
-        Ok(self.disk.read_at(offset, bytes)?)
+    /// All of them, or nothing is known of any.
+    pub(crate) fn read_many(&self, reads: &mut [(u64, &mut [u8])]) -> Result<()> {
+        self.store.read_many(reads)
+    }
+
+    /// Whether it wants to know what was read.
+    pub(crate) fn absorbs(&self) -> bool {
+        self.store.absorbs()
+    }
+
+    /// Keeps what was read from elsewhere.
+    pub(crate) fn absorb(&mut self, offset: u64, len_bytes: u64) {
+        self.store.absorb(offset, len_bytes);
     }
 
     /// Whether a range is known to be zeros without being read.
     pub(crate) fn is_zero(&self, offset: u64, len_bytes: u64) -> bool {
         let (start, end) = (offset - offset % SECTOR_BYTES, (offset + len_bytes).next_multiple_of(SECTOR_BYTES));
-        let runs = self.disk.map(start, end - start);
-        runs.is_ok_and(|runs| runs.iter().all(|run| run.place == Place::Zero))
+        let first = self.store.stretches(start, end - start, 1);
+        first.is_ok_and(|first| first.iter().all(|it| it.is_zero && it.len_bytes == end - start))
     }
 
     /// Writes where that changes nothing but data; `None`, and nothing written, where it changes more.
@@ -140,7 +96,7 @@ impl Service {
         if let Err(failed) = self.mark(offset, bytes.len() as u64) {
             return Some(Err(failed));
         }
-        self.disk.write_over(offset, bytes).map(|done| Ok(done?))
+        self.store.write_over(offset, bytes)
     }
 
     /// Writes whole sectors, several at a time where that can be; what became of each.
@@ -148,14 +104,7 @@ impl Service {
         if let Err(failed) = writes.iter().try_for_each(|(offset, bytes)| self.mark(*offset, bytes.len() as u64)) {
             return vec![Err(failed); writes.len()];
         }
-        match self.disk.write_many(writes) {
-            Ok(()) => writes.iter().map(|_| Ok(())).collect(),
-            // They lie over each other, or there is room for some of them only; nothing was written.
-            Err(error) if [ErrorKind::InvalidInput, ErrorKind::NoSpace].contains(&error.kind()) => {
-                writes.iter().map(|&(offset, bytes)| self.write(offset, bytes)).collect()
-            }
-            Err(error) => vec![Err(error.into()); writes.len()],
-        }
+        self.store.write_many(writes)
     }
 
     pub(crate) fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
@@ -166,7 +115,7 @@ impl Service {
         self.write_part(offset, head)?;
         let at = offset + head.len() as u64;
         if !middle.is_empty() {
-            self.disk.write_at(at, middle)?;
+            self.store.write(at, middle)?;
         }
         self.write_part(at + middle.len() as u64, tail)
     }
@@ -178,9 +127,9 @@ impl Service {
         }
         let skip = offset % SECTOR_BYTES;
         let mut sector = [0; SECTOR];
-        self.disk.read_at(offset - skip, &mut sector)?;
+        self.store.read(offset - skip, &mut sector)?;
         sector[short(skip)..][..bytes.len()].copy_from_slice(bytes);
-        Ok(self.disk.write_at(offset - skip, &sector)?)
+        self.store.write(offset - skip, &sector)
     }
 
     /// Makes a range zeros. With `takes_space` later writes there cannot run out of it.
@@ -198,7 +147,7 @@ impl Service {
             return Ok(());
         }
         self.write_part(offset, &ZEROS[..short(first - offset)])?;
-        self.disk.write_zeroes(first, last - first)?;
+        self.store.write_zeroes(first, last - first)?;
         self.write_part(last, &ZEROS[..short(end - last)])
     }
 
@@ -208,7 +157,7 @@ impl Service {
         let end = offset + len_bytes;
         let (first, last) = (offset.next_multiple_of(SECTOR_BYTES), end - end % SECTOR_BYTES);
         if first < last {
-            self.disk.discard(first, last - first)?;
+            self.store.discard(first, last - first)?;
         }
         Ok(())
     }
@@ -217,8 +166,7 @@ impl Service {
         if let Some(log) = &self.log {
             log.sync()?;
         }
-        // What nobody writes is on disk.
-        if self.is_read_only { Ok(()) } else { Ok(self.disk.flush()?) }
+        self.store.flush()
     }
 
     /// Ends the service of the disk.
@@ -226,7 +174,7 @@ impl Service {
         if let Some(log) = &self.log {
             log.sync()?;
         }
-        if self.is_read_only { Ok(()) } else { Ok(self.disk.close()?) }
+        self.store.close()
     }
 
     /// The extents of a range from its start on, or of its first part; of neighbours that are alike, one.
@@ -238,10 +186,9 @@ impl Service {
             let skip = at % SECTOR_BYTES;
             let until = (at + MAP_BYTES).min(end).next_multiple_of(SECTOR_BYTES);
             let mut run_at = at - skip;
-            for run in self.disk.map(run_at, until - run_at)? {
-                let run_end = run_at + run.len_bytes;
+            for Stretch { len_bytes, is_zero } in self.store.stretches(run_at, until - run_at, MAX_EXTENTS)? {
+                let run_end = run_at + len_bytes;
                 let len_bytes = run_end.min(end) - run_at.max(at);
-                let is_zero = run.place == Place::Zero;
                 match extents.last_mut() {
                     Some(last) if last.is_zero == is_zero => last.len_bytes += len_bytes,
                     Some(_) if is_one => return Ok(extents),
@@ -249,7 +196,7 @@ impl Service {
                 }
                 run_at = run_end;
             }
-            at = until.min(end);
+            at = run_at.min(end);
         }
         Ok(extents)
     }

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use nbd::{Command, CommandFlags, ErrorCode, Form, Request, Session, Violation};
 
+use crate::failure::Failure;
 use crate::parked::{Parked, Payload, Waiting};
-use crate::service::Failure;
 use crate::shared::Shared;
 
 /// Replies are sent when so much is there, and a long read in such pieces.
@@ -341,7 +341,8 @@ impl<'a> Serving<'a> {
             }
             let data = output.len();
             output.resize(data + len, 0);
-            if let Err(failed) = disk.and_then(|disk| disk.read(at, &mut output[data..])) {
+            drop(disk);
+            if let Err(failed) = self.disk.read_many(&mut [(at, &mut output[data..])]) {
                 output.truncate(begin);
                 if self.session.form() == Form::Simple && done > 0 {
                     return Err(Violation::of_server(failed.message));

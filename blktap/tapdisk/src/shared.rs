@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
-use crate::service::{Failure, Service};
+use crate::failure::Failure;
+use crate::service::Service;
 
 /// A disk, or its place.
 #[derive(Debug)]
@@ -184,7 +185,18 @@ impl Shared {
     /// Reads; all of it, or nothing is known of any of it.
     pub(crate) fn read_many(&self, reads: &mut [(u64, &mut [u8])]) -> Result<(), Failure> {
         let disk = self.read()?;
-        reads.iter_mut().try_for_each(|(offset, bytes)| disk.read(*offset, bytes))
+        disk.read_many(reads)?;
+        if disk.absorbs() {
+            drop(disk);
+            reads.iter().try_for_each(|(offset, bytes)| self.absorb(*offset, bytes.len() as u64))?;
+        }
+        Ok(())
+    }
+
+    /// What was read may be kept for the next time.
+    fn absorb(&self, offset: u64, len_bytes: u64) -> Result<(), Failure> {
+        self.write()?.absorb(offset, len_bytes);
+        Ok(())
     }
 
     /// Writes bytes of any alignment.
@@ -224,6 +236,7 @@ mod tests {
     use vhd::create::Storage;
 
     use super::*;
+    use crate::store::Chain;
 
     fn disk() -> (tempfile::TempDir, PathBuf) {
         let directory = tempfile::tempdir().unwrap();
@@ -233,7 +246,7 @@ mod tests {
     }
 
     fn open(path: &Path) -> Service {
-        Service::new(vhd::Disk::open_rw(path).unwrap(), false)
+        Service::new(Box::new(Chain::new(vhd::Disk::open_rw(path).unwrap(), false)))
     }
 
     #[test]

@@ -5,12 +5,11 @@ use std::sync::atomic::Ordering;
 use serde_json::{Value, json};
 use tap_proto::Flags;
 
-use crate::params::Kind;
-use crate::service::Link;
+use crate::store::Link;
 use crate::vbd::Vbd;
 
-/// The number of blktap's driver of logs.
-const LOG: u8 = 9;
+/// Numbers of blktap's drivers.
+const DRIVERS: [(&str, u8); 5] = [("aio", 0), ("vhd", 4), ("ram", 5), ("log", 9), ("nbd", 15)];
 
 /// The object of one disk.
 pub(crate) fn of(vbd: &Vbd) -> Value {
@@ -20,26 +19,23 @@ pub(crate) fn of(vbd: &Vbd) -> Value {
     let sectors = traffic.map_or([0, 0], |it| [load(&it.reads.sectors), load(&it.writes.sectors)]);
     let begun = traffic.map_or(0, |it| load(&it.reads.begun) + load(&it.writes.begun));
     let done = traffic.map_or(0, |it| load(&it.reads.done) + load(&it.writes.done));
+    let notes = image.as_ref().and_then(|image| Some(image.shared.peek()?.notes())).unwrap_or_default();
     let chain = image.as_ref().map(|image| image.chain()).unwrap_or_default();
     let images: Vec<_> = chain.iter().enumerate().map(|(depth, link)| layer(depth, link, sectors)).collect();
     json!({
         "name": vbd.name().as_os_str().to_string_lossy(),
         "secs": sectors,
         "images": images,
-        "FIXME_enospc_redirect_count": 0,
-        "nbd_mirror_failed": 0,
+        "FIXME_enospc_redirect_count": notes.redirected_sectors,
+        "nbd_mirror_failed": u8::from(notes.has_lost_mirror),
         "reqs_outstanding": begun.saturating_sub(done),
-        "read_caching": image.is_some_and(|image| image.flags.contains(Flags::NO_O_DIRECT)).to_string(),
+        "read_caching": image.is_some_and(|image| image.flags().contains(Flags::NO_O_DIRECT)).to_string(),
     })
 }
 
 /// An image of the chain. What clients asked for is counted where it was asked for: at the leaf.
 fn layer(depth: usize, link: &Link, sectors: [u64; 2]) -> Value {
-    let number = match link.kind {
-        "log" => LOG,
-        "aio" => Kind::Aio as u8,
-        _ => Kind::Vhd as u8,
-    };
+    let number = DRIVERS.iter().find(|(kind, _)| *kind == link.kind).map(|(_, number)| number);
     json!({
         "name": link.path.to_string_lossy(),
         "hits": if depth == 0 { sectors } else { [0, 0] },

@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -15,22 +14,19 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use tap_proto::{Disk, Flags, Open, RunDir, Text};
 
-use crate::params::{Params, Refused, Result};
+use crate::host::Host;
+use crate::opening;
+use crate::params::{Refused, Result};
 use crate::server::{Arriving, Server};
-use crate::service::{Failure, Link, Service};
+use crate::service::Service;
 use crate::shared::Shared;
 use crate::socket_path::SocketPath;
+use crate::store::Link;
 
-/// How often an unpause tries to open the image, and how long it waits in between: another host may be at work on it.
-const RESUME_TRIES: u32 = 10;
-const RESUME_WAIT: Duration = Duration::from_secs(1);
 /// How long a request waits for room where nothing else is said.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// How much longer than it needs a file is at most while it is served: a hole.
-pub(crate) const AHEAD_BYTES: u64 = 64 << 20;
 /// Below this a write reads first where the file system's pages are not whole.
 pub(crate) const PREFERRED_BYTES: u32 = 4096;
-const SECTOR_BYTES: u32 = 512;
 
 bitflags! {
     /// What `list` shows.
@@ -66,7 +62,8 @@ pub(crate) struct Vbd {
 /// An image that was opened and not closed: it may be paused.
 #[derive(Debug)]
 pub(crate) struct Image {
-    pub(crate) flags: Flags,
+    /// What it was opened with last.
+    open: Mutex<Open>,
     pub(crate) disk: Disk,
     pub(crate) shared: Arc<Shared>,
     /// Ends the server when something is written to it.
@@ -78,13 +75,9 @@ impl Vbd {
     /// Takes a minor, whose marker must be there.
     pub(crate) fn attach(run_dir: &RunDir, minor: u16) -> Result<Self> {
         let path = run_dir.marker(minor);
-        let refused = |errno: i32, why: &dyn std::fmt::Display| Refused {
-            errno,
-            message: format!("cannot lock marker `{}`: {why}", path.display()),
-        };
-        let marker = File::open(&path).map_err(|error| refused(error.raw_os_error().unwrap_or(5), &error))?;
-        flock(&marker, FlockOperation::NonBlockingLockExclusive)
-            .map_err(|errno| refused(errno.raw_os_error(), &errno))?;
+        let refused = |error| Refused::io(format_args!("cannot lock marker `{}`", path.display()), &error);
+        let marker = File::open(&path).map_err(refused)?;
+        flock(&marker, FlockOperation::NonBlockingLockExclusive).map_err(|errno| refused(errno.into()))?;
         Ok(Vbd {
             minor,
             state: AtomicI32::new(OPEN.bits()),
@@ -132,7 +125,7 @@ impl Vbd {
     }
 
     /// Opens an image and serves it.
-    pub(crate) fn open(&self, run_dir: &RunDir, open: &Open) -> Result<Disk> {
+    pub(crate) fn open(&self, host: &Host, open: &Open) -> Result<Disk> {
         let _change = lock(&self.change);
         if self.image().is_some() {
             return Err(Refused::new(Errno::ALREADY, "an image is open"));
@@ -140,8 +133,8 @@ impl Vbd {
         if lock(&self.marker).is_none() {
             return Err(Refused::new(Errno::INVAL, "the disk was detached"));
         }
-        let service = open_service(&open.path, open.flags, open)?;
-        let opened = Image::serve(run_dir, self.minor, open, service)?;
+        let service = opening::open(host, self.minor, open)?;
+        let opened = Image::serve(&host.run_dir, self.minor, open, service)?;
         let disk = opened.disk;
         *lock(&self.image) = Some(Arc::new(opened));
         self.set_name(open.path.clone());
@@ -166,17 +159,18 @@ impl Vbd {
     }
 
     /// Opens the image again, or another, and goes on.
-    pub(crate) fn resume(&self, open: &Open) -> Result<()> {
+    pub(crate) fn resume(&self, host: &Host, open: &Open) -> Result<()> {
         let _change = lock(&self.change);
         let Some(image) = self.image().filter(|_| self.state().contains(State::PAUSED)) else {
             return Err(Refused::new(Errno::INVAL, "the disk is not paused"));
         };
-        let name = if open.path.is_empty() { self.name() } else { open.path.clone() };
-        let service = open_again(&name, image.flags, open, &image.disk).inspect_err(|_| {
+        let next = opening::next(&lock(&image.open), open);
+        let service = opening::open_again(host, self.minor, &next, &image.disk).inspect_err(|_| {
             self.set_state(AT_PAUSE | State::RESUME_FAILED);
         })?;
         image.shared.resume(service);
-        self.set_name(name);
+        self.set_name(next.path.clone());
+        *lock(&image.open) = next;
         self.set_state(OPEN);
         Ok(())
     }
@@ -199,58 +193,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The image of this name, opened as it was first, with the log that is named now.
-fn open_service(name: &Text, flags: Flags, now: &Open) -> Result<Service> {
-    let is_read_only = flags.contains(Flags::RDONLY);
-    let mut service = Params::parse(name.as_os_str())?.open(is_read_only)?;
-    if !is_read_only {
-        service.write_back(AHEAD_BYTES)?;
-    }
-    if let Some(log) = now.extra.log_path.as_ref().filter(|_| now.flags.contains(Flags::ADD_LOG)) {
-        service.set_log(Path::new(log.as_os_str()))?;
-    }
-    Ok(service)
-}
-
-/// Tries for a while: whoever works on the image may not have left it yet.
-fn open_again(name: &Text, flags: Flags, now: &Open, before: &Disk) -> Result<Service> {
-    let mut tries = 1;
-    let service = loop {
-        match open_service(name, flags, now) {
-            Err(refused) if is_transient(refused.errno) && tries < RESUME_TRIES => {
-                tracing::warn!("cannot open `{}` again yet: {}", name.as_os_str().display(), refused.message);
-                tries += 1;
-                thread::sleep(RESUME_WAIT);
-            }
-            opened => break opened?,
-        }
-    };
-    let found = info(&service, flags);
-    if found == *before {
-        return Ok(service);
-    }
-    let message = format!("the disk was {before:?} and would be {found:?}");
-    Err(Refused::new(Errno::MEDIUMTYPE, message))
-}
-
-/// Whether the same image may open a second later.
-fn is_transient(errno: i32) -> bool {
-    [Errno::IO, Errno::AGAIN, Errno::BUSY, Errno::NOENT, Errno::STALE].iter().any(|it| it.raw_os_error() == errno)
-}
-
-fn info(service: &Service, _flags: Flags) -> Disk {
-    Disk { sectors: service.size_bytes() / u64::from(SECTOR_BYTES), sector_bytes: SECTOR_BYTES, info: 0 }
-}
-
 impl Image {
+    pub(crate) fn flags(&self) -> Flags {
+        lock(&self.open).flags
+    }
+
     /// The chain, leaf first, as `stats` shows it; nothing while the disk is paused.
     pub(crate) fn chain(&self) -> Vec<Link> {
         self.shared.peek().map(|disk| disk.chain()).unwrap_or_default()
     }
 
     fn serve(run_dir: &RunDir, minor: u16, open: &Open, service: Service) -> Result<Self> {
-        let flags = open.flags;
-        let disk = info(&service, flags);
+        let disk = opening::disk(&service);
         let patience = match open.timeout_secs {
             0 => PATIENCE,
             secs => Duration::from_secs(secs.into()),
@@ -259,7 +213,7 @@ impl Image {
             name: "tapdisk_client".to_owned(),
             description: service.description(),
             size_bytes: service.size_bytes(),
-            is_read_only: flags.contains(Flags::RDONLY),
+            is_read_only: open.flags.contains(Flags::RDONLY),
             preferred_bytes: PREFERRED_BYTES,
         };
         let pid = crate::pid();
@@ -270,20 +224,15 @@ impl Image {
             (run_dir.old_nbd_receiver(pid, minor), Arriving::Passed { is_old_style: true }),
         ];
         let sockets = sockets.into_iter().map(|(path, arriving)| {
-            let socket = SocketPath::bind(&path).map_err(|error| Refused {
-                errno: error.raw_os_error().unwrap_or(5),
-                message: format!("cannot listen at `{}`: {error}", path.display()),
-            })?;
+            let failed = |error| Refused::io(format_args!("cannot listen at `{}`", path.display()), &error);
+            let socket = SocketPath::bind(&path).map_err(failed)?;
             Ok((socket, arriving))
         });
         let sockets = sockets.collect::<Result<Vec<_>>>()?;
         let shared = Arc::new(Shared::new(service, patience));
         let server = Server::new(Arc::clone(&shared), export, sockets);
         let pair = UnixStream::pair();
-        let failed = |error: std::io::Error| Refused {
-            errno: error.raw_os_error().unwrap_or(5),
-            message: format!("cannot start a server: {error}"),
-        };
+        let failed = |error| Refused::io("cannot start a server", &error);
         let (stop, stopped) = pair.map_err(failed)?;
         let run = move || {
             if let Err(error) = server.run(&stopped) {
@@ -292,7 +241,7 @@ impl Image {
         };
         let thread = thread::Builder::new().name(format!("disk {minor}")).stack_size(256 << 10);
         let server = Mutex::new(Some(thread.spawn(run).map_err(failed)?));
-        Ok(Image { flags, disk, shared, stop, server })
+        Ok(Image { open: Mutex::new(open.clone()), disk, shared, stop, server })
     }
 
     fn close(&self) -> Result<()> {
@@ -300,19 +249,10 @@ impl Image {
         if self.shared.peek().is_none() {
             self.shared.refuse_all();
         }
-        (&self.stop).write_all(b"x").map_err(|error| Refused {
-            errno: error.raw_os_error().unwrap_or(5),
-            message: format!("cannot stop the server: {error}"),
-        })?;
+        (&self.stop).write_all(b"x").map_err(|error| Refused::io("cannot stop the server", &error))?;
         if lock(&self.server).take().is_some_and(|server| server.join().is_err()) {
             tracing::error!("the server's thread failed");
         }
         Ok(self.shared.end()?)
-    }
-}
-
-impl From<Failure> for Refused {
-    fn from(failed: Failure) -> Self {
-        Refused { errno: failed.errno, message: failed.message }
     }
 }

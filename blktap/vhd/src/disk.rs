@@ -121,6 +121,11 @@ impl<M: Medium> Disk<M> {
         Disk::of_layers(layers, base)
     }
 
+    /// The same of one image without its parents, for reading.
+    pub fn of_reader(image: Image<M>) -> Result<Self> {
+        Disk::of_layers(vec![Layer::reader(image)?], None)
+    }
+
     /// A disk that is a raw file and nothing else, for reading.
     pub fn of_raw(base: M) -> Result<Self> {
         Disk::of_layers(vec![], Some(base))

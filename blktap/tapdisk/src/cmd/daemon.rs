@@ -77,6 +77,7 @@ fn serve() -> io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o755).create(run_dir.path())?;
     let path = run_dir.control_socket(crate::pid());
     let socket = SocketPath::bind(&path)?;
+    let receiver = SocketPath::bind(&run_dir.connection_receiver(crate::pid()))?;
     let (stop, stopped) = UnixStream::pair()?;
     let signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2])?;
     let control = Control::new(run_dir, stop.try_clone()?);
@@ -86,7 +87,7 @@ fn serve() -> io::Result<()> {
         scope.spawn(|| obey(signals, &stop, log.as_ref(), &control));
         scope.spawn(|| metrics.follow(control.vbds()));
         tracing::info!("tapdisk {} is ready at {}", env!("CARGO_PKG_VERSION"), path.display());
-        let ran = ready(&path, is_detached).and_then(|()| control.run(&socket, &stopped));
+        let ran = ready(&path, is_detached).and_then(|()| control.run(&socket, &receiver, &stopped));
         handle.close();
         metrics.end();
         ran

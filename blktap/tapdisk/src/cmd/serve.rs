@@ -17,11 +17,13 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use vhd::{Disk, Gate};
 
 use crate::log;
+use crate::opening::AHEAD_BYTES;
 use crate::server::{Arriving, Server};
 use crate::service::Service;
 use crate::shared::Shared;
 use crate::socket_path::SocketPath;
-use crate::vbd::{AHEAD_BYTES, PREFERRED_BYTES};
+use crate::store::Chain;
+use crate::vbd::PREFERRED_BYTES;
 
 /// Serve an image over NBD until Ctrl-C
 ///
@@ -87,7 +89,7 @@ fn serve(args: &Args) -> Result<(), Failed> {
     if !args.read_only {
         disk.write_back(AHEAD_BYTES)?;
     }
-    let service = Service::new(disk, args.read_only);
+    let service = Service::new(Box::new(Chain::new(disk, args.read_only)));
     let export = Export {
         name: String::new(),
         description: service.description(),

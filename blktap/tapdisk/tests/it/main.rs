@@ -12,4 +12,5 @@ mod judges;
 mod oracle;
 mod passed;
 mod pause;
+mod second_image;
 mod served;

@@ -1,0 +1,35 @@
+//! What all disks of this tapdisk share: the directory of sockets, and connections that others passed.
+
+use std::fs;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+
+use tap_proto::RunDir;
+
+use crate::passed::Connections;
+
+/// The surroundings of disks.
+#[derive(Debug)]
+pub(crate) struct Host {
+    pub(crate) run_dir: RunDir,
+    pub(crate) connections: Connections,
+}
+
+impl Host {
+    pub(crate) fn new(run_dir: RunDir) -> Self {
+        Host { run_dir, connections: Connections::default() }
+    }
+
+    /// The socket of the disk with this minor, whichever tapdisk serves it.
+    pub(crate) fn nbd_socket_of(&self, minor: u16) -> Option<PathBuf> {
+        let end = format!(".{minor}");
+        let entries = fs::read_dir(self.run_dir.path()).ok()?;
+        let mut sockets: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        sockets.retain(|path| {
+            let pid = path.file_name().and_then(|name| name.to_str()?.strip_prefix("nbd")?.strip_suffix(&end));
+            // A dead tapdisk leaves its socket behind.
+            pid.is_some_and(|pid| pid.parse::<u32>().is_ok()) && UnixStream::connect(path).is_ok()
+        });
+        sockets.pop()
+    }
+}

@@ -1,0 +1,119 @@
+//! What is opened for OPEN and RESUME: the image with its chain, a second image, a log.
+
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use tap_proto::{Disk, Flags, Open};
+
+use crate::host::Host;
+use crate::params::{Kind, Params, Refused, Result};
+use crate::service::Service;
+use crate::store::{Cache, Pair, Remote, Role, Second, Stack, Store};
+
+/// How often an unpause tries to open the image, and how long it waits in between: another host may be at work on it.
+const TRIES: u32 = 10;
+const WAIT: Duration = Duration::from_secs(1);
+/// How much longer than it needs a file is at most while it is served: a hole.
+pub(crate) const AHEAD_BYTES: u64 = 64 << 20;
+const SECTOR_BYTES: u32 = 512;
+/// The name of no second image.
+const NO_SECONDARY: &str = "null";
+
+/// Opens it.
+pub(crate) fn open(host: &Host, minor: u16, open: &Open) -> Result<Service> {
+    let is_read_only = open.flags.contains(Flags::RDONLY);
+    let first = first(host, open, is_read_only)?;
+    let has_second = open.flags.contains(Flags::SECONDARY) && open.secondary.as_os_str() != NO_SECONDARY;
+    let store = if has_second { with_second(host, minor, first, open)? } else { first };
+    let mut service = Service::new(store);
+    if open.flags.contains(Flags::ADD_LOG) {
+        let path = open.extra.log_path.as_ref();
+        let path = path.ok_or_else(|| Refused::new(Errno::INVAL, "changed blocks are to be noted, but not where"))?;
+        service.set_log(Path::new(path.as_os_str()))?;
+    }
+    Ok(service)
+}
+
+/// The image, on its own parents or on those that another disk serves, which it may keep what it reads of.
+fn first(host: &Host, open: &Open, is_read_only: bool) -> Result<Box<dyn Store>> {
+    let params = Params::parse(open.path.as_os_str())?;
+    let store: Box<dyn Store> = if open.flags.contains(Flags::REUSE_PRT) {
+        let minor = u16::try_from(open.parent_devnum).ok();
+        let socket = minor.and_then(|minor| host.nbd_socket_of(minor));
+        let socket = socket.ok_or_else(|| {
+            Refused::new(Errno::NOENT, format!("no tapdisk serves disk {}, the parent", open.parent_devnum))
+        })?;
+        let failed = |error| Refused::io(format_args!("cannot reach the parent at `{}`", socket.display()), &error);
+        let parent = Remote::connect(socket.clone()).map_err(failed)?;
+        Box::new(Stack::new(params.open_alone(is_read_only, AHEAD_BYTES)?, parent))
+    } else {
+        params.open(host, is_read_only, AHEAD_BYTES)?
+    };
+    let keeps = open.flags.contains(Flags::ADD_LCACHE) && !is_read_only;
+    Ok(if keeps { Box::new(Cache::new(store)) } else { store })
+}
+
+fn with_second(host: &Host, minor: u16, first: Box<dyn Store>, open: &Open) -> Result<Box<dyn Store>> {
+    let params = Params::parse(open.secondary.as_os_str())?;
+    let role = if open.flags.contains(Flags::STANDBY) { Role::Standby } else { Role::Mirror };
+    let second = match params.kind {
+        Kind::Nbd if role == Role::Standby => {
+            return Err(Refused::new(Errno::INVAL, "another server's disk cannot take over: it is only written"));
+        }
+        Kind::Nbd => Second::Remote(params.open(host, false, AHEAD_BYTES)?),
+        _ => Second::Local(Box::new(params.open_chain(false, AHEAD_BYTES)?)),
+    };
+    let (size, second_size) = (first.size_bytes(), second.size_bytes());
+    if size != second_size {
+        let message = format!("the second image has {second_size} bytes, the first {size}");
+        return Err(Refused::new(Errno::INVAL, message));
+    }
+    Ok(Box::new(Pair::new(first, second, role, host.run_dir.no_space_signal(minor))))
+}
+
+/// What a RESUME opens: as before, but for what it names. Changed blocks are noted where it says so, or not at all.
+pub(crate) fn next(before: &Open, resume: &Open) -> Open {
+    let mut next = before.clone();
+    next.flags.set(Flags::ADD_LOG, resume.flags.contains(Flags::ADD_LOG));
+    next.extra.log_path.clone_from(&resume.extra.log_path);
+    if !resume.path.is_empty() {
+        next.path = resume.path.clone();
+    }
+    if resume.flags.contains(Flags::SECONDARY) {
+        next.flags |= Flags::SECONDARY;
+        next.secondary = resume.secondary.clone();
+    }
+    next
+}
+
+/// Opens it again, for a disk that must be the same. Tries for a while: whoever works on the image may not have left it yet.
+pub(crate) fn open_again(host: &Host, minor: u16, next: &Open, before: &Disk) -> Result<Service> {
+    let mut tries = 1;
+    let service = loop {
+        match open(host, minor, next) {
+            Err(refused) if is_transient(refused.errno) && tries < TRIES => {
+                tracing::warn!("cannot open `{}` again yet: {}", next.path.as_os_str().display(), refused.message);
+                tries += 1;
+                thread::sleep(WAIT);
+            }
+            opened => break opened?,
+        }
+    };
+    let found = disk(&service);
+    if found == *before {
+        return Ok(service);
+    }
+    Err(Refused::new(Errno::MEDIUMTYPE, format!("the disk was {before:?} and would be {found:?}")))
+}
+
+/// Whether the same image may open a second later.
+fn is_transient(errno: i32) -> bool {
+    [Errno::IO, Errno::AGAIN, Errno::BUSY, Errno::NOENT, Errno::STALE].iter().any(|it| it.raw_os_error() == errno)
+}
+
+/// What guests are told of the disk.
+pub(crate) fn disk(service: &Service) -> Disk {
+    Disk { sectors: service.size_bytes() / u64::from(SECTOR_BYTES), sector_bytes: SECTOR_BYTES, info: 0 }
+}

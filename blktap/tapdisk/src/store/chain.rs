@@ -1,0 +1,85 @@
+//! A chain of VHDs, or a raw disk.
+
+use vhd::map::Place;
+use vhd::{Disk, ErrorKind, Medium};
+
+use super::{Link, Store, Stretch, Written};
+use crate::failure::Result;
+
+/// An image and all that lies below it.
+#[derive(Debug)]
+pub(crate) struct Chain {
+    disk: Disk,
+    is_read_only: bool,
+}
+
+impl Chain {
+    pub(crate) fn new(disk: Disk, is_read_only: bool) -> Self {
+        Chain { disk, is_read_only }
+    }
+}
+
+impl Store for Chain {
+    fn size_bytes(&self) -> u64 {
+        self.disk.size_bytes()
+    }
+
+    fn links(&self) -> Vec<Link> {
+        let vhds = self.disk.images().map(|image| Link { kind: "vhd", path: image.file().path().to_owned() });
+        let raw = self.disk.raw_path().map(|path| Link { kind: "aio", path: path.to_owned() });
+        vhds.chain(raw).collect()
+    }
+
+    fn own(&self, offset: u64, len_bytes: u64) -> Result<Vec<(u64, bool)>> {
+        let runs = self.disk.map(offset, len_bytes)?.into_iter();
+        let is_raw = self.disk.images().next().is_none();
+        let is_own = |place| is_raw || matches!(place, Place::Layer { depth: 0, .. });
+        Ok(runs.map(|run| (run.len_bytes, is_own(run.place))).collect())
+    }
+
+    fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<()> {
+        Ok(self.disk.read_at(offset, bytes)?)
+    }
+
+    fn write_over(&self, offset: u64, bytes: &[u8]) -> Option<Result<()>> {
+        self.disk.write_over(offset, bytes).map(|done| Ok(done?))
+    }
+
+    fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
+        Ok(self.disk.write_at(offset, bytes)?)
+    }
+
+    fn write_many(&mut self, writes: &[(u64, &[u8])]) -> Vec<Written> {
+        match self.disk.write_many(writes) {
+            Ok(()) => writes.iter().map(|_| Ok(())).collect(),
+            // They lie over each other, or there is room for some of them only; nothing was written.
+            Err(error) if [ErrorKind::InvalidInput, ErrorKind::NoSpace].contains(&error.kind()) => {
+                writes.iter().map(|&(offset, bytes)| self.write(offset, bytes)).collect()
+            }
+            Err(error) => vec![Err(error.into()); writes.len()],
+        }
+    }
+
+    fn write_zeroes(&mut self, offset: u64, len_bytes: u64) -> Result<()> {
+        Ok(self.disk.write_zeroes(offset, len_bytes)?)
+    }
+
+    fn discard(&mut self, offset: u64, len_bytes: u64) -> Result<()> {
+        Ok(self.disk.discard(offset, len_bytes)?)
+    }
+
+    fn stretches(&self, offset: u64, len_bytes: u64, max: usize) -> Result<Vec<Stretch>> {
+        let runs = self.disk.map(offset, len_bytes)?.into_iter().take(max);
+        let is_zero = |place| place == Place::Zero;
+        Ok(runs.map(|run| Stretch { len_bytes: run.len_bytes, is_zero: is_zero(run.place) }).collect())
+    }
+
+    fn flush(&self) -> Result<()> {
+        // What nobody writes is on disk.
+        if self.is_read_only { Ok(()) } else { Ok(self.disk.flush()?) }
+    }
+
+    fn close(self: Box<Self>) -> Result<()> {
+        if self.is_read_only { Ok(()) } else { Ok(self.disk.close()?) }
+    }
+}

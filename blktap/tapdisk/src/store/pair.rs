@@ -1,0 +1,277 @@
+//! Two images that hold one disk: the second is written beside the first, or takes over when the first has no room.
+
+use std::fs::OpenOptions;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::{Chain, Link, Notes, SECTOR_BYTES, Store, Stretch, read_through};
+use crate::failure::{Failure, Result};
+
+/// What the second image is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Everything is written to both. When the first has no room, it is left, and the second is the disk.
+    Mirror,
+    /// Nothing is written to it until the first has no room; then everything is.
+    Standby,
+}
+
+/// What the second image is.
+#[derive(Debug)]
+pub(crate) enum Second {
+    /// An image with the parents of the first: what the first does not hold may be there.
+    Local(Box<Chain>),
+    /// Another host's copy, which is only written. Where it fails, the disk goes on without it.
+    Remote(Box<dyn Store>),
+}
+
+/// Which image is written now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    Both,
+    First,
+    Second,
+}
+
+/// The images.
+#[derive(Debug)]
+pub(crate) struct Pair {
+    first: Box<dyn Store>,
+    second: Second,
+    role: Role,
+    turn: Turn,
+    is_remote_lost: AtomicBool,
+    redirected_sectors: AtomicU64,
+    /// Made when the first image has no room: somebody waits for that.
+    signal: PathBuf,
+    /// Writes over each other reach both images in one order.
+    order: Mutex<()>,
+}
+
+impl Pair {
+    pub(crate) fn new(first: Box<dyn Store>, second: Second, role: Role, signal: PathBuf) -> Self {
+        Pair {
+            first,
+            second,
+            role,
+            turn: if role == Role::Mirror { Turn::Both } else { Turn::First },
+            is_remote_lost: AtomicBool::new(false),
+            redirected_sectors: AtomicU64::new(0),
+            signal,
+            order: Mutex::new(()),
+        }
+    }
+
+    /// What became of a write to the second image.
+    fn seconded(&self, done: Result<()>) -> Result<()> {
+        match (&self.second, done) {
+            (Second::Remote(_), Err(failed)) => {
+                if !self.is_remote_lost.swap(true, Ordering::AcqRel) {
+                    tracing::error!("the mirror is lost, the disk goes on without it: {}", failed.message);
+                }
+                Ok(())
+            }
+            (_, done) => done,
+        }
+    }
+
+    fn has_mirror(&self) -> bool {
+        self.turn == Turn::Both && !self.is_remote_lost.load(Ordering::Acquire)
+    }
+
+    /// The first image has no room: the second is written from now on.
+    fn switch(&mut self, failed: &Failure) {
+        tracing::warn!("no room in `{}`, going on with the second image: {}", self.shown(), failed.message);
+        self.turn = Turn::Second;
+        let made = OpenOptions::new().write(true).create(true).truncate(false).open(&self.signal);
+        if let Err(error) = made {
+            tracing::error!("cannot make `{}`: {error}", self.signal.display());
+        }
+    }
+
+    fn shown(&self) -> String {
+        self.first.links().first().map(|link| link.path.display().to_string()).unwrap_or_default()
+    }
+
+    /// Writes to whom it concerns; `first` and `second` say how.
+    fn change(
+        &mut self,
+        len_bytes: u64,
+        first: impl Fn(&mut dyn Store) -> Result<()>,
+        second: impl Fn(&mut dyn Store) -> Result<()>,
+    ) -> Result<()> {
+        if self.has_mirror() {
+            let done = second(self.second.store_mut());
+            self.seconded(done)?;
+        }
+        if self.turn != Turn::Second {
+            match first(self.first.as_mut()) {
+                // A copy on another host is no disk to go on with.
+                Err(failed) if failed.is_no_space() && matches!(self.second, Second::Local(_)) => self.switch(&failed),
+                done => return done,
+            }
+            if self.role == Role::Mirror {
+                return Ok(());
+            }
+        }
+        second(self.second.store_mut())?;
+        if self.role == Role::Standby {
+            self.redirected_sectors.fetch_add(len_bytes / SECTOR_BYTES, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
+impl Second {
+    pub(crate) fn size_bytes(&self) -> u64 {
+        self.store().size_bytes()
+    }
+
+    fn store(&self) -> &dyn Store {
+        match self {
+            Second::Local(chain) => chain.as_ref(),
+            Second::Remote(store) => store.as_ref(),
+        }
+    }
+
+    fn store_mut(&mut self) -> &mut dyn Store {
+        match self {
+            Second::Local(chain) => chain.as_mut(),
+            Second::Remote(store) => store.as_mut(),
+        }
+    }
+}
+
+impl Store for Pair {
+    fn size_bytes(&self) -> u64 {
+        self.first.size_bytes()
+    }
+
+    fn links(&self) -> Vec<Link> {
+        let (first, mut second) = (self.first.links(), self.second.store().links());
+        second.truncate(1);
+        match (self.turn, self.role) {
+            (Turn::Second, Role::Mirror) => self.second.store().links(),
+            (Turn::Second, Role::Standby) => second.into_iter().chain(first).collect(),
+            _ => {
+                let mut links = first;
+                links.splice(1.min(links.len())..1.min(links.len()), second);
+                links
+            }
+        }
+    }
+
+    fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<()> {
+        match (self.turn, self.role, &self.second) {
+            (Turn::Both, _, Second::Local(second)) => read_through(self.first.as_ref(), second.as_ref(), offset, bytes),
+            (Turn::Second, Role::Mirror, Second::Local(second)) => second.read(offset, bytes),
+            (Turn::Second, Role::Standby, Second::Local(second)) => {
+                read_through(second.as_ref(), self.first.as_ref(), offset, bytes)
+            }
+            _ => self.first.read(offset, bytes),
+        }
+    }
+
+    fn absorbs(&self) -> bool {
+        self.turn != Turn::Second && self.first.absorbs()
+    }
+
+    fn absorb(&mut self, offset: u64, len_bytes: u64) {
+        let start = offset - offset % SECTOR_BYTES;
+        let len_bytes = (offset + len_bytes).next_multiple_of(SECTOR_BYTES) - start;
+        // What the second image has is the second image's: the parents' data goes to the first alone.
+        let parts = self.first.own(start, len_bytes).unwrap_or_default();
+        let is_second = |at, len_bytes| match (&self.second, self.role) {
+            (Second::Local(second), Role::Mirror) => {
+                !second.own(at, len_bytes).is_ok_and(|parts| parts.iter().all(|(_, is_own)| !is_own))
+            }
+            _ => false,
+        };
+        let mut at = start;
+        let mut kept = Vec::new();
+        for (len_bytes, is_own) in parts {
+            if !is_own && !is_second(at, len_bytes) {
+                kept.push((at, len_bytes));
+            }
+            at += len_bytes;
+        }
+        kept.into_iter().for_each(|(at, len_bytes)| self.first.absorb(at, len_bytes));
+    }
+
+    fn write_over(&self, offset: u64, bytes: &[u8]) -> Option<Result<()>> {
+        match self.turn {
+            Turn::First => return self.first.write_over(offset, bytes),
+            Turn::Second => return None,
+            Turn::Both => {}
+        }
+        let _order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.has_mirror() {
+            // Where the other image then changes more, both are written again.
+            let done = self.second.store().write_over(offset, bytes)?;
+            if let Err(failed) = self.seconded(done) {
+                return Some(Err(failed));
+            }
+        }
+        match self.first.write_over(offset, bytes)? {
+            // This needs the disk alone.
+            Err(failed) if failed.is_no_space() => None,
+            done => Some(done),
+        }
+    }
+
+    fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.change(bytes.len() as u64, |first| first.write(offset, bytes), |second| second.write(offset, bytes))
+    }
+
+    fn write_zeroes(&mut self, offset: u64, len_bytes: u64) -> Result<()> {
+        self.change(
+            len_bytes,
+            |first| first.write_zeroes(offset, len_bytes),
+            |second| second.write_zeroes(offset, len_bytes),
+        )
+    }
+
+    fn discard(&mut self, offset: u64, len_bytes: u64) -> Result<()> {
+        match (self.turn, self.role) {
+            (Turn::First, Role::Standby) => self.first.discard(offset, len_bytes),
+            // What reads as zeros in one image and as before in the other would change when one of them goes.
+            _ => Ok(()),
+        }
+    }
+
+    fn stretches(&self, offset: u64, len_bytes: u64, max: usize) -> Result<Vec<Stretch>> {
+        match (self.turn, self.role, &self.second) {
+            (Turn::Both, _, Second::Local(_)) | (Turn::Second, Role::Standby, _) => {
+                Ok(vec![Stretch { len_bytes, is_zero: false }])
+            }
+            (Turn::Second, Role::Mirror, second) => second.store().stretches(offset, len_bytes, max),
+            _ => self.first.stretches(offset, len_bytes, max),
+        }
+    }
+
+    fn flush(&self) -> Result<()> {
+        if self.has_mirror() || self.turn == Turn::Second {
+            self.seconded(self.second.store().flush())?;
+        }
+        // What a mirror has left has nothing that anybody reads.
+        if (self.turn, self.role) == (Turn::Second, Role::Mirror) { Ok(()) } else { self.first.flush() }
+    }
+
+    fn close(self: Box<Self>) -> Result<()> {
+        let (is_left, is_lost) = ((self.turn, self.role) == (Turn::Second, Role::Mirror), !self.has_mirror());
+        let second = match self.second {
+            Second::Local(chain) => chain.close(),
+            Second::Remote(store) => store.close().or_else(|failed| if is_lost { Ok(()) } else { Err(failed) }),
+        };
+        let first = self.first.close();
+        second.and(if is_left { Ok(()) } else { first })
+    }
+
+    fn notes(&self) -> Notes {
+        Notes {
+            redirected_sectors: self.redirected_sectors.load(Ordering::Relaxed),
+            has_lost_mirror: self.is_remote_lost.load(Ordering::Relaxed),
+        }
+    }
+}
