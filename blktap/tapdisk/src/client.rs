@@ -1,26 +1,44 @@
 //! One connection: its socket, and what it is at: the handshake, then requests. Each has a thread of its own, so one that takes
 //! nothing keeps nobody else waiting; its memory is bounded.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use nbd::{Export, Handshake, Next, Session, Tls, Violation};
+use rustls::ServerConfig;
 
-use crate::arrival::Arrival;
+use crate::channel::Channel;
 use crate::serving::{Progress, Serving};
 use crate::shared::Shared;
 
 /// Bytes that are read from a socket at a time: at first, and once so much comes.
 const INPUT_BYTES: usize = 16 << 10;
 const MAX_INPUT_BYTES: usize = 256 << 10;
+/// What a handshake over a network may take.
+const HANDSHAKE_TIME: Duration = Duration::from_secs(60);
 
 /// A connection.
 #[derive(Debug)]
 pub(crate) struct Client<'a> {
-    socket: &'a UnixStream,
+    channel: Channel<'a>,
     /// What is said first.
     greeting: Vec<u8>,
     phase: Phase<'a>,
+    security: Security,
+}
+
+/// How far a client is trusted.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Security {
+    /// As far as whoever may open the socket.
+    #[default]
+    Local,
+    /// It is from somewhere else, and in the clear.
+    Clear,
+    /// It is from somewhere else, and is told nothing before TLS.
+    Tls(Arc<ServerConfig>),
 }
 
 #[derive(Debug)]
@@ -32,18 +50,21 @@ enum Phase<'a> {
 }
 
 impl<'a> Client<'a> {
-    pub(crate) fn new(socket: &'a UnixStream, export: Export, disk: &'a Shared) -> Self {
-        let handshake = Handshake::new(export, Tls::Off);
+    pub(crate) fn new(socket: &'a UnixStream, export: Export, disk: &'a Shared, security: Security) -> Self {
+        let tls = if matches!(security, Security::Tls(_)) { Tls::Required } else { Tls::Off };
+        let handshake = Handshake::new(export, tls);
         let mut greeting = Vec::new();
         handshake.greet(&mut greeting);
-        Client { socket, greeting, phase: Phase::Handshake(Box::new(handshake), disk) }
+        let phase = Phase::Handshake(Box::new(handshake), disk);
+        Client { channel: Channel::new(socket), greeting, phase, security }
     }
 
     /// One that negotiates nothing.
     pub(crate) fn old_style(socket: &'a UnixStream, export: &Export, disk: &'a Shared) -> Self {
         let mut greeting = Vec::new();
         let session = Session::old_style(export, &mut greeting);
-        Client { socket, greeting, phase: Phase::Serving(Serving::new(session, disk)) }
+        let phase = Phase::Serving(Serving::new(session, disk));
+        Client { channel: Channel::new(socket), greeting, phase, security: Security::Local }
     }
 
     /// Serves it until it leaves, or is told to.
@@ -53,25 +74,31 @@ impl<'a> Client<'a> {
         {
             tracing::warn!("client dropped: {error}");
         }
+        self.channel.end();
     }
 
     fn serve(&mut self) -> io::Result<()> {
         let mut output = std::mem::take(&mut self.greeting);
-        self.socket.write_all(&output)?;
+        self.channel.write_all(&output)?;
         let (mut input, mut held) = (vec![0; INPUT_BYTES], 0);
-        let mut arrival = Arrival::new(self.socket);
+        let deadline = Instant::now() + HANDSHAKE_TIME;
         loop {
             let wait = match &self.phase {
                 Phase::Serving(serving) => serving.is_due_in(),
+                // Strangers must not keep others out by saying nothing.
+                _ if !matches!(self.security, Security::Local) => {
+                    Some(deadline.saturating_duration_since(Instant::now()))
+                }
                 _ => None,
             };
-            let received = match arrival.read(&mut input[held..], wait) {
+            let received = match self.channel.read(&mut input[held..], wait) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    let Phase::Serving(serving) = &mut self.phase else {
+                        return Err(io::Error::new(ErrorKind::InvalidData, "no handshake in time"));
+                    };
                     output.clear();
-                    if let Phase::Serving(serving) = &mut self.phase {
-                        serving.retry(&mut output);
-                    }
-                    self.socket.write_all(&output)?;
+                    serving.retry(&mut output);
+                    self.channel.write_all(&output)?;
                     continue;
                 }
                 received => received?,
@@ -80,9 +107,15 @@ impl<'a> Client<'a> {
             let mut done = 0;
             loop {
                 output.clear();
-                let taken = self.phase.push(&input[done..held], &mut output).map_err(invalid)?;
-                self.socket.write_all(&output)?;
+                let (taken, wants_tls) = self.phase.push(&input[done..held], &mut output).map_err(invalid)?;
+                self.channel.write_all(&output)?;
                 done += taken;
+                if wants_tls && let Security::Tls(config) = &self.security {
+                    // What was sent ahead of TLS may be anybody's.
+                    (done, held) = (0, 0);
+                    self.channel.start_tls(config)?;
+                    break;
+                }
                 if matches!(self.phase, Phase::Ended) {
                     return Ok(());
                 }
@@ -104,27 +137,28 @@ impl<'a> Client<'a> {
 }
 
 impl Phase<'_> {
-    /// Does what is all there, until there is enough to send. Returns how much of the input it took.
-    fn push(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<usize, Violation> {
+    /// Does what is all there, until there is enough to send. Returns how much of the input it took, and whether TLS is next.
+    fn push(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<(usize, bool), Violation> {
         let mut taken = 0;
         if let Phase::Handshake(handshake, disk) = self {
             let (used, next) = handshake.push(input, output)?;
             taken = used;
             match next {
-                Next::More | Next::StartTls => return Ok(taken),
+                Next::More => return Ok((taken, false)),
+                Next::StartTls => return Ok((taken, true)),
                 Next::Close => {
                     *self = Phase::Ended;
-                    return Ok(taken);
+                    return Ok((taken, false));
                 }
                 Next::Transmission(session) => *self = Phase::Serving(Serving::new(session, disk)),
             }
         }
-        let Phase::Serving(serving) = self else { return Ok(taken) };
+        let Phase::Serving(serving) = self else { return Ok((taken, false)) };
         let (used, progress) = serving.push(&input[taken..], output)?;
         if progress == Progress::Ended {
             *self = Phase::Ended;
         }
-        Ok(taken + used)
+        Ok((taken + used, false))
     }
 }
 

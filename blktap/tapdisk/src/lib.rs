@@ -3,7 +3,8 @@
 //!
 //! | files | own |
 //! |---|---|
-//! | `server`, `arrival`, `client` | waiting for clients, and what each connection is at |
+//! | `server`, `listener`, `client` | waiting for clients, and what each connection is at |
+//! | `channel`, `arrival`, `tls` | a client's stream, how it is waited for, and what keeps it secret |
 //! | `serving`, `parked` | requests and their answers; requests that wait for room |
 //! | `passed`, `socket_path` | connections that others accepted; sockets with names |
 //! | `shared`, `service` | the disk that clients share, and may be paused; the disk as they see it, any alignment |
@@ -18,11 +19,13 @@
 #![forbid(unsafe_code)]
 
 mod arrival;
+mod channel;
 mod client;
 mod cmd;
 mod control;
 mod failure;
 mod host;
+mod listener;
 mod log;
 mod metrics;
 mod opening;
@@ -36,6 +39,7 @@ mod shared;
 mod socket_path;
 mod stats;
 mod store;
+mod tls;
 mod vbd;
 mod vbds;
 

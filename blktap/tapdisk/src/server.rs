@@ -12,10 +12,10 @@ use nbd::Export;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use crate::client::Client;
+use crate::client::{Client, Security};
+use crate::listener::Listener;
 use crate::passed;
 use crate::shared::Shared;
-use crate::socket_path::SocketPath;
 
 /// Others wait in the socket's queue: what a client makes us hold is bounded, times this.
 const MAX_CLIENTS: usize = 128;
@@ -25,10 +25,10 @@ const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 const STACK_BYTES: usize = 256 << 10;
 
 /// What comes at a socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Arriving {
     /// Clients.
-    Clients,
+    Clients(Security),
     /// Connections of clients, which somebody else accepted.
     Passed {
         /// They negotiate nothing.
@@ -41,7 +41,7 @@ pub(crate) enum Arriving {
 pub(crate) struct Server {
     disk: Arc<Shared>,
     export: Export,
-    sockets: Vec<(SocketPath, Arriving)>,
+    sockets: Vec<(Listener, Arriving)>,
     clients: Mutex<Clients>,
 }
 
@@ -53,7 +53,7 @@ struct Clients {
 }
 
 impl Server {
-    pub(crate) fn new(disk: Arc<Shared>, export: Export, sockets: Vec<(SocketPath, Arriving)>) -> Self {
+    pub(crate) fn new(disk: Arc<Shared>, export: Export, sockets: Vec<(Listener, Arriving)>) -> Self {
         Server { disk, export, sockets, clients: Mutex::default() }
     }
 
@@ -83,7 +83,7 @@ impl Server {
             let is_full = self.clients().streams.len() >= MAX_CLIENTS;
             let waiting = if is_full { PollFlags::empty() } else { PollFlags::IN };
             let mut waits = vec![PollFd::new(stop, PollFlags::IN)];
-            waits.extend(self.sockets.iter().map(|(socket, _)| PollFd::new(&socket.listener, waiting)));
+            waits.extend(self.sockets.iter().map(|(socket, _)| PollFd::new(socket, waiting)));
             match poll(&mut waits, is_full.then_some(&PAUSE)) {
                 Err(Errno::INTR) => continue,
                 waited => waited?,
@@ -93,10 +93,10 @@ impl Server {
             }
             let ready: Vec<bool> = waits[1..].iter().map(|wait| !wait.revents().is_empty()).collect();
             for ((socket, arriving), _) in self.sockets.iter().zip(ready).filter(|(_, is_ready)| *is_ready) {
-                match socket.listener.accept() {
-                    Ok((stream, _)) => {
+                match socket.accept() {
+                    Ok(stream) => {
                         number += 1;
-                        self.begin(scope, number, stream, *arriving)?;
+                        self.begin(scope, number, stream, arriving)?;
                     }
                     Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                     // Gone again, or there are no descriptors left, which ends when a client leaves.
@@ -111,7 +111,7 @@ impl Server {
         scope: &'scope thread::Scope<'scope, 'env>,
         number: u64,
         stream: UnixStream,
-        arriving: Arriving,
+        arriving: &'scope Arriving,
     ) -> io::Result<()> {
         stream.set_nonblocking(false)?;
         let stream = Arc::new(stream);
@@ -129,9 +129,12 @@ impl Server {
         Ok(())
     }
 
-    fn serve(&self, number: u64, stream: &UnixStream, arriving: Arriving) {
-        let Arriving::Passed { is_old_style } = arriving else {
-            return Client::new(stream, self.export.clone(), &self.disk).run();
+    fn serve(&self, number: u64, stream: &UnixStream, arriving: &Arriving) {
+        let is_old_style = match arriving {
+            Arriving::Passed { is_old_style } => *is_old_style,
+            Arriving::Clients(security) => {
+                return Client::new(stream, self.export.clone(), &self.disk, security.clone()).run();
+            }
         };
         let passed = match passed::receive(stream) {
             Ok((passed, _)) => Arc::new(passed),
@@ -145,7 +148,7 @@ impl Server {
         drop(clients);
         match is_old_style {
             true => Client::old_style(&passed, &self.export, &self.disk).run(),
-            false => Client::new(&passed, self.export.clone(), &self.disk).run(),
+            false => Client::new(&passed, self.export.clone(), &self.disk, Security::Local).run(),
         }
     }
 

@@ -14,7 +14,9 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use tap_proto::{Disk, Flags, Open, RunDir, Text};
 
+use crate::client::Security;
 use crate::host::Host;
+use crate::listener::Listener;
 use crate::opening;
 use crate::params::{Refused, Result};
 use crate::server::{Arriving, Server};
@@ -218,15 +220,15 @@ impl Image {
         };
         let pid = crate::pid();
         let sockets = [
-            (run_dir.nbd_socket(pid, minor), Arriving::Clients),
-            (run_dir.old_nbd_socket(pid, minor), Arriving::Clients),
+            (run_dir.nbd_socket(pid, minor), Arriving::Clients(Security::Local)),
+            (run_dir.old_nbd_socket(pid, minor), Arriving::Clients(Security::Local)),
             (run_dir.nbd_receiver(pid, minor), Arriving::Passed { is_old_style: false }),
             (run_dir.old_nbd_receiver(pid, minor), Arriving::Passed { is_old_style: true }),
         ];
         let sockets = sockets.into_iter().map(|(path, arriving)| {
             let failed = |error| Refused::io(format_args!("cannot listen at `{}`", path.display()), &error);
             let socket = SocketPath::bind(&path).map_err(failed)?;
-            Ok((socket, arriving))
+            Ok((Listener::Unix(socket), arriving))
         });
         let sockets = sockets.collect::<Result<Vec<_>>>()?;
         let shared = Arc::new(Shared::new(service, patience));

@@ -16,6 +16,8 @@ use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use vhd::{Disk, Gate};
 
+use crate::client::Security;
+use crate::listener::Listener;
 use crate::log;
 use crate::opening::AHEAD_BYTES;
 use crate::server::{Arriving, Server};
@@ -23,6 +25,7 @@ use crate::service::Service;
 use crate::shared::Shared;
 use crate::socket_path::SocketPath;
 use crate::store::Chain;
+use crate::tls;
 use crate::vbd::PREFERRED_BYTES;
 
 /// Serve an image over NBD until Ctrl-C
@@ -36,6 +39,7 @@ Examples:
   tapdisk serve disk.vhd --socket /run/d.sock --read-only
   nbdinfo --map 'nbd+unix:///?socket=disk.vhd.sock'
   qemu-img convert 'nbd+unix:///?socket=disk.vhd.sock' disk.raw
+  tapdisk serve disk.vhd --tcp 0.0.0.0:10809 --tls /etc/pki/tapdisk
   tapdisk serve child.vhd --allow-parents /srv/golden --allow-parents .")]
 pub(super) struct Args {
     /// A VHD: fixed, dynamic, or differencing with all its parents
@@ -43,6 +47,18 @@ pub(super) struct Args {
     /// Where clients connect; a socket that nobody serves any more is replaced [default: IMAGE's name and .sock, here]
     #[arg(long, short, value_name = "PATH")]
     socket: Option<PathBuf>,
+    /// A TCP address and port where clients can come too, with TLS [example: 0.0.0.0:10809]
+    #[arg(long, value_name = "ADDRESS:PORT", requires = "security")]
+    tcp: Option<String>,
+    /// A directory with server-cert.pem and server-key.pem
+    #[arg(long, value_name = "DIR", group = "security", requires = "tcp")]
+    tls: Option<PathBuf>,
+    /// Clients need a certificate that DIR/ca-cert.pem signed
+    #[arg(long, requires = "tls")]
+    verify_clients: bool,
+    /// Whoever reaches the port reads and writes the disk, and whoever listens on the way too
+    #[arg(long, group = "security", requires = "tcp")]
+    no_tls: bool,
     /// Nobody can write, and the image may be served more than once
     #[arg(long, short)]
     read_only: bool,
@@ -112,12 +128,35 @@ fn serve(args: &Args) -> Result<(), Failed> {
             .then(|| format!("--socket {}.2, or stop whoever serves it: fuser {0}", path.display())),
         ..Failed::io(format_args!("cannot listen at `{}`", path.display()), &error)
     })?;
+    let mut sockets = vec![(Listener::Unix(socket), Arriving::Clients(Security::Local))];
+    sockets.extend(tcp(args)?);
     let how = if args.read_only { ", read-only" } else { "" };
-    eprintln!("serving `{}`, {mib} MiB{how}: nbd+unix:///?socket={}", args.image.display(), path.display());
+    let scheme = if args.tls.is_some() { "nbds" } else { "nbd" };
+    let addresses = sockets.iter().filter_map(|(listener, _)| listener.address());
+    let ports: String = addresses.map(|address| format!(", {scheme}://{address}")).collect();
+    eprintln!("serving `{}`, {mib} MiB{how}: nbd+unix:///?socket={}{ports}", args.image.display(), path.display());
     let disk = Arc::new(Shared::new(service, Duration::ZERO));
-    let served = Server::new(Arc::clone(&disk), export, vec![(socket, Arriving::Clients)]).run(&stop);
+    let served = Server::new(Arc::clone(&disk), export, sockets).run(&stop);
     disk.end().map_err(|failed| Failed { message: failed.message, help: None, errno: failed.errno })?;
     served.map_err(|error| Failed::io("cannot serve", &error))
+}
+
+/// The port, if there is to be one.
+fn tcp(args: &Args) -> Result<Option<(Listener, Arriving)>, Failed> {
+    let Some(address) = &args.tcp else { return Ok(None) };
+    let security = match &args.tls {
+        Some(directory) => {
+            let failed = |error| Failed {
+                help: Some("certtool of GnuTLS, or any tool for X.509, makes certificates and keys in PEM".to_owned()),
+                ..Failed::io("cannot prepare TLS", &error)
+            };
+            Security::Tls(tls::config(directory, args.verify_clients).map_err(failed)?)
+        }
+        None => Security::Clear,
+    };
+    let listener = Listener::tcp(address);
+    let listener = listener.map_err(|error| Failed::io(format_args!("cannot listen at `{address}`"), &error))?;
+    Ok(Some((listener, Arriving::Clients(security))))
 }
 
 /// Keeps a second server from writing the image, which would destroy it. Goes with the process.

@@ -1,7 +1,7 @@
 //! What people type, and what they are told.
 
 use std::fs;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
 use snapbox::cmd::{Command, cargo_bin};
@@ -98,7 +98,10 @@ help: --socket s.sock.2, or stop whoever serves it: fuser s.sock
     let listener = UnixListener::bind(&socket).unwrap();
     check(images.path(), &["serve", "dynamic.vhd", "-s", "s.sock"], 98, in_use());
     drop(listener);
-    // Now it is dead.
+    // Now it is dead, once no other test's program that is just starting has it.
+    while UnixStream::connect(&socket).is_ok() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
     fs::rename(&socket, images.path().join("dynamic.sock")).unwrap();
     let served = Served::new(&images.path().join("dynamic.vhd"), &[]);
     assert_eq!(served.client().flush(), 0);

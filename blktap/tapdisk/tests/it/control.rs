@@ -112,7 +112,7 @@ fn create_starts_a_daemon_and_destroy_ends_it() {
     }
     run(&["destroy", "-p", pid, "-m", "0"]);
     // It answers first, and is gone then.
-    while run(&["list"]) != "" {
+    while !run(&["list"]).is_empty() {
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
 }

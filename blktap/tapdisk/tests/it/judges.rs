@@ -10,7 +10,7 @@ use crate::oracle::reads;
 use crate::served::{MIB, SIZE, Served, content, images};
 
 /// Runs a program, which must succeed. `None` where it is not installed.
-fn run(test: &str, program: &str, arguments: &[&str]) -> Option<String> {
+pub(crate) fn run(test: &str, program: &str, arguments: &[&str]) -> Option<String> {
     let output = match Command::new(program).args(arguments).output() {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             println!("SKIPPED {test}: needs {program}");

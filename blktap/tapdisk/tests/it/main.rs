@@ -14,3 +14,4 @@ mod passed;
 mod pause;
 mod second_image;
 mod served;
+mod tls;

@@ -49,6 +49,8 @@ pub(crate) fn content(name: &str) -> Vec<u8> {
 pub(crate) struct Served {
     child: Child,
     pub(crate) socket: PathBuf,
+    /// What it said when it was ready.
+    pub(crate) line: String,
 }
 
 impl Served {
@@ -64,7 +66,7 @@ impl Served {
         assert!(line.starts_with("serving"), "{line}");
         // What it says later must have somewhere to go.
         std::thread::spawn(move || errors.lines().for_each(drop));
-        Served { child, socket }
+        Served { child, socket, line }
     }
 
     pub(crate) fn client(&self) -> Client {
