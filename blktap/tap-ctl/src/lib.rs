@@ -6,6 +6,7 @@
 //! | `disk` | what is done with one disk: attach, open, pause, … |
 //! | `minors` | numbers of disks: markers, allocated and freed under a lock |
 //! | `list` | all tapdisks, their disks, and markers that nobody serves |
+//! | `sample` | counters of all disks |
 //! | `spawn` | starting a tapdisk |
 //!
 //! Frames are `tap-proto`'s; command lines are `cmd/`'s.
@@ -18,6 +19,7 @@ pub mod disk;
 mod error;
 pub mod list;
 pub mod minors;
+pub mod sample;
 mod spawn;
 
 pub use error::{Error, Result};

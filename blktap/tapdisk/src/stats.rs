@@ -1,10 +1,11 @@
-//! What a disk has done, as JSON: names and order are blktap's.
+//! What a disk has done, as JSON: names and order are blktap's; `reqs` and `usecs` are ours.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 use tap_proto::Flags;
 
+use crate::shared::Operations;
 use crate::store::Link;
 use crate::vbd::Vbd;
 
@@ -15,8 +16,11 @@ const DRIVERS: [(&str, u8); 5] = [("aio", 0), ("vhd", 4), ("ram", 5), ("log", 9)
 pub(crate) fn of(vbd: &Vbd) -> Value {
     let image = vbd.image();
     let traffic = image.as_ref().map(|image| &image.shared.traffic);
-    let load = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
-    let sectors = traffic.map_or([0, 0], |it| [load(&it.reads.sectors), load(&it.writes.sectors)]);
+    let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+    let pair = |count: fn(&Operations) -> &AtomicU64| {
+        traffic.map_or([0, 0], |it| [load(count(&it.reads)), load(count(&it.writes))])
+    };
+    let (sectors, requests, micros) = (pair(|it| &it.sectors), pair(|it| &it.done), pair(|it| &it.micros));
     let begun = traffic.map_or(0, |it| load(&it.reads.begun) + load(&it.writes.begun));
     let done = traffic.map_or(0, |it| load(&it.reads.done) + load(&it.writes.done));
     let notes = image.as_ref().and_then(|image| Some(image.shared.peek()?.notes())).unwrap_or_default();
@@ -29,6 +33,8 @@ pub(crate) fn of(vbd: &Vbd) -> Value {
         "FIXME_enospc_redirect_count": notes.redirected_sectors,
         "nbd_mirror_failed": u8::from(notes.has_lost_mirror),
         "reqs_outstanding": begun.saturating_sub(done),
+        "reqs": requests,
+        "usecs": micros,
         "read_caching": image.is_some_and(|image| image.flags().contains(Flags::NO_O_DIRECT)).to_string(),
     })
 }

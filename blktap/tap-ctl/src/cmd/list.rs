@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use std::os::unix::ffi::OsStrExt;
 
 use legacy_cli::terminal::Terminal;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Command;
 use crate::list::{self, Entry};
@@ -105,7 +105,7 @@ fn json_line(entry: &Entry, terminal: &mut Terminal) {
 
 pub(super) const STATS: Command = Command {
     name: "stats",
-    options: "p:m:h",
+    options: "p:m:yh",
     usage: "\
 usage: stats <-p pid> <-m minor>
 
@@ -114,15 +114,25 @@ Prints a Python dictionary with the VBD stats. The images are listed in reverse 
     help: "\
 Print counters of a disk, as JSON
 
-usage: tap-ctl stats -p PID -m MINOR
+usage: tap-ctl stats -p PID -m MINOR [--pretty]
 
-Images are listed leaf first.
+  --pretty  For people: a line a counter
+
+Images are listed leaf first. `secs` are sectors read and written; of our tapdisk `reqs` are requests, `usecs` how long
+they took together.
 
 Example:
   tap-ctl stats -p 4711 -m 0 | jq .secs
 ",
     run: |call, terminal| {
         let json = call.vbd()?.stats()?;
+        if call.has('y')
+            && let Ok(stats) = serde_json::from_slice::<Value>(&json)
+            && let Ok(pretty) = serde_json::to_string_pretty(&stats)
+        {
+            terminal.print(format_args!("{pretty}\n"));
+            return Ok(());
+        }
         terminal.print_bytes(&json);
         terminal.print("\n\n");
         Ok(())

@@ -5,6 +5,7 @@ mod control;
 mod list;
 mod numbers;
 mod open;
+mod top;
 
 use std::ffi::{OsStr, OsString};
 use std::time::Duration;
@@ -35,6 +36,7 @@ Commands:
   destroy   Stop serving it: close, detach and free in one
   list      Print tapdisks and their disks
   stats     Print counters of a disk, as JSON
+  top       Show what all disks do, as they do it
   pause     Finish what is under way and close all files of a disk
   unpause   Open them again, or another image, and go on
   open      Open an image as a disk of a tapdisk
@@ -63,7 +65,7 @@ struct Command {
     run: fn(&Call<'_>, &mut Terminal) -> Result<(), Failure>,
 }
 
-const COMMANDS: [&Command; 13] = [
+const COMMANDS: [&Command; 14] = [
     &list::LIST,
     &numbers::ALLOCATE,
     &numbers::FREE,
@@ -77,6 +79,7 @@ const COMMANDS: [&Command; 13] = [
     &control::PAUSE,
     &open::UNPAUSE,
     &list::STATS,
+    &top::TOP,
 ];
 
 /// Why a command did nothing, or not all.
@@ -149,7 +152,12 @@ pub fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
     // The long words among getopt's letters. `--debug` may stand anywhere, even where a value should be.
     let is_debug = arguments.iter().any(|word| word == "--debug");
     let rest = arguments.iter().filter(|&word| word != "--debug");
-    let arguments: Vec<OsString> = rest.map(|word| if word == "--json" { "-j".into() } else { word.clone() }).collect();
+    let short = |word: &OsString| match word.to_str() {
+        Some("--json") => "-j".into(),
+        Some("--pretty") => "-y".into(),
+        _ => word.clone(),
+    };
+    let arguments: Vec<OsString> = rest.map(short).collect();
     let parsed = getopt::parse(command.name, command.options, &arguments);
     if parsed.options.iter().any(|&(letter, _)| letter == 'h') {
         match command.name {

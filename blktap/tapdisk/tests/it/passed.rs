@@ -101,3 +101,27 @@ fn counters_are_told_as_json_and_in_shared_memory() {
     assert!(daemon.done("stats -p PID -m 0").contains("\"images\":[]"));
     assert_eq!(daemon.tap_ctl("stats -p PID -m 1").status, 19);
 }
+
+#[test]
+fn top_shows_disks_at_work() {
+    let daemon = Daemon::new();
+    daemon.open("vhd:DIR/child.vhd");
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut client = daemon.client(0);
+            while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                assert_eq!(client.write(0, 0, &[7; 65536]), 0);
+                client.read(0, 4096).unwrap();
+            }
+        });
+        let shown = daemon.done("top");
+        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+        let words: Vec<&str> = shown.lines().nth(1).unwrap().split_whitespace().collect();
+        assert_eq!((words[0], words[1], words[2], words[9]), ("PID", "0", "0x0", "vhd:DIR/child.vhd"));
+        for word in &words[3..8] {
+            assert!(word.parse::<f64>().unwrap() > 0.0, "{shown}");
+        }
+    });
+    assert!(daemon.done("stats -p PID -m 0 --pretty").starts_with("{\n  \"name\""));
+}
