@@ -19,6 +19,7 @@ pub(crate) struct Arrival<'a> {
     /// Whether the client can send while this looks: on one processor it cannot.
     can_look: bool,
     came_soon: bool,
+    is_worth_it: bool,
     /// The socket's time limit.
     wait: Option<Duration>,
 }
@@ -26,7 +27,13 @@ pub(crate) struct Arrival<'a> {
 impl<'a> Arrival<'a> {
     pub(crate) fn new(socket: &'a UnixStream) -> Self {
         let can_look = thread::available_parallelism().is_ok_and(|count| count.get() > 1);
-        Arrival { socket, can_look, came_soon: false, wait: None }
+        Arrival { socket, can_look, came_soon: false, is_worth_it: false, wait: None }
+    }
+
+    /// Whether looking is worth it. Who has many requests under way waits for none of them, and looking takes a processor
+    /// that has other work.
+    pub(crate) fn looks(&mut self, is_worth_it: bool) {
+        self.is_worth_it = is_worth_it;
     }
 
     /// Reads as [`Read::read`] does. `WouldBlock` when nothing comes in time.
@@ -37,7 +44,7 @@ impl<'a> Arrival<'a> {
             self.wait = wait;
         }
         let start = Instant::now();
-        while self.can_look && self.came_soon && start.elapsed() < MOMENT {
+        while self.can_look && self.is_worth_it && self.came_soon && start.elapsed() < MOMENT {
             match recv(self.socket, &mut *bytes, RecvFlags::DONTWAIT) {
                 Err(Errno::AGAIN) => std::hint::spin_loop(),
                 received => return Ok(received?.0),

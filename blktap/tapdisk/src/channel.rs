@@ -29,6 +29,11 @@ impl<'a> Channel<'a> {
         Ok(())
     }
 
+    /// Whether looking for the next bytes is worth it: somebody waits for each answer.
+    pub(crate) fn looks(&mut self, is_worth_it: bool) {
+        self.arrival.looks(is_worth_it);
+    }
+
     /// Reads some bytes, none at the end. `WouldBlock` when nothing comes in time.
     pub(crate) fn read(&mut self, bytes: &mut [u8], wait: Option<Duration>) -> io::Result<usize> {
         let Some(tls) = &mut self.tls else { return self.arrival.read(bytes, wait) };

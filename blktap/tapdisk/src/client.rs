@@ -83,8 +83,11 @@ impl<'a> Client<'a> {
         let (mut input, mut held) = (vec![0; INPUT_BYTES], 0);
         let deadline = Instant::now() + HANDSHAKE_TIME;
         loop {
-            let wait = match &self.phase {
-                Phase::Serving(serving) => serving.is_due_in(),
+            let wait = match &mut self.phase {
+                Phase::Serving(serving) => {
+                    self.channel.looks(serving.sends_one_at_a_time());
+                    serving.is_due_in()
+                }
                 // Strangers must not keep others out by saying nothing.
                 _ if !matches!(self.security, Security::Local) => {
                     Some(deadline.saturating_duration_since(Instant::now()))

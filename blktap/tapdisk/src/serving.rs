@@ -23,6 +23,8 @@ pub(crate) struct Serving<'a> {
     disk: &'a Shared,
     work: Option<Work>,
     parked: Parked,
+    /// Requests that were begun since the client was last waited for.
+    begun: usize,
 }
 
 /// A request that takes more than one step.
@@ -53,7 +55,7 @@ struct Batch<'i> {
 
 impl<'a> Serving<'a> {
     pub(crate) fn new(session: Session, disk: &'a Shared) -> Self {
-        Serving { session, disk, work: None, parked: Parked::default() }
+        Serving { session, disk, work: None, parked: Parked::default(), begun: 0 }
     }
 
     /// Does what is all there, until there is enough to send. Returns how much of the input it took.
@@ -93,6 +95,7 @@ impl<'a> Serving<'a> {
                 }
                 None => {
                     let Some((request, used)) = self.session.request(input)? else { break };
+                    self.begun += 1;
                     if let Some(bytes) = self.sectors(&request, &input[used..]) {
                         batch.writes.push((request, bytes));
                         taken += used + bytes.len();
@@ -180,6 +183,11 @@ impl<'a> Serving<'a> {
         for request in requests {
             self.read(*request, 0, output).expect("the first piece of a read may fail");
         }
+    }
+
+    /// Whether the client sends one request at a time, as far as that was seen since this was asked last.
+    pub(crate) fn sends_one_at_a_time(&mut self) -> bool {
+        std::mem::take(&mut self.begun) <= 1
     }
 
     /// How long there is until requests that wait for room are to be tried again.
