@@ -14,4 +14,5 @@ mod passed;
 mod pause;
 mod second_image;
 mod served;
+mod storage_manager;
 mod tls;
