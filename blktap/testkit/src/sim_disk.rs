@@ -22,6 +22,39 @@ enum Event {
 struct Content {
     start: Vec<u8>,
     bytes: Vec<u8>,
+    /// By sector, whether it takes space; what lies further on does not.
+    is_taken: Vec<bool>,
+}
+
+impl Content {
+    fn new(bytes: Vec<u8>) -> Self {
+        Content { start: bytes.clone(), is_taken: vec![true; bytes.len().div_ceil(SECTOR)], bytes }
+    }
+
+    /// Takes the space of a write, as far as there is some; how many bytes can be written.
+    fn take(&mut self, offset: usize, len: usize, space: &mut usize) -> usize {
+        let end = offset + len;
+        for sector in offset / SECTOR..end.div_ceil(SECTOR) {
+            self.is_taken.resize(self.is_taken.len().max(sector + 1), false);
+            if !self.is_taken[sector] {
+                if *space == 0 {
+                    return (sector * SECTOR).saturating_sub(offset);
+                }
+                *space -= 1;
+                self.is_taken[sector] = true;
+            }
+        }
+        len
+    }
+
+    /// Gives back the space of whole sectors.
+    fn give_back(&mut self, offset: usize, end: usize, space: &mut usize) {
+        let end = (end / SECTOR).min(self.is_taken.len());
+        for is_taken in &mut self.is_taken[offset.div_ceil(SECTOR).min(end)..end] {
+            *space = space.saturating_add((*is_taken).into());
+            *is_taken = false;
+        }
+    }
 }
 
 /// Disks that crash together.
@@ -30,18 +63,20 @@ struct State {
     disks: Vec<Content>,
     /// Which disk, and what happened to it.
     log: Vec<(usize, Event)>,
-    /// How many events there may be before one fails, once, for want of space.
-    fails_in: Option<usize>,
+    /// How many events there may be before one fails, once, and with what.
+    fails_in: Option<(usize, i32)>,
+    /// Sectors that can be taken.
+    space: usize,
 }
 
 impl State {
     fn fail(&mut self) -> io::Result<()> {
         match &mut self.fails_in {
-            Some(0) => {
+            &mut Some((0, errno)) => {
                 self.fails_in = None;
-                Err(io::Error::from_raw_os_error(28))
+                Err(io::Error::from_raw_os_error(errno))
             }
-            Some(left) => {
+            Some((left, _)) => {
                 *left -= 1;
                 Ok(())
             }
@@ -60,7 +95,7 @@ pub struct SimDisk {
 
 impl SimDisk {
     pub fn file(bytes: Vec<u8>) -> Self {
-        let state = State { disks: vec![Content { start: bytes.clone(), bytes }], log: vec![], fails_in: None };
+        let state = State { disks: vec![Content::new(bytes)], log: vec![], fails_in: None, space: usize::MAX };
         SimDisk { state: Arc::new(Mutex::new(state)), index: 0, is_device: false }
     }
 
@@ -71,12 +106,28 @@ impl SimDisk {
     /// An empty file that crashes when this disk does: one log has the events of both.
     pub fn file_beside(&self) -> Self {
         let mut state = self.state.lock().unwrap();
-        state.disks.push(Content { start: vec![], bytes: vec![] });
+        state.disks.push(Content::new(vec![]));
         SimDisk { state: Arc::clone(&self.state), index: state.disks.len() - 1, is_device: false }
     }
 
+    /// After so many events one fails for want of space.
     pub fn fail_in(&self, events: usize) {
-        self.state.lock().unwrap().fails_in = Some(events);
+        self.fail_in_with(events, 28);
+    }
+
+    /// After so many events one fails with this number.
+    pub fn fail_in_with(&self, events: usize, errno: i32) {
+        self.state.lock().unwrap().fails_in = Some((events, errno));
+    }
+
+    /// Nothing fails that was to fail.
+    pub fn fail_no_more(&self) {
+        self.state.lock().unwrap().fails_in = None;
+    }
+
+    /// How many sectors more the disks can take; what is a hole takes none. Without a call there is no bound.
+    pub fn set_space(&self, sectors: usize) {
+        self.state.lock().unwrap().space = sectors;
     }
 
     pub fn bytes(&self) -> Vec<u8> {
@@ -176,12 +227,18 @@ impl Medium for SimDisk {
         let offset = usize::try_from(offset).unwrap();
         let mut state = self.state.lock().unwrap();
         state.fail()?;
-        let disk = &mut state.disks[self.index].bytes;
-        assert!(!self.is_device || offset + bytes.len() <= disk.len(), "write past the end of the device");
-        put(disk, offset, bytes);
+        let State { disks, space, .. } = &mut *state;
+        let disk = &mut disks[self.index];
+        assert!(!self.is_device || offset + bytes.len() <= disk.bytes.len(), "write past the end of the device");
+        let fitting = disk.take(offset, bytes.len(), space);
+        if fitting > 0 {
+            put(&mut disk.bytes, offset, &bytes[..fitting]);
+        }
         drop(state);
-        self.happened(Event::Write { offset, bytes: bytes.to_vec() });
-        Ok(())
+        if fitting > 0 {
+            self.happened(Event::Write { offset, bytes: bytes[..fitting].to_vec() });
+        }
+        if fitting < bytes.len() { Err(io::Error::from_raw_os_error(28)) } else { Ok(()) }
     }
 
     fn truncate(&self, len_bytes: u64) -> io::Result<()> {
@@ -189,7 +246,10 @@ impl Medium for SimDisk {
         let len = usize::try_from(len_bytes).unwrap();
         let mut state = self.state.lock().unwrap();
         state.fail()?;
-        state.disks[self.index].bytes.resize(len, 0);
+        let State { disks, space, .. } = &mut *state;
+        let disk = &mut disks[self.index];
+        disk.give_back(len.next_multiple_of(SECTOR), usize::MAX, space);
+        disk.bytes.resize(len, 0);
         drop(state);
         self.happened(Event::Truncate { len });
         self.happened(Event::Sync);
@@ -210,7 +270,21 @@ impl Medium for SimDisk {
     }
 
     fn discard(&self, offset: u64, len_bytes: u64) -> io::Result<()> {
-        self.fill(0, offset, len_bytes)
+        let (offset, len) = (usize::try_from(offset).unwrap(), usize::try_from(len_bytes).unwrap());
+        let mut state = self.state.lock().unwrap();
+        state.fail()?;
+        let State { disks, space, .. } = &mut *state;
+        let disk = &mut disks[self.index];
+        assert!(offset + len <= disk.bytes.len(), "punched past the end");
+        disk.bytes[offset..][..len].fill(0);
+        disk.give_back(offset, offset + len, space);
+        drop(state);
+        self.happened(Event::Write { offset, bytes: vec![0; len] });
+        Ok(())
+    }
+
+    fn punch(&self, offset: u64, len_bytes: u64) -> io::Result<()> {
+        self.discard(offset, len_bytes)
     }
 
     fn sync(&self) -> io::Result<()> {

@@ -294,7 +294,9 @@ impl<M: Medium> Disk<M> {
     }
 
     /// Writes. Everything is durable after the next [`Disk::flush`]; until then each sector reads old or new, also
-    /// after a crash. When the medium fails, this and every later write or flush is an error: open the image again.
+    /// after a crash. When the medium fails, this and every later write or flush is an error: open the image again. Want of
+    /// space ends nothing ([`crate::Error::is_want_of_space`]): each sector is old or new then, and the write can be tried
+    /// again.
     pub fn write_at(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
         self.check("write", offset, bytes.len() as u64)?;
         let mut at = offset;
@@ -339,43 +341,70 @@ impl<M: Medium> Disk<M> {
     }
 
     /// Makes a range read as zeros, with the promises of [`Disk::write_at`]. What reads as zeros for want of any block is
-    /// left alone.
+    /// left alone. Blocks of an image without a parent that lie in it wholly lose their places; what else the image holds of
+    /// it stays the image's, so that the parent never shows, and becomes a hole of a file. Later writes may need space.
     pub fn write_zeroes(&mut self, offset: u64, len_bytes: u64) -> Result<()> {
+        self.in_parts(offset, len_bytes, Disk::write_zeroes_part)
+    }
+
+    /// The beginning of [`Disk::write_zeroes`], for who lets others in between: how many bytes are done, some of them at
+    /// least.
+    pub fn write_zeroes_part(&mut self, offset: u64, len_bytes: u64) -> Result<u64> {
         self.check("write", offset, len_bytes)?;
-        self.for_each_run(offset, len_bytes, |disk, at, Run { len_bytes, place }| match place {
+        self.clear_part(offset, len_bytes, |disk, at, Run { len_bytes, place }| match place {
             Place::Zero => Ok(()),
             _ => disk.write(Write { offset: at, len_bytes, content: Content::Zeros }),
         })
     }
 
-    /// Says that nobody needs these bytes any more: the image gives their space back where it can. They then read as
-    /// zeros, or as before. Takes no space, ever.
+    /// Says that nobody needs these bytes any more: the image gives their space back where it can, as in
+    /// [`Disk::write_zeroes`]. They then read as zeros, or as before, and never as the parent's. Takes no space, ever.
     pub fn discard(&mut self, offset: u64, len_bytes: u64) -> Result<()> {
+        self.in_parts(offset, len_bytes, Disk::discard_part)
+    }
+
+    /// The beginning of [`Disk::discard`]: how many bytes are done, some of them at least.
+    pub fn discard_part(&mut self, offset: u64, len_bytes: u64) -> Result<u64> {
         self.check("discard", offset, len_bytes)?;
-        self.for_each_run(offset, len_bytes, |disk, at, Run { len_bytes, place }| match (place, disk.layers.first()) {
+        self.clear_part(offset, len_bytes, |disk, at, Run { len_bytes, place }| match (place, disk.layers.first()) {
             (Place::Layer { depth: 0, .. }, Some(leaf)) => leaf.discard(at..at + len_bytes),
             _ => Ok(()),
         })
     }
 
-    /// Calls with the runs of a range and their positions on the disk. They are looked up for as much of it at a time as
-    /// fits in memory.
-    fn for_each_run(
+    fn in_parts(
+        &mut self,
+        offset: u64,
+        len_bytes: u64,
+        part: impl Fn(&mut Self, u64, u64) -> Result<u64>,
+    ) -> Result<()> {
+        let mut done = part(self, offset, len_bytes)?;
+        while done < len_bytes {
+            done += part(self, offset + done, len_bytes - done)?;
+        }
+        Ok(())
+    }
+
+    /// Frees the blocks in the first part of a range, and calls with the runs that it then has, and their positions on the
+    /// disk. A part ends where a block does, and is as much as runs are looked up for at a time.
+    fn clear_part(
         &mut self,
         offset: u64,
         len_bytes: u64,
         mut each: impl FnMut(&mut Self, u64, Run) -> Result<()>,
-    ) -> Result<()> {
-        let (mut at, end) = (offset, offset + len_bytes);
-        while at < end {
-            let part = at..at + MAX_MAP_BYTES.min(end - at);
-            for run in self.runs(part.clone())? {
-                each(self, at, run)?;
-                at += run.len_bytes;
-            }
-            at = part.end;
+    ) -> Result<u64> {
+        let end = (offset + len_bytes).min((offset / MAX_MAP_BYTES + 1) * MAX_MAP_BYTES);
+        if let (&mut [ref mut leaf], None) = (self.layers.as_mut_slice(), &self.base) {
+            let freed = leaf.free(offset..end);
+            self.owners.written(offset..end);
+            freed?;
         }
-        Ok(())
+        let mut at = offset;
+        for run in self.runs(offset..end)? {
+            each(self, at, run)?;
+            at += run.len_bytes;
+        }
+        Ok(end - offset)
     }
 
     fn write(&mut self, write: Write<'_>) -> Result<()> {
@@ -388,11 +417,12 @@ impl<M: Medium> Disk<M> {
             let error = Error::new(ErrorKind::Io, "a raw disk is open for reading only");
             return Err(error.with_errno(Errno::BADF));
         };
-        leaf.write(writes, None)?;
+        let written = leaf.write(writes, None);
+        // Also of what failed some may be there.
         for write in writes {
             self.owners.written(write.offset..write.offset + write.len_bytes);
         }
-        Ok(())
+        written
     }
 
     /// Those of these blocks of the first image that have no place, and how many of them, from the first on, can have
@@ -405,13 +435,13 @@ impl<M: Medium> Disk<M> {
     /// change, where the device has no room for all of them.
     pub fn place(&mut self, blocks: &[usize]) -> Result<()> {
         let Some(leaf) = self.layers.first_mut() else { return Ok(()) };
-        leaf.place(blocks)?;
+        let placed = leaf.place(blocks);
         let block_bytes = leaf.block_geometry().map_or(0, |(block_bytes, _)| block_bytes);
         for &block in blocks {
             let start = block as u64 * block_bytes;
             self.owners.written(start..start + block_bytes);
         }
-        Ok(())
+        placed
     }
 
     /// From now on only [`Disk::flush`] waits for the disk, where that can be: a file grows by up to so many bytes at a time, as
@@ -425,12 +455,14 @@ impl<M: Medium> Disk<M> {
         self.layers.first_mut().map_or(Ok(()), |leaf| leaf.write_back(ahead_bytes))
     }
 
-    /// Makes everything written durable, and leaves no room behind the last block that [`Disk::write_back`] made.
+    /// Makes everything written durable, and leaves no room behind the last block that [`Disk::write_back`] made or that
+    /// blocks had.
     pub fn close(mut self) -> Result<()> {
         self.layers.first_mut().map_or(Ok(()), Layer::close)
     }
 
-    /// Makes everything written durable.
+    /// Makes everything written durable. It can lack space where an earlier write did, and be tried again then; a failed
+    /// sync is final, with EIO.
     pub fn flush(&self) -> Result<()> {
         self.layers.first().map_or(Ok(()), Layer::flush)
     }

@@ -98,6 +98,11 @@ impl Error {
         if is_fault && self.errno == Errno::IO.raw_os_error() { Errno::INVAL.raw_os_error() } else { self.errno }
     }
 
+    /// Whether space was wanting, or quota, or the right to make a file longer: what failed so can be tried again.
+    pub fn is_want_of_space(&self) -> bool {
+        [Errno::NOSPC, Errno::DQUOT, Errno::FBIG].iter().any(|errno| errno.raw_os_error() == self.errno)
+    }
+
     /// A positive Linux error number, the one a C caller would see.
     pub fn errno(&self) -> i32 {
         self.errno

@@ -162,6 +162,12 @@ impl Blocks {
         Some((u64::from(entry) + sector) * SECTOR_BYTES + Bitmap::len_bytes(self.header.block_size))
     }
 
+    /// The byte position after a block at this entry.
+    pub(crate) fn end_of(&self, entry: u32) -> u64 {
+        let block_size = self.header.block_size;
+        u64::from(entry) * SECTOR_BYTES + Bitmap::len_bytes(block_size) + block_size.bytes()
+    }
+
     /// Cuts a range of the disk where blocks begin.
     pub(crate) fn pieces(&self, range: Range<u64>) -> impl Iterator<Item = Piece> + use<> {
         let block_sectors = self.header.block_size.sectors();

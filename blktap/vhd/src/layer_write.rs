@@ -1,10 +1,10 @@
-//! Writes to one image: what it knows as a writer, and the way from a request to a plan that is performed. Which steps,
-//! and in which order, is `write_plan`'s.
+//! Writes to one image: what it knows as a writer, and the way from a request to a plan. Which steps, and in which order,
+//! is `write_plan`'s; what happens to them `layer_perform`'s.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use rustix::io::Errno;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, PoisonError};
 
 use crate::bat::UNUSED;
 use crate::error::{Error, ErrorKind, Result};
@@ -12,39 +12,34 @@ use crate::footer::{FOOTER_BYTES, RawFooter};
 use crate::footer_copies;
 use crate::image::Image;
 use crate::layer::{Blocks, Layer, bad_block};
+use crate::layer_ahead::Ahead;
 use crate::medium::Medium;
+use crate::places::Places;
 use crate::plan::{Plan, Step, Target};
 use crate::units::{SECTOR_BYTES, in_memory, sum};
 use crate::write_plan::{self, Block, BlockWrite, Content, Segment, Space, WriteBack, WritePlan};
 
-const FOOTER_LEN: u64 = FOOTER_BYTES as u64;
-/// Holes of files begin and end on these.
-const PAGE_BYTES: u64 = 4096;
 /// Blocks that get a place in one plan.
 const MAX_PLACED: usize = 4096;
 
 /// What only a writer must know.
 #[derive(Debug)]
 pub(crate) struct Writable {
-    footer: RawFooter,
-    metadata_end: u64,
-    end: u64,
-    /// BAT entries in ascending order, to see that no block lies over another.
-    entries: Vec<u32>,
-    ahead: Option<Ahead>,
+    pub(crate) footer: RawFooter,
+    pub(crate) metadata_end: u64,
+    /// The byte position after all metadata, blocks and free places.
+    pub(crate) end: u64,
+    pub(crate) places: Places,
+    pub(crate) ahead: Option<Ahead>,
+    /// We made the file longer than its blocks need.
+    pub(crate) has_slack: bool,
     /// Blocks that lie where nothing else does and hold all of their sectors, as far as that was seen: a write to them
     /// changes nothing but data. A bit each.
     whole: Vec<u64>,
+    /// Blocks whose entries on disk may be other than in memory; they are not among the whole ones.
+    pub(crate) unpointed: Mutex<BTreeSet<usize>>,
     /// A write or sync failed: nobody knows what reached the disk, so nothing may build on it.
-    has_failed: AtomicBool,
-}
-
-/// How far ahead of its need a file grows.
-#[derive(Clone, Copy, Debug)]
-struct Ahead {
-    blocks: usize,
-    /// From there on the file is ours and a hole, but for footers; once it has grown.
-    zero_from: Option<u64>,
+    pub(crate) has_failed: AtomicBool,
 }
 
 /// Whole sectors that go to the disk.
@@ -92,19 +87,21 @@ impl<M: Medium> Layer<M> {
             footer,
             metadata_end: 0,
             end: 0,
-            entries: vec![],
+            places: Places::default(),
             ahead: None,
+            has_slack: false,
             whole: vec![],
+            unpointed: Mutex::default(),
             has_failed: false.into(),
         };
         if let Some(Blocks { bat, .. }) = &layer.blocks {
             writable.metadata_end = image.metadata_end()?;
             writable.end = writable.metadata_end.max(bat.end_of_data().unwrap_or(0));
-            writable.entries = bat.entries().iter().copied().filter(|&entry| entry != UNUSED).collect();
-            writable.entries.sort_unstable();
+            writable.places = Places::of(bat.entries().iter().copied().filter(|&entry| entry != UNUSED));
             writable.whole = vec![0; bat.entries().len().div_ceil(64)];
         }
         layer.writable = Some(writable);
+        layer.find_gaps();
         Ok(layer)
     }
 
@@ -133,12 +130,31 @@ impl<M: Medium> Layer<M> {
     /// Writes in ascending order, apart from each other and inside the disk. What is copied comes from `source`.
     pub(crate) fn write(&mut self, writes: &[Write<'_>], source: Option<&M>) -> Result<()> {
         let writable = self.writable()?;
-        let file = self.image.file();
-        let source = source.unwrap_or(file);
-        let Some(blocks) = &self.blocks else {
+        if self.blocks.is_none() {
+            let file = self.image.file();
             let steps: Result<Vec<Step>> = writes.iter().map(|write| self.fixed_step(write)).collect();
-            return writable.note(file.perform_from(source, &Plan { steps: steps? }));
+            return writable.note(file.perform_from(source.unwrap_or(file), &Plan { steps: steps? }));
+        }
+        let planned = self.planned(|layer| layer.plan(writes))?;
+        self.perform(planned, source)
+    }
+
+    /// Plans with the places that are free by now; where there is no room, once more with those that a sync makes free.
+    fn planned(&mut self, plan: impl Fn(&Self) -> Result<WritePlan>) -> Result<WritePlan> {
+        self.settle_places();
+        let planned = match plan(self) {
+            Err(error) if error.kind() == ErrorKind::NoSpace && self.writable()?.places.is_waiting() => {
+                self.flush()?;
+                self.settle_places();
+                plan(self)
+            }
+            planned => planned,
         };
+        planned.map_err(|error| error.within(self.cannot_write()))
+    }
+
+    fn plan(&self, writes: &[Write<'_>]) -> Result<WritePlan> {
+        let (blocks, writable) = (self.blocks()?, self.writable()?);
         let space = self.space(blocks, writable);
         let mut planned: Vec<BlockWrite<'_>> = Vec::new();
         for write in writes {
@@ -155,58 +171,8 @@ impl<M: Medium> Layer<M> {
                 }
             }
         }
-        let medium_bytes = space.medium_bytes;
-        let planned = write_plan::plan(&space, planned).map_err(|error| error.within(self.cannot_write()))?;
-        writable.note(file.perform_from(source, &planned.plan))?;
-        self.settle(planned, medium_bytes);
-        Ok(())
-    }
-
-    /// From now on a file grows by so many bytes at a time, and new blocks without anything below them do not wait for the
-    /// disk. Room that an earlier writer was killed with is given back first.
-    pub(crate) fn write_back(&mut self, ahead_bytes: u64) -> Result<()> {
-        let Some(block_bytes) = self.block_geometry().map(|(bytes, _)| bytes) else { return Ok(()) };
-        if self.image.file().target() == Target::File && self.is_hole_behind()? {
-            self.give_back()?;
-        }
-        let blocks = in_memory("blocks", ahead_bytes / block_bytes)?;
-        if let Some(writable) = &mut self.writable {
-            writable.ahead = Some(Ahead { blocks, zero_from: None });
-        }
-        Ok(())
-    }
-
-    /// Whether the file goes on behind the last block, with nothing but a hole and its footer.
-    fn is_hole_behind(&self) -> Result<bool> {
-        let (writable, file) = (self.writable()?, self.image.file());
-        // The page behind the end may hold an older footer.
-        let behind =
-            (writable.end + FOOTER_LEN).next_multiple_of(PAGE_BYTES)..file.len_bytes().saturating_sub(FOOTER_LEN);
-        if behind.is_empty() || self.image.primary_offset() != Some(behind.end) {
-            return Ok(false);
-        }
-        let held = file.first_data(behind);
-        Ok(held.map_err(|source| Error::io("cannot look for a hole", source).within(self.cannot_write()))?.is_none())
-    }
-
-    /// Ends the file behind its last block again.
-    fn give_back(&self) -> Result<()> {
-        let (writable, file) = (self.writable()?, self.image.file());
-        let offset = writable.end.next_multiple_of(SECTOR_BYTES);
-        let end = sum("footer", &[offset, FOOTER_LEN])?;
-        if end >= file.len_bytes() {
-            return Ok(());
-        }
-        let footer = Step::Write { what: "footer", offset, bytes: writable.footer.bytes().to_vec() };
-        writable.note(file.perform(&Plan { steps: vec![footer, Step::Barrier] }).and_then(|()| file.cut(end)))
-    }
-
-    /// Makes everything durable, and gives back what the file has ahead of its need.
-    pub(crate) fn close(&mut self) -> Result<()> {
-        self.flush()?;
-        let is_ahead =
-            self.writable.as_ref().and_then(|writable| writable.ahead).is_some_and(|it| it.zero_from.is_some());
-        if is_ahead { self.give_back() } else { Ok(()) }
+        let new = planned.iter().filter(|write| matches!(write.block, Block::New)).count();
+        write_plan::plan(&space, &self.spots(&space, writable, new), planned)
     }
 
     /// Those of these blocks that have no place, and how many of them, from the first on, the BAT can give one.
@@ -214,91 +180,43 @@ impl<M: Medium> Layer<M> {
         let (blocks, writable) = (self.blocks()?, self.writable()?);
         let entries = blocks.bat.entries();
         let unplaced: Vec<usize> = indices.filter(|&index| entries.get(index) == Some(&UNUSED)).collect();
-        let (fitting, _) = self.space(blocks, writable).room(unplaced.len());
-        Ok((unplaced, fitting))
+        let free = writable.places.free_count().min(unplaced.len());
+        let (fitting, _) = self.space(blocks, writable).room(unplaced.len() - free);
+        Ok((unplaced, free + fitting))
     }
 
     /// Gives blocks that have no place one, all or none where the medium has no room. They read as before: without a
     /// parent every sector is there and zero, with one none is there.
     pub(crate) fn place(&mut self, indices: &[usize]) -> Result<()> {
-        let space = self.space(self.blocks()?, self.writable()?);
-        space.check_device(space.room(indices.len()).1).map_err(|error| error.within(self.cannot_write()))?;
+        self.settle_places();
+        let (blocks, writable) = (self.blocks()?, self.writable()?);
+        let (space, free) = (self.space(blocks, writable), writable.places.free_count());
+        let (_, end) = space.room(indices.len().saturating_sub(free));
+        space.check_device(end).map_err(|error| error.within(self.cannot_write()))?;
         for indices in indices.chunks(MAX_PLACED) {
-            let (blocks, writable) = (self.blocks()?, self.writable()?);
-            let all = Segment { sectors: 0..blocks.header.block_size.sectors(), content: Content::Zeros };
-            let segments = if self.image.has_parent() { vec![] } else { vec![all] };
-            let new = |&index| BlockWrite { index, block: Block::New, segments: segments.clone() };
-            let space = self.space(blocks, writable);
-            let medium_bytes = space.medium_bytes;
-            let planned = write_plan::plan(&space, indices.iter().map(new).collect());
-            let planned = planned.map_err(|error| error.within(self.cannot_write()))?;
-            writable.note(self.image.file().perform(&planned.plan))?;
-            self.settle(planned, medium_bytes);
+            let planned = self.planned(|layer| {
+                let (blocks, writable) = (layer.blocks()?, layer.writable()?);
+                let all = Segment { sectors: 0..blocks.header.block_size.sectors(), content: Content::Zeros };
+                let segments = if layer.image.has_parent() { vec![] } else { vec![all] };
+                let new = |&index| BlockWrite { index, block: Block::New, segments: segments.clone() };
+                let space = layer.space(blocks, writable);
+                let spots = layer.spots(&space, writable, indices.len());
+                write_plan::plan(&space, &spots, indices.iter().map(new).collect())
+            })?;
+            self.perform(planned, None)?;
         }
         Ok(())
     }
 
-    fn blocks(&self) -> Result<&Blocks> {
+    pub(crate) fn blocks(&self) -> Result<&Blocks> {
         self.image.header()?;
         self.blocks.as_ref().ok_or_else(|| Error::corrupt("a sparse image has no blocks"))
     }
 
-    /// Notes where new blocks are, and that the file may have grown from so many bytes.
-    fn settle(&mut self, planned: WritePlan, medium_bytes: u64) {
-        if let (Some(blocks), Some(writable)) = (&mut self.blocks, &mut self.writable) {
-            writable.end = planned.end;
-            if let Some(Ahead { zero_from: zero_from @ None, .. }) = &mut writable.ahead
-                && planned.has_grown
-            {
-                *zero_from = Some(medium_bytes);
-            }
-            for index in planned.whole {
-                writable.set_whole(index);
-            }
-            for (index, entry) in planned.placed {
-                blocks.bat.set(index, entry);
-                // New blocks lie behind all others.
-                writable.entries.push(entry);
-            }
-        }
-    }
-
-    /// Gives space of a range that the image holds back, where the medium can. What was there reads as zeros, or as before.
-    pub(crate) fn discard(&self, range: Range<u64>) -> Result<()> {
-        let writable = self.writable()?;
-        let file = self.image.file();
-        let Some(blocks) = &self.blocks else {
-            let write = Write { offset: range.start, len_bytes: range.end - range.start, content: Content::Zeros };
-            let (offset, len_bytes) = self.fixed_step(&write)?.range();
-            return writable.note(self.discarded(offset, len_bytes));
-        };
-        for piece in blocks.pieces(range) {
-            let space = self.space(blocks, writable);
-            if let Block::At { entry, .. } = self.block(blocks, writable, &space, piece.index)? {
-                let (offset, end) = space.data_range(entry, &piece.sectors);
-                // A file may end inside its last block: its footer stands there.
-                let footer_at = file.len_bytes().saturating_sub(FOOTER_BYTES as u64);
-                let footer_at = footer_at / SECTOR_BYTES * SECTOR_BYTES;
-                writable.note(self.discarded(offset, end.min(footer_at).saturating_sub(offset)))?;
-            }
-        }
-        Ok(())
-    }
-
-    fn discarded(&self, offset: u64, len_bytes: u64) -> Result<()> {
-        if len_bytes == 0 {
-            return Ok(());
-        }
-        let done = self.image.file().discard(offset, len_bytes);
-        done.map_err(|source| {
-            Error::io(format!("cannot discard {len_bytes} bytes at {offset}"), source).within(self.cannot_write())
-        })
-    }
-
-    fn space<'a>(&self, blocks: &Blocks, writable: &'a Writable) -> Space<'a> {
+    pub(crate) fn space<'a>(&self, blocks: &Blocks, writable: &'a Writable) -> Space<'a> {
         let file = self.image.file();
         let medium_bytes = file.len_bytes();
-        let unplaced = blocks.bat.entries().len().saturating_sub(writable.entries.len());
+        let unplaced = blocks.bat.entries().len().saturating_sub(writable.places.used_count());
         let write_back = writable.ahead.map(|ahead| WriteBack {
             zero_from: ahead.zero_from.unwrap_or(medium_bytes),
             ahead_blocks: ahead.blocks.min(unplaced),
@@ -315,7 +233,7 @@ impl<M: Medium> Layer<M> {
         }
     }
 
-    fn fixed_step(&self, write: &Write<'_>) -> Result<Step> {
+    pub(crate) fn fixed_step(&self, write: &Write<'_>) -> Result<Step> {
         let (what, &Write { offset, len_bytes, content }) = ("data", write);
         let end = sum(what, &[offset, len_bytes])?;
         if end > footer_copies::fixed_data_end(self.image.file().len_bytes()) {
@@ -329,11 +247,27 @@ impl<M: Medium> Layer<M> {
         })
     }
 
-    /// The block as it is now. Writing is strict: an entry that points into metadata or over another block is refused.
+    /// The block as it is now.
     fn block(&self, blocks: &Blocks, writable: &Writable, space: &Space<'_>, index: usize) -> Result<Block> {
+        let Some(entry) = self.entry(blocks, writable, space, index)? else { return Ok(Block::New) };
+        let mut bitmap = self.bitmap(index, entry)?;
+        if blocks.is_full(index) {
+            bitmap.set(0..blocks.header.block_size.sectors());
+        }
+        Ok(Block::At { entry, bitmap, is_in_bat: !writable.is_unpointed(index) })
+    }
+
+    /// The block's entry, if it has one. Writing is strict: one that points into metadata or over another block is refused.
+    pub(crate) fn entry(
+        &self,
+        blocks: &Blocks,
+        writable: &Writable,
+        space: &Space<'_>,
+        index: usize,
+    ) -> Result<Option<u32>> {
         let entry = blocks.bat.entries().get(index).copied().unwrap_or(UNUSED);
         if entry == UNUSED {
-            return Ok(Block::New);
+            return Ok(None);
         }
         let refuse = |why: &str| {
             let offset = u64::from(entry) * SECTOR_BYTES;
@@ -342,11 +276,7 @@ impl<M: Medium> Layer<M> {
         if u64::from(entry) * SECTOR_BYTES < writable.metadata_end {
             return Err(refuse("points into metadata"));
         }
-        let at = writable.entries.partition_point(|&other| other < entry);
-        let before = at.checked_sub(1).and_then(|at| writable.entries.get(at));
-        let after = writable.entries.get(at + 1);
-        let overlaps = |low: u32, high: u32| space.block_end(low) > u64::from(high) * SECTOR_BYTES;
-        if before.is_some_and(|&before| overlaps(before, entry)) || after.is_some_and(|&after| overlaps(entry, after)) {
+        if writable.places.is_overlapped(entry, space.block_sectors()) {
             return Err(refuse("points over another block"));
         }
         // A file may end inside its last block: libvhd's writers extend it only as far as they write, and so do we.
@@ -354,31 +284,7 @@ impl<M: Medium> Layer<M> {
         if matches!(space.target, Target::BlockDevice { .. }) && space.block_end(entry) > footer_at {
             return Err(refuse("points over the footer or past the end"));
         }
-        let mut bitmap = self.bitmap(index, entry)?;
-        if blocks.is_full(index) {
-            bitmap.set(0..blocks.header.block_size.sectors());
-        }
-        Ok(Block::At { entry, bitmap })
-    }
-
-    /// Makes everything written durable.
-    pub(crate) fn flush(&self) -> Result<()> {
-        self.writable()?.note(self.image.file().flush())
-    }
-
-    fn writable(&self) -> Result<&Writable> {
-        let refuse = |why, errno| Error::new(ErrorKind::Io, why).with_errno(errno).within(self.cannot_write());
-        match &self.writable {
-            None => Err(refuse("image is open for reading only", Errno::BADF)),
-            Some(writable) if writable.has_failed.load(Ordering::Relaxed) => {
-                Err(refuse("an earlier write failed: open the image again", Errno::IO))
-            }
-            Some(writable) => Ok(writable),
-        }
-    }
-
-    fn cannot_write(&self) -> String {
-        format!("cannot write to `{}`", self.image.file().path().display())
+        Ok(Some(entry))
     }
 }
 
@@ -387,17 +293,14 @@ impl Writable {
         self.whole.get(index / 64).is_some_and(|bits| bits & 1 << (index % 64) != 0)
     }
 
-    fn set_whole(&mut self, index: usize) {
-        if let Some(bits) = self.whole.get_mut(index / 64) {
-            *bits |= 1 << (index % 64);
-        }
+    fn is_unpointed(&self, index: usize) -> bool {
+        self.unpointed.lock().unwrap_or_else(PoisonError::into_inner).contains(&index)
     }
 
-    /// Remembers a failure.
-    fn note(&self, done: Result<()>) -> Result<()> {
-        if done.is_err() {
-            self.has_failed.store(true, Ordering::Relaxed);
+    pub(crate) fn set_whole(&mut self, index: usize, is_whole: bool) {
+        if let Some(bits) = self.whole.get_mut(index / 64) {
+            let bit = 1 << (index % 64);
+            *bits = if is_whole { *bits | bit } else { *bits & !bit };
         }
-        done
     }
 }

@@ -10,7 +10,8 @@
 //! 3. **Files**: open, read within bounds, perform plans.
 //!    - where bytes lie: `medium`, `image_file` over `aligned`, `directory` and `attribute`, `window`, `new_file`, `copy`, `zeros`;
 //!    - an image and its chain: `image` over `footer_copies`, `gate`, `canonical`, `chain`, `parent_link`;
-//!    - a disk that is read and written: `disk` over `layer`, `layer_write`, `owners` and `map`;
+//!    - a disk that is read and written: `disk` over `layer`, `layer_write` (with `layer_perform`, `layer_free`, `layer_ahead`
+//!      over `places`), `owners` and `map`;
 //!    - what is done to images: `snapshot`, `relink`, `edit`, `check`, `repair`, `coalesce`, `compact`, `convert`, `resize` (with
 //!      `journal_file`, `journal_writer`), `revert` (with `journal_reader`, `unmarked`).
 //!
@@ -51,6 +52,9 @@ mod journal_reader;
 mod journal_writer;
 mod key_hash;
 mod layer;
+mod layer_ahead;
+mod layer_free;
+mod layer_perform;
 mod layer_write;
 mod layout;
 pub mod locator;
@@ -61,6 +65,7 @@ mod new_file;
 mod owners;
 mod parent_link;
 pub mod parent_name;
+mod places;
 pub mod plan;
 mod prefix;
 pub mod relink;

@@ -9,6 +9,9 @@
 //! With [`WriteBack`] a file grows by many blocks at a time, so that the first step is rare. A new block of an image without
 //! a parent then goes where the file is a hole, with all bits of its bitmap set: whatever of its data, bitmap and entry
 //! survives a crash, a sector that was not written reads as zeros, as before. So nothing waits.
+//!
+//! Where space runs out in the first two steps, nothing leads to what was written: the same blocks, or others, can be put
+//! at the same places again. Entries that may come early are therefore written late, when all that needs space was.
 
 use std::ops::Range;
 
@@ -55,7 +58,20 @@ pub(crate) enum Block {
     /// It gets a place.
     New,
     /// It has one; with its bitmap as it is.
-    At { entry: u32, bitmap: Bitmap },
+    At {
+        entry: u32,
+        bitmap: Bitmap,
+        /// Whether the disk has the entry too, for all we know.
+        is_in_bat: bool,
+    },
+}
+
+/// A free place among the blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Spot {
+    pub(crate) entry: u32,
+    /// Whether its data is zeros, durably.
+    pub(crate) is_zero: bool,
 }
 
 /// What is written to one block.
@@ -90,21 +106,37 @@ pub(crate) enum Content<'a> {
 /// What to do, and what is different when it is done.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct WritePlan {
-    pub(crate) plan: Plan,
+    /// The footer of a file that grows. All that follows waits for it.
+    pub(crate) growth: Plan,
+    /// What the next steps lead to.
+    pub(crate) content: Plan,
+    /// Whether they wait for that.
+    pub(crate) waits: bool,
+    /// Bitmaps and entries.
+    pub(crate) pointers: Plan,
     /// Blocks that have a place now, and their BAT entries.
     pub(crate) placed: Vec<(usize, u32)>,
+    /// Blocks that had one, whose entries are written again.
+    pub(crate) rewritten: Vec<usize>,
     /// Blocks that hold all of their sectors now.
     pub(crate) whole: Vec<usize>,
     /// [`Space::end`] afterwards.
     pub(crate) end: u64,
-    /// Whether the file becomes longer.
-    pub(crate) has_grown: bool,
 }
 
-/// Plans writes to different blocks, in ascending order.
-pub(crate) fn plan(space: &Space<'_>, writes: Vec<BlockWrite<'_>>) -> Result<WritePlan> {
-    let mut planner =
-        Planner { space, end: space.end, data: vec![], early: vec![], metadata: vec![], placed: vec![], whole: vec![] };
+/// Plans writes to different blocks, in ascending order. New ones go to the free places first.
+pub(crate) fn plan(space: &Space<'_>, free: &[Spot], writes: Vec<BlockWrite<'_>>) -> Result<WritePlan> {
+    let mut planner = Planner {
+        space,
+        free: free.iter(),
+        end: space.end,
+        data: vec![],
+        early: vec![],
+        metadata: vec![],
+        placed: vec![],
+        rewritten: vec![],
+        whole: vec![],
+    };
     for write in writes {
         planner.write(write)?;
     }
@@ -113,12 +145,14 @@ pub(crate) fn plan(space: &Space<'_>, writes: Vec<BlockWrite<'_>>) -> Result<Wri
 
 struct Planner<'a> {
     space: &'a Space<'a>,
+    free: std::slice::Iter<'a, Spot>,
     end: u64,
     data: Vec<Step>,
     /// Entries that may reach the disk before what they point to.
     early: Vec<Step>,
     metadata: Vec<Step>,
     placed: Vec<(usize, u32)>,
+    rewritten: Vec<usize>,
     whole: Vec<usize>,
 }
 
@@ -126,12 +160,12 @@ impl Planner<'_> {
     fn write(&mut self, write: BlockWrite<'_>) -> Result<()> {
         let BlockWrite { index, block, segments } = write;
         match block {
-            Block::At { entry, mut bitmap } => {
+            Block::At { entry, mut bitmap, is_in_bat } => {
                 let mut is_changed = false;
                 for Segment { sectors, content } in segments {
                     let (offset, end) = self.space.data_range(entry, &sectors);
                     match content {
-                        Content::Zeros => self.data.push(Step::Zero { what: "data", offset, len_bytes: end - offset }),
+                        Content::Zeros => self.data.push(self.space.cleared("data", offset, end)),
                         _ => self.data(content, offset, end),
                     }
                     is_changed |= bitmap.set(sectors);
@@ -143,23 +177,26 @@ impl Planner<'_> {
                     let bytes = bitmap.into_bytes();
                     self.metadata.push(Step::Write { what: "bitmap", offset: byte(entry), bytes });
                 }
+                if !is_in_bat {
+                    self.rewritten.push(index);
+                    add_entry(&mut self.metadata, self.space.table_offset, index, entry);
+                }
             }
             Block::New => {
-                let entry = self.space.place(self.end)?;
+                let (entry, zero_from) = self.spot()?;
                 let mut bitmap = Bitmap::empty(self.space.block_size)?;
                 let mut zeros_from = self.space.data_offset(entry);
                 for Segment { sectors, content } in segments {
                     let (offset, end) = self.space.data_range(entry, &sectors);
                     if !matches!(content, Content::Zeros) {
-                        self.zeros(zeros_from, offset);
+                        self.zeros(zeros_from, offset, zero_from);
                         self.data(content, offset, end);
                         zeros_from = end;
                     }
                     bitmap.set(sectors);
                 }
-                let block_end = self.space.block_end(entry);
-                self.zeros(zeros_from, block_end);
-                let is_early = self.space.is_early(entry);
+                self.zeros(zeros_from, self.space.block_end(entry), zero_from);
+                let is_early = self.space.is_early(entry, zero_from);
                 if is_early {
                     bitmap.set(0..self.space.block_size.sectors());
                 }
@@ -167,11 +204,22 @@ impl Planner<'_> {
                     self.whole.push(index);
                 }
                 self.data.push(Step::Write { what: "bitmap", offset: byte(entry), bytes: bitmap.into_bytes() });
-                self.point(index, entry, is_early);
-                self.end = block_end;
+                self.placed.push((index, entry));
+                let steps = if is_early { &mut self.early } else { &mut self.metadata };
+                add_entry(steps, self.space.table_offset, index, entry);
             }
         }
         Ok(())
+    }
+
+    /// The next place, and the byte from which on it holds zeros.
+    fn spot(&mut self) -> Result<(u32, u64)> {
+        if let Some(&Spot { entry, is_zero }) = self.free.next() {
+            return Ok((entry, if is_zero { 0 } else { u64::MAX }));
+        }
+        let entry = self.space.place(self.end)?;
+        self.end = self.space.block_end(entry);
+        Ok((entry, self.space.write_back.map_or(u64::MAX, |back| back.zero_from)))
     }
 
     fn data(&mut self, content: Content<'_>, offset: u64, end: u64) {
@@ -189,51 +237,40 @@ impl Planner<'_> {
     }
 
     /// Zeros where old bytes may lie. Past the end of a file there are none.
-    fn zeros(&mut self, from: u64, to: u64) {
+    fn zeros(&mut self, from: u64, to: u64, zero_from: u64) {
         let to = match self.space.target {
-            Target::File => to.min(self.space.write_back.map_or(self.space.medium_bytes, |back| back.zero_from)),
+            Target::File => to.min(zero_from).min(self.space.medium_bytes),
             Target::BlockDevice { .. } => to,
         };
         if from < to {
-            self.data.push(Step::Zero { what: "rest of block", offset: from, len_bytes: to - from });
-        }
-    }
-
-    fn point(&mut self, index: usize, entry: u32, is_early: bool) {
-        let steps = if is_early { &mut self.early } else { &mut self.metadata };
-        let is_next = self.placed.last().is_some_and(|&(last, _)| last + 1 == index);
-        self.placed.push((index, entry));
-        let entry = entry.to_be_bytes();
-        match steps.last_mut() {
-            Some(Step::Write { what: "BAT", bytes, .. }) if is_next => bytes.extend(entry),
-            _ => steps.push(Step::Write {
-                what: "BAT",
-                offset: self.space.table_offset + index as u64 * ENTRY_BYTES,
-                bytes: entry.to_vec(),
-            }),
+            self.data.push(self.space.cleared("rest of block", from, to));
         }
     }
 
     fn finish(self) -> Result<WritePlan> {
-        let mut steps = Vec::new();
-        let footer_at = self.space.new_footer(self.end)?;
-        if let Some(offset) = footer_at {
-            steps.push(Step::Write { what: "footer", offset, bytes: self.space.footer.to_vec() });
-            steps.push(Step::Barrier);
-        }
-        steps.extend(self.data);
-        steps.extend(self.early);
-        if !self.metadata.is_empty() {
-            steps.push(Step::Barrier);
-            steps.extend(self.metadata);
-        }
+        let footer = |offset| Step::Write { what: "footer", offset, bytes: self.space.footer.to_vec() };
+        let waits = !self.metadata.is_empty();
+        let mut pointers = self.metadata;
+        pointers.extend(self.early);
         Ok(WritePlan {
-            plan: Plan { steps },
+            growth: Plan { steps: self.space.new_footer(self.end)?.map(footer).into_iter().collect() },
+            content: Plan { steps: self.data },
+            waits,
+            pointers: Plan { steps: pointers },
             placed: self.placed,
+            rewritten: self.rewritten,
             whole: self.whole,
             end: self.end,
-            has_grown: footer_at.is_some(),
         })
+    }
+}
+
+/// Adds the write of a BAT entry, or makes the last write longer.
+pub(crate) fn add_entry(steps: &mut Vec<Step>, table_offset: u64, index: usize, entry: u32) {
+    let (at, entry) = (table_offset + index as u64 * ENTRY_BYTES, entry.to_be_bytes());
+    match steps.last_mut() {
+        Some(Step::Write { what: "BAT", offset, bytes }) if *offset + bytes.len() as u64 == at => bytes.extend(entry),
+        _ => steps.push(Step::Write { what: "BAT", offset: at, bytes: entry.to_vec() }),
     }
 }
 
@@ -290,10 +327,39 @@ impl Space<'_> {
         offset(end).map(Some)
     }
 
-    /// Whether the BAT may point to a new block before it is on disk.
-    fn is_early(&self, entry: u32) -> bool {
-        let is_hole = |back: &WriteBack| back.has_no_parent && self.data_offset(entry) >= back.zero_from;
-        self.target == Target::File && self.write_back.as_ref().is_some_and(is_hole)
+    /// Whether the BAT may point to a new block before it is on disk, at a place that holds zeros from this byte on.
+    fn is_early(&self, entry: u32, zero_from: u64) -> bool {
+        let has_no_parent = self.write_back.is_some_and(|back| back.has_no_parent);
+        self.target == Target::File && has_no_parent && self.data_offset(entry) >= zero_from
+    }
+
+    /// Zeros that take no space of a file. A device keeps its space: only who owns it may say otherwise.
+    fn cleared(&self, what: &'static str, offset: u64, end: u64) -> Step {
+        let len_bytes = end - offset;
+        match self.target {
+            Target::File => Step::Punch { what, offset, len_bytes },
+            Target::BlockDevice { .. } => Step::Zero { what, offset, len_bytes },
+        }
+    }
+
+    /// Sectors that a block takes, its bitmap included.
+    pub(crate) fn block_sectors(&self) -> u64 {
+        self.block_size.bitmap_sectors() + self.block_size.sectors()
+    }
+
+    /// Places between these blocks, which are in ascending order and lie over nothing, where others fit; so many at most.
+    pub(crate) fn gaps(&self, from: u64, used: impl Iterator<Item = u32>, wanted: usize) -> Vec<u32> {
+        let (mut gaps, mut end) = (Vec::new(), from);
+        for used in used {
+            while gaps.len() < wanted
+                && let Some(entry) = self.entry(end).filter(|&entry| self.block_end(entry) <= byte(used))
+            {
+                gaps.push(entry);
+                end = self.block_end(entry);
+            }
+            end = end.max(self.block_end(used));
+        }
+        gaps
     }
 
     pub(crate) fn data_offset(&self, entry: u32) -> u64 {
@@ -331,12 +397,23 @@ mod tests {
         }
     }
 
+    /// All steps, and where they wait.
+    fn steps(planned: &WritePlan) -> Vec<(&str, u64, u64)> {
+        let WritePlan { growth, content, waits, pointers, .. } = planned;
+        let barriers = [!growth.steps.is_empty(), *waits, false];
+        let stages = [growth, content, pointers].into_iter().zip(barriers);
+        let steps = stages.flat_map(|(stage, waits)| stage.steps.iter().chain(waits.then_some(&Step::Barrier)));
+        steps.map(|step| (step.what(), step.range().0, step.range().1)).collect()
+    }
+
     fn check(space: &Space<'_>, block: Block, expected: &[(&str, u64, u64)]) {
+        check_at(space, &[], block, expected);
+    }
+
+    fn check_at(space: &Space<'_>, free: &[Spot], block: Block, expected: &[(&str, u64, u64)]) {
         let segments = vec![Segment { sectors: 1..3, content: Content::Bytes(&[1; 1024]) }];
         let write = BlockWrite { index: 3, block, segments };
-        let planned = plan(space, vec![write]).unwrap().plan;
-        let steps: Vec<_> = planned.steps.iter().map(|step| (step.what(), step.range().0, step.range().1)).collect();
-        assert_eq!(steps, expected);
+        assert_eq!(steps(&plan(space, free, vec![write]).unwrap()), expected);
     }
 
     #[test]
@@ -377,8 +454,8 @@ mod tests {
         let copy = |sectors: Range<u64>, from| Segment { sectors, content: Content::Copy { from } };
         let zeros = Segment { sectors: 9..4000, content: Content::Zeros };
         let segments = vec![copy(0..2, 512), copy(2..4, 1536), copy(4..6, 8192), zeros];
-        let planned = plan(&space, vec![BlockWrite { index: 0, block: Block::New, segments }]).unwrap().plan;
-        let steps: Vec<_> = planned.steps.iter().map(|step| (step.what(), step.range().0, step.range().1)).collect();
+        let planned = plan(&space, &[], vec![BlockWrite { index: 0, block: Block::New, segments }]).unwrap();
+        let steps = steps(&planned);
         let (data, rest) = ("data", "rest of block");
         assert_eq!(steps[..3], [(data, 4096, 2048), (data, 6144, 1024), (rest, 7168, (2 << 20) - 3072)]);
     }
@@ -387,7 +464,7 @@ mod tests {
     fn a_bitmap_follows_its_data_and_only_if_it_changes() {
         let full = space((2 << 20) + 4096, (2 << 20) + 4608, Target::File);
         let mut bitmap = Bitmap::empty(BlockSize::DEFAULT).unwrap();
-        let at = |bitmap: &Bitmap| Block::At { entry: 7, bitmap: bitmap.clone() };
+        let at = |bitmap: &Bitmap| Block::At { entry: 7, bitmap: bitmap.clone(), is_in_bat: true };
         check(&full, at(&bitmap), &[("data", 4608, 1024), ("barrier", 0, 0), ("bitmap", 3584, 512)]);
         bitmap.set(0..4);
         check(&full, at(&bitmap), &[("data", 4608, 1024)]);
@@ -397,9 +474,7 @@ mod tests {
     fn a_block_that_holds_nothing_is_zeroed_where_old_bytes_lie() {
         let space = space(3072, 3584 + 1024, Target::File);
         let new = |index| BlockWrite { index, block: Block::New, segments: vec![] };
-        let planned = plan(&space, vec![new(3), new(4)]).unwrap();
-        let steps: Vec<_> =
-            planned.plan.steps.iter().map(|step| (step.what(), step.range().0, step.range().1)).collect();
+        let planned = plan(&space, &[], vec![new(3), new(4)]).unwrap();
         let block = (2 << 20) + 4096;
         let expected = [
             ("footer", 4096 + block + (2 << 20), 512),
@@ -410,8 +485,46 @@ mod tests {
             ("barrier", 0, 0),
             ("BAT", 1548, 8),
         ];
-        assert_eq!(steps, expected);
+        assert_eq!(steps(&planned), expected);
         assert_eq!(planned.placed, [(3, 7), (4, 7 + 4104)]);
+    }
+
+    #[test]
+    fn an_entry_that_the_disk_may_not_have_is_written_again() {
+        let full = space((2 << 20) + 4096, (2 << 20) + 4608, Target::File);
+        let mut bitmap = Bitmap::empty(BlockSize::DEFAULT).unwrap();
+        bitmap.set(0..4);
+        let block = Block::At { entry: 7, bitmap, is_in_bat: false };
+        check(&full, block, &[("data", 4608, 1024), ("barrier", 0, 0), ("BAT", 1548, 4)]);
+    }
+
+    #[test]
+    fn a_free_place_is_used_before_the_file_grows_and_shows_nothing_of_what_was_there() {
+        let block = (2 << 20) + 4096;
+        let mut space = space(4096 + 2 * block, 4608 + 2 * block, Target::File);
+        let (data, bitmap, bat) = (("data", 4608, 1024), ("bitmap", 3584, 512), ("BAT", 1548, 4));
+        let old = [("rest of block", 4096, 512), data, ("rest of block", 5632, (2 << 20) - 1536), bitmap];
+        let late = [("barrier", 0, 0), bat];
+        let free = |is_zero| [Spot { entry: 7, is_zero }];
+        check_at(&space, &free(false), Block::New, &[old.as_slice(), &late].concat());
+        check_at(&space, &free(true), Block::New, &[[data, bitmap], late].concat());
+        // Where it lies says nothing about what is there.
+        space.write_back = Some(WriteBack { zero_from: 0, ahead_blocks: 1, has_no_parent: true });
+        check_at(&space, &free(false), Block::New, &[old.as_slice(), &late].concat());
+        check_at(&space, &free(true), Block::New, &[data, bitmap, bat]);
+    }
+
+    #[test]
+    fn gaps_are_where_a_whole_block_fits() {
+        let space = space(0, 0, Target::File);
+        let gaps = |used: &[u32], wanted| space.gaps(3072, used.iter().copied(), wanted);
+        let block = 4104;
+        assert_eq!(gaps(&[7, 7 + block], 9), []);
+        assert_eq!(gaps(&[7 + block], 9), [7]);
+        assert_eq!(gaps(&[7 + block - 8, 7 + 2 * block], 9), []);
+        assert_eq!(gaps(&[7, 7 + 4 * block], 9), [1, 2, 3].map(|at| 7 + at * block));
+        assert_eq!(gaps(&[7, 7 + 4 * block], 2), [1, 2].map(|at| 7 + at * block));
+        assert_eq!(gaps(&[7, u32::MAX - 1], 1000).len(), 1000);
     }
 
     #[test]
@@ -428,7 +541,7 @@ mod tests {
         let refused = |space: &Space<'_>| {
             let segments = vec![Segment { sectors: 0..1, content: Content::Bytes(&[1; 512]) }];
             let write = BlockWrite { index: 0, block: Block::New, segments };
-            plan(space, vec![write]).map(|_| ()).map_err(|error| error.errno())
+            plan(space, &[], vec![write]).map(|_| ()).map_err(|error| error.errno())
         };
         let device = |len_bytes| space(3072, len_bytes, Target::BlockDevice { len_bytes });
         assert_eq!(refused(&device((2 << 20) + 4607)), Err(28));

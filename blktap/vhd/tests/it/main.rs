@@ -7,6 +7,8 @@ mod compact;
 mod convert;
 mod create;
 mod disk;
+mod disk_crash;
+mod disk_full;
 mod edit;
 mod gate;
 mod golden;

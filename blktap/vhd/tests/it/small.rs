@@ -98,3 +98,25 @@ pub(crate) fn open(sim: &SimDisk, kind: Kind, parent: &SimDisk) -> Disk<SimDisk>
     };
     Disk::of(Image::on(sim.clone()).unwrap(), parents, None).unwrap()
 }
+
+/// One byte per sector, which all of the sector has.
+pub(crate) fn read(disk: &Disk<SimDisk>) -> Vec<u8> {
+    let mut bytes = vec![1; DISK_SECTORS * SECTOR];
+    disk.read_at(0, &mut bytes).unwrap();
+    bytes
+        .chunks(SECTOR)
+        .map(|sector| {
+            assert!(sector.iter().all(|&byte| byte == sector[0]), "torn sector");
+            sector[0]
+        })
+        .collect()
+}
+
+/// What a disk holds that nobody has written to.
+pub(crate) fn start(kind: Kind) -> Vec<u8> {
+    let of_parent = |sector: usize| if sector.is_multiple_of(3) { 0xaa } else { 0 };
+    match kind {
+        Kind::Differencing => (0..DISK_SECTORS).map(of_parent).collect(),
+        Kind::Dynamic | Kind::Fixed => vec![0; DISK_SECTORS],
+    }
+}
