@@ -91,23 +91,30 @@ pub struct SimDisk {
     state: Arc<Mutex<State>>,
     index: usize,
     is_device: bool,
+    /// Only a sync says when there is no space.
+    is_unsure: bool,
 }
 
 impl SimDisk {
     pub fn file(bytes: Vec<u8>) -> Self {
         let state = State { disks: vec![Content::new(bytes)], log: vec![], fails_in: None, space: usize::MAX };
-        SimDisk { state: Arc::new(Mutex::new(state)), index: 0, is_device: false }
+        SimDisk { state: Arc::new(Mutex::new(state)), index: 0, is_device: false, is_unsure: false }
     }
 
     pub fn device(bytes: Vec<u8>) -> Self {
         SimDisk { is_device: true, ..SimDisk::file(bytes) }
     }
 
+    /// A file of which nobody knows before a sync whether there is space for it.
+    pub fn unsure_file(bytes: Vec<u8>) -> Self {
+        SimDisk { is_unsure: true, ..SimDisk::file(bytes) }
+    }
+
     /// An empty file that crashes when this disk does: one log has the events of both.
     pub fn file_beside(&self) -> Self {
         let mut state = self.state.lock().unwrap();
         state.disks.push(Content::new(vec![]));
-        SimDisk { state: Arc::clone(&self.state), index: state.disks.len() - 1, is_device: false }
+        SimDisk { state: Arc::clone(&self.state), index: state.disks.len() - 1, is_device: false, ..*self }
     }
 
     /// After so many events one fails for want of space.
@@ -239,6 +246,10 @@ impl Medium for SimDisk {
             self.happened(Event::Write { offset, bytes: bytes[..fitting].to_vec() });
         }
         if fitting < bytes.len() { Err(io::Error::from_raw_os_error(28)) } else { Ok(()) }
+    }
+
+    fn take_space(&self, _offset: u64, _len_bytes: u64) -> io::Result<bool> {
+        Ok(!self.is_unsure)
     }
 
     fn truncate(&self, len_bytes: u64) -> io::Result<()> {

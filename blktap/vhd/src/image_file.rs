@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use rustix::fs::{FallocateFlags, OFlags, SeekFrom, XattrFlags};
@@ -47,6 +48,8 @@ pub struct ImageFile {
     gate: Gate,
     /// The same file for long writes past the page cache.
     direct: Option<File>,
+    /// Whether a write says when the file system is full, not only a sync.
+    tells_full: OnceLock<bool>,
 }
 
 impl ImageFile {
@@ -125,6 +128,7 @@ impl ImageFile {
             identity: identity(&metadata),
             gate: Gate::of_process(),
             direct: None,
+            tells_full: OnceLock::new(),
         })
     }
 
@@ -276,6 +280,16 @@ impl Medium for ImageFile {
         }
     }
 
+    fn take_space(&self, offset: u64, len_bytes: u64) -> io::Result<bool> {
+        if self.mode == Mode::Direct || *self.tells_full.get_or_init(|| tells_full(&self.file)) || len_bytes == 0 {
+            return Ok(true);
+        }
+        match rustix::fs::fallocate(&self.file, FallocateFlags::KEEP_SIZE, offset, len_bytes) {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(false),
+            done => Ok(done.map(|()| true)?),
+        }
+    }
+
     fn reserve(&self, offset: u64, len_bytes: u64) -> io::Result<()> {
         if len_bytes == 0 {
             return Ok(());
@@ -360,6 +374,16 @@ impl Medium for ImageFile {
         rustix::fs::fsetxattr(&self.file, name, bytes, XattrFlags::empty())?;
         self.file.sync_all()
     }
+}
+
+/// Whether it is of a file system that keeps space for what it has in memory.
+fn tells_full(file: &File) -> bool {
+    const EXT4: u64 = 0xef53;
+    const XFS: u64 = 0x5846_5342;
+    const BTRFS: u64 = 0x9123_683e;
+    const TMPFS: u64 = 0x0102_1994;
+    let found = rustix::fs::fstatfs(file).ok().and_then(|found| u64::try_from(found.f_type).ok());
+    found.is_some_and(|kind| [EXT4, XFS, BTRFS, TMPFS].contains(&kind))
 }
 
 /// Creates the file, or takes over what stands at `path`, and performs the plan that `planner` makes for it. A file

@@ -4,6 +4,8 @@
 //! stay free and count as written to. Among the pointers everything that they lead to is there, so the blocks have their
 //! places, and entries that the disk may not have go there with the next write to the block or the next flush. So a block's
 //! entry on disk is the one in memory or, of a block that never had another, none: two never lead to one place.
+//! Want of space is known before a write returns: where the file system may tell it only when it syncs, space is taken with
+//! fallocate first, and where it has no fallocate either, every write is synced.
 //! Every other failure, and every failed sync, is final for writes: nobody knows what reached the disk, so nothing may build
 //! on it. Reads go on.
 
@@ -16,31 +18,61 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::layer::Layer;
 use crate::layer_write::Writable;
 use crate::medium::Medium;
-use crate::plan::Plan;
+use crate::plan::{Plan, Step};
 use crate::write_plan::{self, WritePlan};
 
 impl<M: Medium> Layer<M> {
     pub(crate) fn perform(&mut self, planned: WritePlan, source: Option<&M>) -> Result<()> {
         let medium_bytes = self.image.file().len_bytes();
-        let written = self.write_content(&planned, source);
-        if written.is_err() {
-            self.abandon(&planned, medium_bytes);
-            return written;
-        }
+        let is_sure = match self.write_content(&planned, source) {
+            Ok(is_sure) => is_sure,
+            Err(error) => {
+                self.abandon(&planned, medium_bytes);
+                return Err(error);
+            }
+        };
         let pointed = self.write_pointers(&planned);
         if pointed.as_ref().map_or_else(Error::is_want_of_space, |()| true) {
             self.settle(planned, medium_bytes, pointed.is_ok());
         }
-        pointed
+        pointed?;
+        if is_sure { Ok(()) } else { self.sync() }
     }
 
-    fn write_content(&self, planned: &WritePlan, source: Option<&M>) -> Result<()> {
+    /// Whether all that was written has its space.
+    fn write_content(&self, planned: &WritePlan, source: Option<&M>) -> Result<bool> {
         let (writable, file) = (self.writable()?, self.image.file());
+        let mut is_sure = true;
+        for plan in [&planned.growth, &planned.content, &planned.pointers] {
+            is_sure &= self.take_space(plan)?;
+        }
         if !planned.growth.steps.is_empty() {
             writable.note(file.perform(&planned.growth))?;
             self.sync()?;
         }
-        writable.note(file.perform_from(source.unwrap_or(file), &planned.content))
+        writable.note(file.perform_from(source.unwrap_or(file), &planned.content))?;
+        Ok(is_sure)
+    }
+
+    /// Performs steps of which none leads to another.
+    pub(crate) fn perform_at_once(&self, plan: &Plan, source: Option<&M>) -> Result<()> {
+        let (writable, file) = (self.writable()?, self.image.file());
+        let is_sure = self.take_space(plan)?;
+        writable.note(file.perform_from(source.unwrap_or(file), plan))?;
+        if is_sure { Ok(()) } else { self.sync() }
+    }
+
+    fn take_space(&self, plan: &Plan) -> Result<bool> {
+        let writes = plan.steps.iter().filter(|step| !matches!(step, Step::Punch { .. } | Step::Barrier));
+        writes.map(Step::range).try_fold(true, |is_sure, (offset, len)| Ok(is_sure & self.take_space_of(offset, len)?))
+    }
+
+    /// Whether what is written there has its space for sure.
+    pub(crate) fn take_space_of(&self, offset: u64, len_bytes: u64) -> Result<bool> {
+        let taken = self.image.file().take_space(offset, len_bytes).map_err(|source| {
+            Error::io(format!("cannot take space ({len_bytes} bytes at {offset})"), source).within(self.cannot_write())
+        });
+        taken.or_else(|error| self.writable()?.note(Err(error)).map(|()| false))
     }
 
     fn write_pointers(&self, planned: &WritePlan) -> Result<()> {

@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::footer::{FOOTER_BYTES, RawFooter};
 use crate::footer_copies;
 use crate::image::Image;
-use crate::layer::{Blocks, Layer, bad_block};
+use crate::layer::{Blocks, Layer, Piece, bad_block};
 use crate::layer_ahead::Ahead;
 use crate::medium::Medium;
 use crate::places::Places;
@@ -108,32 +108,37 @@ impl<M: Medium> Layer<M> {
     /// Writes to blocks that hold all of their sectors already. `None` where others are among them: nothing was written.
     pub(crate) fn write_over(&self, offset: u64, bytes: &[u8]) -> Option<Result<()>> {
         let (blocks, writable) = (self.blocks.as_ref()?, self.writable().ok()?);
-        let file = self.image.file();
         let pieces = || blocks.pieces(offset..offset + bytes.len() as u64);
         if !pieces().all(|piece| writable.is_whole(piece.index)) {
             return None;
         }
-        let mut rest = bytes;
-        for piece in pieces() {
-            let len = in_memory("write", (piece.sectors.end - piece.sectors.start) * SECTOR_BYTES).ok()?;
+        let written = self.write_pieces(blocks, pieces(), bytes);
+        Some(written.and_then(|is_sure| if is_sure { Ok(()) } else { self.sync() }))
+    }
+
+    /// Writes to blocks that have their places; whether what was written has its space.
+    fn write_pieces(&self, blocks: &Blocks, pieces: impl Iterator<Item = Piece>, bytes: &[u8]) -> Result<bool> {
+        let (file, mut rest, mut is_sure) = (self.image.file(), bytes, true);
+        for piece in pieces {
+            let len = in_memory("write", (piece.sectors.end - piece.sectors.start) * SECTOR_BYTES)?;
             let (bytes, after) = rest.split_at(len);
             rest = after;
-            let at = blocks.data_offset(piece.index, piece.sectors.start)?;
+            let at = blocks.data_offset(piece.index, piece.sectors.start);
+            let at = at.ok_or_else(|| Error::corrupt("a whole block has no place"))?;
+            is_sure &= self.take_space_of(at, len as u64)?;
             if let Err(source) = file.write_all_at(bytes, at) {
                 let error = Error::io(format!("cannot write data ({len} bytes at {at})"), source);
-                return Some(writable.note(Err(error.within(self.cannot_write()))));
+                self.writable()?.note(Err(error.within(self.cannot_write())))?;
             }
         }
-        Some(Ok(()))
+        Ok(is_sure)
     }
 
     /// Writes in ascending order, apart from each other and inside the disk. What is copied comes from `source`.
     pub(crate) fn write(&mut self, writes: &[Write<'_>], source: Option<&M>) -> Result<()> {
-        let writable = self.writable()?;
         if self.blocks.is_none() {
-            let file = self.image.file();
             let steps: Result<Vec<Step>> = writes.iter().map(|write| self.fixed_step(write)).collect();
-            return writable.note(file.perform_from(source.unwrap_or(file), &Plan { steps: steps? }));
+            return self.perform_at_once(&Plan { steps: steps? }, source);
         }
         let planned = self.planned(|layer| layer.plan(writes))?;
         self.perform(planned, source)

@@ -51,6 +51,11 @@ pub trait Medium: fmt::Debug {
         Err(Errno::OPNOTSUPP.into())
     }
 
+    /// Sees to it that what is written there does not lack space later, when it is synced. Whether that is sure.
+    fn take_space(&self, _offset: u64, _len_bytes: u64) -> io::Result<bool> {
+        Ok(true)
+    }
+
     /// Makes the range, which lies at the end or past it, read as zeros and own its space.
     fn reserve(&self, offset: u64, len_bytes: u64) -> io::Result<()> {
         self.fill(0, offset, len_bytes)

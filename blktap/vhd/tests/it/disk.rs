@@ -203,6 +203,22 @@ fn want_of_space_ends_nothing_unless_a_sync_finds_it() {
 }
 
 #[test]
+fn where_only_a_sync_finds_want_of_space_every_write_is_synced() {
+    for kind in [Kind::Dynamic, Kind::Differencing, Kind::Fixed] {
+        let (sim, parent) = (SimDisk::unsure_file(empty(kind)), parent());
+        let mut disk = open(&sim, kind, &parent);
+        let mut check = |first: usize, sectors: usize, value: u8| {
+            disk.write_at((first * SECTOR) as u64, &vec![value; sectors * SECTOR]).unwrap();
+            let crashed = read(&open(&sim.crashed(sim.log_len(), || false), kind, &parent));
+            assert_eq!(crashed[first..][..sectors], vec![value; sectors], "{kind:?}");
+        };
+        // New blocks, and one that is written over.
+        check(0, DISK_SECTORS, 1);
+        check(2, 3, 2);
+    }
+}
+
+#[test]
 fn a_fixed_disk_whose_footer_is_not_at_its_end_is_not_written() {
     // What looks like a footer at offset 0 is data, which a write would replace.
     let mut image = empty(Kind::Fixed);
