@@ -21,7 +21,8 @@ impl<M: Medium> Layer<M> {
     /// calls a block full that has no place.
     ///
     /// The places are punched at once: a crash that brings an entry back shows zeros, which are what was asked for,
-    /// whatever of the block's bitmap is left, since nothing is below.
+    /// whatever of the block's bitmap is left, since nothing is below. Where zeros in the file are no zeros of the disk, the
+    /// entries are durably gone before.
     pub(crate) fn free(&mut self, range: Range<u64>) -> Result<()> {
         let (writable, disk_end) = (self.writable()?, self.size_bytes());
         let Some(blocks) = self.blocks.as_ref().filter(|_| !self.image.has_parent()) else { return Ok(()) };
@@ -44,8 +45,12 @@ impl<M: Medium> Layer<M> {
             write_plan::add_entry(&mut steps, space.table_offset, index, UNUSED);
         }
         let cleared = writable.note(self.image.file().perform(&Plan { steps }));
-        let punched =
-            cleared.as_ref().map_or(Ok(()), |()| freed.iter().try_for_each(|&(_, entry)| self.punched(&space, entry)));
+        let punched = cleared.as_ref().map_or(Ok(()), |()| {
+            if !self.is_zero_where_absent() {
+                self.sync()?;
+            }
+            freed.iter().try_for_each(|&(_, entry)| self.punched(&space, entry))
+        });
         let (Some(blocks), Some(writable)) = (&mut self.blocks, &mut self.writable) else { return Ok(()) };
         for (index, entry) in freed {
             writable.set_whole(index, false);

@@ -202,7 +202,7 @@ impl<M: Medium> Layer<M> {
             let planned = self.planned(|layer| {
                 let (blocks, writable) = (layer.blocks()?, layer.writable()?);
                 let all = Segment { sectors: 0..blocks.header.block_size.sectors(), content: Content::Zeros };
-                let segments = if layer.image.has_parent() { vec![] } else { vec![all] };
+                let segments = if layer.is_zero_where_absent() { vec![all] } else { vec![] };
                 let new = |&index| BlockWrite { index, block: Block::New, segments: segments.clone() };
                 let space = layer.space(blocks, writable);
                 let spots = layer.spots(&space, writable, indices.len());
@@ -211,6 +211,11 @@ impl<M: Medium> Layer<M> {
             self.perform(planned, None)?;
         }
         Ok(())
+    }
+
+    /// Whether zeros in the file are what the disk reads where the image holds nothing.
+    pub(crate) fn is_zero_where_absent(&self) -> bool {
+        !self.image.has_parent()
     }
 
     pub(crate) fn blocks(&self) -> Result<&Blocks> {
@@ -225,7 +230,7 @@ impl<M: Medium> Layer<M> {
         let write_back = writable.ahead.map(|ahead| WriteBack {
             zero_from: ahead.zero_from.unwrap_or(medium_bytes),
             ahead_blocks: ahead.blocks.min(unplaced),
-            has_no_parent: !self.image.has_parent(),
+            is_zero_where_absent: self.is_zero_where_absent(),
         });
         Space {
             block_size: blocks.header.block_size,

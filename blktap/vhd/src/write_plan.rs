@@ -48,8 +48,8 @@ pub(crate) struct WriteBack {
     pub(crate) zero_from: u64,
     /// How many blocks more than it needs the file makes room for when it grows.
     pub(crate) ahead_blocks: usize,
-    /// Whether what a new block does not hold is zeros.
-    pub(crate) has_no_parent: bool,
+    /// Whether zeros in the file are what the disk reads where a new block holds nothing.
+    pub(crate) is_zero_where_absent: bool,
 }
 
 /// A block that is written to.
@@ -329,8 +329,8 @@ impl Space<'_> {
 
     /// Whether the BAT may point to a new block before it is on disk, at a place that holds zeros from this byte on.
     fn is_early(&self, entry: u32, zero_from: u64) -> bool {
-        let has_no_parent = self.write_back.is_some_and(|back| back.has_no_parent);
-        self.target == Target::File && has_no_parent && self.data_offset(entry) >= zero_from
+        let is_zero = self.write_back.is_some_and(|back| back.is_zero_where_absent);
+        self.target == Target::File && is_zero && self.data_offset(entry) >= zero_from
     }
 
     /// Zeros that take no space of a file. A device keeps its space: only who owns it may say otherwise.
@@ -509,7 +509,7 @@ mod tests {
         check_at(&space, &free(false), Block::New, &[old.as_slice(), &late].concat());
         check_at(&space, &free(true), Block::New, &[[data, bitmap], late].concat());
         // Where it lies says nothing about what is there.
-        space.write_back = Some(WriteBack { zero_from: 0, ahead_blocks: 1, has_no_parent: true });
+        space.write_back = Some(WriteBack { zero_from: 0, ahead_blocks: 1, is_zero_where_absent: true });
         check_at(&space, &free(false), Block::New, &[old.as_slice(), &late].concat());
         check_at(&space, &free(true), Block::New, &[data, bitmap, bat]);
     }
