@@ -11,8 +11,9 @@ use crate::layer::Layer;
 use crate::layer_write::{Writable, Write};
 use crate::medium::Medium;
 use crate::plan::{Plan, Target};
+use crate::space::Space;
 use crate::units::SECTOR_BYTES;
-use crate::write_plan::{self, Content, Space, Spot};
+use crate::write_plan::{self, Content, Spot};
 
 impl<M: Medium> Layer<M> {
     /// Takes their places from the blocks that lie wholly in this range of the disk, which has nothing below it: they read

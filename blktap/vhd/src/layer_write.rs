@@ -16,8 +16,9 @@ use crate::layer_ahead::Ahead;
 use crate::medium::Medium;
 use crate::places::Places;
 use crate::plan::{Plan, Step, Target};
+use crate::space::{Space, WriteBack};
 use crate::units::{SECTOR_BYTES, in_memory, sum};
-use crate::write_plan::{self, Block, BlockWrite, Content, Segment, Space, WriteBack, WritePlan};
+use crate::write_plan::{self, Block, BlockWrite, Content, Segment, WritePlan};
 
 /// Blocks that get a place in one plan.
 const MAX_PLACED: usize = 4096;

@@ -5,7 +5,7 @@
 //! 1. **Formats** (`footer`, `header`, `locator`, `locator_path`, `parent_name`, `bat`, `batmap`, `bitmap`, `key_hash` and `journal`
 //!    over `checksum`, `geometry`, `timestamp`, `version`, `units`, `prefix`): bytes to checked values and back. Raw types
 //!    show what lies on disk, checked types cannot be wrong. No I/O.
-//! 2. **Planners** (`create`, `write_plan`, `compact::arrangement`, `resize_plan` over `layout`; `apart`): pure functions from a
+//! 2. **Planners** (`create`, `write_plan` over `space`, `compact::arrangement`, `resize_plan` over `layout`; `apart`): pure functions from a
 //!    request to a `plan`, the writes in their order. No I/O, no clock, no randomness.
 //! 3. **Files**: open, read within bounds, perform plans.
 //!    - where bytes lie: `medium`, `image_file` over `aligned`, `directory` and `attribute`, `window`, `new_file`, `copy`, `zeros`;
@@ -74,6 +74,7 @@ pub mod resize;
 mod resize_plan;
 pub mod revert;
 pub mod snapshot;
+mod space;
 mod timestamp;
 pub mod units;
 mod unmarked;

@@ -12,8 +12,8 @@ use crate::header::{Header, RawHeader};
 use crate::journal::Kind;
 use crate::layout::Layout;
 use crate::plan::{Plan, Step, Target};
+use crate::space::Space;
 use crate::units::{Extent, MAX_BAT_ENTRIES, SECTOR_BYTES, in_memory, sum};
-use crate::write_plan::Space;
 
 const FOOTER_LEN: u64 = FOOTER_BYTES as u64;
 

@@ -8,8 +8,8 @@ use std::ops::Range;
 use crate::bat::{ENTRY_BYTES, UNUSED};
 use crate::error::{Error, Result};
 use crate::plan::{Plan, Step, Target};
+use crate::space::Space;
 use crate::units::{SECTOR_BYTES, Sectors, sum};
-use crate::write_plan::Space;
 
 /// Where libvhd puts the data of blocks, in sectors.
 const DATA_ALIGN_SECTORS: u64 = 8;

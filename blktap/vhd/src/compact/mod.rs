@@ -20,8 +20,8 @@ use crate::image::Image;
 use crate::image_file::ImageFile;
 use crate::medium::Medium;
 use crate::plan::{Plan, Step};
+use crate::space::Space;
 use crate::units::{Extent, MAX_BAT_ENTRIES, SECTOR_BYTES, in_memory, sum};
-use crate::write_plan::Space;
 use arrangement::{Arrangement, Move};
 
 const FOOTER_LEN: u64 = FOOTER_BYTES as u64;

@@ -16,8 +16,8 @@ use crate::error::{Error, Result};
 use crate::header::BlockSize;
 use crate::medium::Medium;
 use crate::plan::{Plan, Step, Target};
+use crate::space::Space;
 use crate::units::{SECTOR_BYTES, in_memory};
-use crate::write_plan::Space;
 use crate::zeros;
 
 /// More would only wait for each other: they share the disk and the memory.

@@ -2,7 +2,7 @@
 
 use vhd::{Disk, Image};
 
-use crate::sample::{BASE_UUID, edit_footers, edit_header};
+use crate::sample::{BASE_UUID, dynamic, edit_footers, edit_header};
 use crate::sim_disk::SimDisk;
 use crate::small::{BLOCK_SECTORS, BLOCKS, DISK_SECTORS, Kind, Place, SECTOR, empty, open, parent, place, read, start};
 use crate::sparse_disk::SparseDisk;
@@ -57,6 +57,22 @@ fn an_entry_past_the_end_fails_where_it_is_used() {
     check_hostile([u32::MAX - 1, u32::MAX], 0, Err(5));
     // A new block goes behind all others, which must be within 2 TiB.
     check_hostile([u32::MAX - 1, u32::MAX], 8, Err(28));
+}
+
+#[test]
+fn zeroing_and_discarding_come_in_parts_that_end_with_a_block() {
+    const MIB: u64 = 1 << 20;
+    let mut disk = Disk::of(Image::on(SparseDisk::file(&dynamic(256))).unwrap(), vec![], None).unwrap();
+    for block in 0..128 {
+        disk.write_at(block * 2 * MIB + 512, &[1; SECTOR]).unwrap();
+    }
+    let used = |disk: &Disk<SparseDisk>| disk.images().next().unwrap().bat().unwrap().allocated_blocks();
+    assert_eq!(disk.discard_part(MIB, 255 * MIB).unwrap(), 63 * MIB);
+    assert_eq!(used(&disk), 128 - 31);
+    assert_eq!(disk.write_zeroes_part(64 * MIB, 192 * MIB).unwrap(), 64 * MIB);
+    assert_eq!(used(&disk), 128 - 31 - 32);
+    disk.write_zeroes(0, 256 * MIB).unwrap();
+    assert_eq!((used(&disk), disk.discard_part(0, 0).unwrap()), (0, 0));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use vhd::{Disk, Image, Medium};
 
 use crate::sim_disk::SimDisk;
 use crate::small::{
-    BLOCK_SECTORS, BLOCKS, DISK_SECTORS, Kind, SECTOR, empty, kinds, open, parent, place, places, read, start,
+    BLOCK_SECTORS, BLOCKS, DISK_SECTORS, Kind, Place, SECTOR, empty, kinds, open, parent, place, places, read, start,
 };
 
 const BLOCK_BYTES: u64 = (BLOCK_SECTORS * SECTOR) as u64;
@@ -285,19 +285,35 @@ fn check_all_crashes(sim: &SimDisk, kind: Kind, parent: &SimDisk, done: &[Done],
     }
 }
 
+/// Where space can run out, and where most depends on it.
+fn growing() -> impl Strategy<Value = (Kind, Place, Option<u64>)> {
+    let kinds = prop_oneof![4 => Just(Kind::Dynamic), 2 => Just(Kind::Differencing), 1 => Just(Kind::Fixed)];
+    let places = prop_oneof![5 => Just(Place::File), 1 => places()];
+    (kinds, places, prop_oneof![1 => Just(None), 2 => (0..5u64).prop_map(Some)])
+}
+
+/// So many, or ten times as many when a run has an hour.
+fn tries(cases: u32) -> ProptestConfig {
+    let is_full = std::env::var("XTASK_TIER").is_ok_and(|tier| tier == "full");
+    ProptestConfig { cases: if is_full { 10 * cases } else { cases }, ..ProptestConfig::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
+    #![proptest_config(tries(192))]
 
     #[test]
-    fn disks_read_what_was_written(
-        ops in prop_oneof![ops(0), ops(3)], kind in kinds(), at in places(), ahead in ahead(),
-    ) {
+    fn disks_read_what_was_written(ops in ops(0), kind in kinds(), at in places(), ahead in ahead()) {
+        run(&place(empty(kind), at), kind, &parent(), &ops, ahead);
+    }
+
+    #[test]
+    fn disks_read_what_was_written_where_space_comes_and_goes(ops in ops(4), (kind, at, ahead) in growing()) {
         run(&place(empty(kind), at), kind, &parent(), &ops, ahead);
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(tries(48))]
 
     #[test]
     fn a_crash_keeps_what_was_flushed(ops in ops(0), kind in kinds(), at in places(), ahead in ahead(), seed: u64) {
@@ -308,7 +324,7 @@ proptest! {
 
     #[test]
     fn a_crash_keeps_what_was_flushed_where_space_comes_and_goes(
-        ops in ops(3), kind in kinds(), at in places(), ahead in ahead(), seed: u64,
+        ops in ops(4), (kind, at, ahead) in growing(), seed: u64,
     ) {
         let (sim, parent) = (place(empty(kind), at), parent());
         let done = run(&sim, kind, &parent, &ops, ahead);
