@@ -200,7 +200,7 @@ fn want_of_space_ends_nothing_unless_a_sync_finds_it() {
         for kind in [Kind::Dynamic, Kind::Differencing, Kind::Fixed] {
             let mut ends = 0;
             for events in 0.. {
-                let (done, _, mut disk, _) = fail(kind, events, errno);
+                let (done, sim, mut disk, parent) = fail(kind, events, errno);
                 let Err(error) = done else { break };
                 if error.errno() == 5 {
                     ends += 1;
@@ -208,6 +208,10 @@ fn want_of_space_ends_nothing_unless_a_sync_finds_it() {
                     continue;
                 }
                 assert_eq!(error.errno(), errno);
+                // Another block than that whose entry the disk may have is the next.
+                disk.write_at(44 * 512, &[4; SECTOR]).unwrap();
+                disk.flush().unwrap();
+                assert_eq!(read(&disk), read(&open(&sim, kind, &parent)), "{kind:?} {events}");
                 disk.write_at(0, &[3; DISK_SECTORS * SECTOR]).unwrap();
                 disk.flush().unwrap();
                 assert_eq!(read(&disk), [3; DISK_SECTORS]);

@@ -41,6 +41,8 @@ enum Op {
         blocks: usize,
     },
     Flush,
+    /// The writer is killed and another one comes. There is space then.
+    Kill,
     /// From now on this many sectors can be taken.
     Space(usize),
     /// After so many steps one finds no space, wherever it is. A sync that finds none is the end.
@@ -65,7 +67,11 @@ fn ops(failures: u32) -> impl Strategy<Value = Vec<Op>> {
     let cleared = || prop_oneof![1 => ranges(), 3 => whole_blocks()];
     let write =
         prop_oneof![3 => ranges(), 1 => whole_blocks()].prop_map(|(first, sectors)| Op::Write { first, sectors });
-    let ends = ranges().prop_map(|(first, sectors)| Op::Ends { first, sectors });
+    let far = (0..BLOCKS, 1..=DISK_SECTORS).prop_map(|(block, sectors)| {
+        let first = block * BLOCK_SECTORS;
+        (first, sectors.min(DISK_SECTORS - first))
+    });
+    let ends = prop_oneof![ranges(), far].prop_map(|(first, sectors)| Op::Ends { first, sectors });
     let zero = cleared().prop_map(|(first, sectors)| Op::Zero { first, sectors });
     let discard = cleared().prop_map(|(first, sectors)| Op::Discard { first, sectors });
     let place =
@@ -73,7 +79,7 @@ fn ops(failures: u32) -> impl Strategy<Value = Vec<Op>> {
     let space = prop_oneof![2 => 0..30usize, 1 => Just(usize::MAX)].prop_map(Op::Space);
     let fail = (0..8usize).prop_map(Op::Fail);
     let op = prop_oneof![
-        8 => write, 4 => ends, 3 => zero, 3 => discard, 2 => place, 4 => Just(Op::Flush), failures => space, failures => fail
+        8 => write, 4 => ends, 3 => zero, 3 => discard, 2 => place, 4 => Just(Op::Flush), 2 => Just(Op::Kill), failures => space, failures => fail
     ];
     prop::collection::vec(op, 1..16)
 }
@@ -103,13 +109,39 @@ struct Done {
 /// A disk that is written, and what it must hold.
 struct Run<'a> {
     sim: &'a SimDisk,
+    kind: Kind,
+    parent: &'a SimDisk,
+    ahead: Option<u64>,
     disk: Disk<SimDisk>,
     oracle: Vec<u8>,
+    /// By sector, what a writer that is killed may leave there besides, since something failed.
+    left: Vec<Vec<u8>>,
     /// A sync failed.
     is_over: bool,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    fn new(sim: &'a SimDisk, kind: Kind, parent: &'a SimDisk, ahead: Option<u64>) -> Self {
+        let disk = open_ahead(sim, kind, parent, ahead);
+        let (oracle, left) = (start(kind), vec![vec![]; DISK_SECTORS]);
+        Run { sim, kind, parent, ahead, disk, oracle, left, is_over: false }
+    }
+
+    fn kill(&mut self) {
+        if self.is_over {
+            return;
+        }
+        self.sim.set_space(usize::MAX);
+        self.sim.fail_no_more();
+        self.disk = open_ahead(self.sim, self.kind, self.parent, self.ahead);
+        let found = read(&self.disk);
+        for (sector, (&found, oracle)) in found.iter().zip(&mut self.oracle).enumerate() {
+            let left = &self.left[sector];
+            assert!(found == *oracle || left.contains(&found), "sector {sector} is {found}, not {oracle} or {left:?}");
+            *oracle = found;
+        }
+    }
+
     fn step(&mut self, op: &Op, value: u8) -> Done {
         let mut done = Done { value, from: self.sim.log_len(), ..Done::default() };
         let (mut keeps_old, disk) = (false, &mut self.disk);
@@ -152,8 +184,13 @@ impl Run<'_> {
                 let flushed = disk.flush();
                 if flushed.is_ok() {
                     done.flushed = Some(read(disk));
+                    self.left.iter_mut().for_each(Vec::clear);
                 }
                 flushed
+            }
+            Op::Kill => {
+                self.kill();
+                Ok(())
             }
             Op::Space(sectors) => {
                 self.sim.set_space(sectors);
@@ -173,6 +210,12 @@ impl Run<'_> {
             assert!(!self.is_over || error.errno() == 5);
             self.is_over |= error.errno() == 5;
         }
+        for &sector in &done.sectors {
+            match &result {
+                Ok(()) => self.left[sector].clear(),
+                Err(_) => self.left[sector].extend([self.oracle[sector], done.value]),
+            }
+        }
         let found = read(&self.disk);
         for (sector, (&found, oracle)) in found.iter().zip(&mut self.oracle).enumerate() {
             let is_meant = done.sectors.contains(&sector);
@@ -185,12 +228,16 @@ impl Run<'_> {
 }
 
 /// With `ahead`, as a writer that asks for durability by flushes only, and grows by so many blocks at a time.
-fn run(sim: &SimDisk, kind: Kind, parent: &SimDisk, ops: &[Op], ahead: Option<u64>) -> Vec<Done> {
+fn open_ahead(sim: &SimDisk, kind: Kind, parent: &SimDisk, ahead: Option<u64>) -> Disk<SimDisk> {
     let mut disk = open(sim, kind, parent);
     if let Some(blocks) = ahead {
         disk.write_back(blocks * BLOCK_BYTES).unwrap();
     }
-    let mut run = Run { sim, disk, oracle: start(kind), is_over: false };
+    disk
+}
+
+fn run(sim: &SimDisk, kind: Kind, parent: &SimDisk, ops: &[Op], ahead: Option<u64>) -> Vec<Done> {
+    let mut run = Run::new(sim, kind, parent, ahead);
     let mut done: Vec<Done> = (1..).zip(ops).map(|(value, op)| run.step(op, value)).collect();
     sim.set_space(usize::MAX);
     sim.fail_no_more();
@@ -204,8 +251,10 @@ fn run(sim: &SimDisk, kind: Kind, parent: &SimDisk, ops: &[Op], ahead: Option<u6
     assert_eq!(read(&open(sim, kind, parent)), run.oracle, "opened again");
     run.disk.close().unwrap();
     assert_eq!(read(&open(sim, kind, parent)), run.oracle, "opened again after it was closed");
-    let image = Image::on(sim.clone()).unwrap();
-    assert!(!matches!(sim.target(), Target::File) || image.physical_bytes().unwrap() == sim.len_bytes());
+    // What a killed writer had made longer may stay so.
+    if matches!(sim.target(), Target::File) && !ops.iter().any(|op| matches!(op, Op::Kill)) {
+        assert_eq!(Image::on(sim.clone()).unwrap().physical_bytes().unwrap(), sim.len_bytes());
+    }
     done
 }
 
@@ -235,10 +284,7 @@ fn allowed(kind: Kind, done: &[Done], events: usize) -> Vec<Vec<u8>> {
 /// What a crash left opens, holds what was flushed, and can be written to.
 fn check_crash(crashed: &SimDisk, kind: Kind, parent: &SimDisk, allowed: &[Vec<u8>], ahead: Option<u64>) {
     check_places(crashed, kind);
-    let mut disk = open(crashed, kind, parent);
-    if let Some(blocks) = ahead {
-        disk.write_back(blocks * BLOCK_BYTES).unwrap();
-    }
+    let mut disk = open_ahead(crashed, kind, parent, ahead);
     let mut found = read(&disk);
     for (sector, (value, allowed)) in found.iter().zip(allowed).enumerate() {
         assert!(allowed.contains(value), "sector {sector} is {value}, not one of {allowed:?}");
