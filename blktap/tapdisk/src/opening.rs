@@ -4,29 +4,30 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use blockcrypto::Key;
 use rustix::io::Errno;
 use tap_proto::{Disk, Flags, Open};
 
 use crate::host::Host;
-use crate::params::{Kind, Params, Refused, Result};
+use crate::params::{How, Kind, Params, Refused, Result};
 use crate::service::Service;
 use crate::store::{Cache, Pair, Remote, Role, Second, Stack, Store};
 
 /// How often an unpause tries to open the image, and how long it waits in between: another host may be at work on it.
 const TRIES: u32 = 10;
 const WAIT: Duration = Duration::from_secs(1);
-/// How much longer than it needs a file is at most while it is served: a hole.
-pub(crate) const AHEAD_BYTES: u64 = 64 << 20;
 const SECTOR_BYTES: u32 = 512;
 /// The name of no second image.
 const NO_SECONDARY: &str = "null";
 
 /// Opens it.
 pub(crate) fn open(host: &Host, minor: u16, open: &Open) -> Result<Service> {
-    let is_read_only = open.flags.contains(Flags::RDONLY);
-    let first = first(host, open, is_read_only)?;
+    let key = open.extra.key.as_ref().map(|bytes| Key::new(bytes)).transpose();
+    let key = key.map_err(|error| Refused::new(Errno::INVAL, error.to_string()))?;
+    let how = How { is_read_only: open.flags.contains(Flags::RDONLY), key: key.as_ref() };
+    let first = first(host, open, &how)?;
     let has_second = open.flags.contains(Flags::SECONDARY) && open.secondary.as_os_str() != NO_SECONDARY;
-    let store = if has_second { with_second(host, minor, first, open)? } else { first };
+    let store = if has_second { with_second(host, minor, first, open, key.as_ref())? } else { first };
     let mut service = Service::new(store);
     if open.flags.contains(Flags::ADD_LOG) {
         let path = open.extra.log_path.as_ref();
@@ -37,7 +38,7 @@ pub(crate) fn open(host: &Host, minor: u16, open: &Open) -> Result<Service> {
 }
 
 /// The image, on its own parents or on those that another disk serves, which it may keep what it reads of.
-fn first(host: &Host, open: &Open, is_read_only: bool) -> Result<Box<dyn Store>> {
+fn first(host: &Host, open: &Open, how: &How<'_>) -> Result<Box<dyn Store>> {
     let params = Params::parse(open.path.as_os_str())?;
     let store: Box<dyn Store> = if open.flags.contains(Flags::REUSE_PRT) {
         let minor = u16::try_from(open.parent_devnum).ok();
@@ -47,23 +48,30 @@ fn first(host: &Host, open: &Open, is_read_only: bool) -> Result<Box<dyn Store>>
         })?;
         let failed = |error| Refused::io(format_args!("cannot reach the parent at `{}`", socket.display()), &error);
         let parent = Remote::connect(socket.clone()).map_err(failed)?;
-        Box::new(Stack::new(params.open_alone(is_read_only, AHEAD_BYTES)?, parent))
+        Box::new(Stack::new(params.open_alone(how)?, parent))
     } else {
-        params.open(host, is_read_only, AHEAD_BYTES)?
+        params.open(host, how)?
     };
-    let keeps = open.flags.contains(Flags::ADD_LCACHE) && !is_read_only;
+    let keeps = open.flags.contains(Flags::ADD_LCACHE) && !how.is_read_only;
     Ok(if keeps { Box::new(Cache::new(store)) } else { store })
 }
 
-fn with_second(host: &Host, minor: u16, first: Box<dyn Store>, open: &Open) -> Result<Box<dyn Store>> {
+fn with_second(
+    host: &Host,
+    minor: u16,
+    first: Box<dyn Store>,
+    open: &Open,
+    key: Option<&Key>,
+) -> Result<Box<dyn Store>> {
+    let how = How { is_read_only: false, key };
     let params = Params::parse(open.secondary.as_os_str())?;
     let role = if open.flags.contains(Flags::STANDBY) { Role::Standby } else { Role::Mirror };
     let second = match params.kind {
         Kind::Nbd if role == Role::Standby => {
             return Err(Refused::new(Errno::INVAL, "another server's disk cannot take over: it is only written"));
         }
-        Kind::Nbd => Second::Remote(params.open(host, false, AHEAD_BYTES)?),
-        _ => Second::Local(Box::new(params.open_chain(false, AHEAD_BYTES)?)),
+        Kind::Nbd => Second::Remote(params.open(host, &how)?),
+        _ => Second::Local(Box::new(params.open_chain(&how)?)),
     };
     let (size, second_size) = (first.size_bytes(), second.size_bytes());
     if size != second_size {

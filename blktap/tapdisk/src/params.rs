@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use blockcrypto::Key;
 use legacy_cli::terminal::in_words;
 use rustix::io::Errno;
 use vhd::{Disk, Image};
@@ -11,6 +12,9 @@ use vhd::{Disk, Image};
 use crate::failure::Failure;
 use crate::host::Host;
 use crate::store::{Chain, Remote, Store};
+
+/// How much longer than it needs a file is at most while it is served: a hole.
+pub(crate) const AHEAD_BYTES: u64 = 64 << 20;
 
 /// A refusal of the control socket: its number travels, its words are for the log.
 #[derive(Debug)]
@@ -58,6 +62,13 @@ pub(crate) enum Kind {
 const KNOWN: [&str; 13] =
     ["sync", "vmdk", "vhdsync", "ram", "qcow", "bc", "vhdi", "log", "remus", "lc", "llcache", "llpcache", "valve"];
 
+/// How an image is opened.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct How<'a> {
+    pub(crate) is_read_only: bool,
+    pub(crate) key: Option<&'a Key>,
+}
+
 /// An image, as a `type:path` names it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Params<'a> {
@@ -89,10 +100,10 @@ impl<'a> Params<'a> {
         Ok(Params { kind, path })
     }
 
-    /// Opens the image and all that lies below it. A file grows by so much at a time.
-    pub(crate) fn open(self, host: &Host, is_read_only: bool, ahead_bytes: u64) -> Result<Box<dyn Store>> {
+    /// Opens the image and all that lies below it.
+    pub(crate) fn open(self, host: &Host, how: &How<'_>) -> Result<Box<dyn Store>> {
         if self.kind != Kind::Nbd {
-            return Ok(Box::new(self.open_chain(is_read_only, ahead_bytes)?));
+            return Ok(Box::new(self.open_chain(how)?));
         }
         let target = self.path.to_owned();
         let passed = self.path.to_str().and_then(|name| host.connections.take(name));
@@ -105,32 +116,36 @@ impl<'a> Params<'a> {
     }
 
     /// The same of an image that lies here.
-    pub(crate) fn open_chain(self, is_read_only: bool, ahead_bytes: u64) -> Result<Chain> {
-        let disk = match (self.kind, is_read_only) {
+    pub(crate) fn open_chain(self, how: &How<'_>) -> Result<Chain> {
+        let disk = match (self.kind, how.is_read_only) {
             (Kind::Vhd, true) => Disk::open(self.path)?,
             (Kind::Vhd, false) => Disk::open_rw(self.path)?,
-            (Kind::Aio, _) => Disk::open_raw(self.path)?,
+            (Kind::Aio, true) => Disk::open_raw(self.path)?,
+            (Kind::Aio, false) => Disk::open_raw_rw(self.path)?,
             (Kind::Nbd, _) => return Err(Refused::new(Errno::INVAL, "another server's disk is no image")),
         };
-        chain(disk, is_read_only, ahead_bytes)
+        how.chain(disk)
     }
 
     /// Opens a VHD without its parents.
-    pub(crate) fn open_alone(self, is_read_only: bool, ahead_bytes: u64) -> Result<Chain> {
+    pub(crate) fn open_alone(self, how: &How<'_>) -> Result<Chain> {
         if self.kind != Kind::Vhd {
             return Err(Refused::new(Errno::INVAL, "only a VHD can lie on a parent that another disk serves"));
         }
-        let disk = match is_read_only {
+        let disk = match how.is_read_only {
             true => Disk::of_reader(Image::open(self.path)?)?,
             false => Disk::of(Image::open_rw(self.path)?, vec![], None)?,
         };
-        chain(disk, is_read_only, ahead_bytes)
+        how.chain(disk)
     }
 }
 
-fn chain(mut disk: Disk, is_read_only: bool, ahead_bytes: u64) -> Result<Chain> {
-    if !is_read_only {
-        disk.write_back(ahead_bytes)?;
+impl How<'_> {
+    fn chain(&self, disk: Disk) -> Result<Chain> {
+        let mut disk = disk.unlock(self.key)?;
+        if !self.is_read_only {
+            disk.write_back(AHEAD_BYTES)?;
+        }
+        Ok(Chain::new(disk, self.is_read_only))
     }
-    Ok(Chain::new(disk, is_read_only))
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use uuid::Uuid;
 use vhd::Timestamp;
+use vhd::batmap::{BatmapHeader, RawBatmapHeader};
 use vhd::create::{Request, Storage, plan};
 use vhd::footer::{DiskKind, Footer, RawFooter};
 use vhd::header::{Header, RawHeader};
@@ -89,6 +90,13 @@ pub fn edit_header(image: &mut [u8], edit: impl FnOnce(&mut Header)) {
     let mut header = Header::try_from(&RawHeader::from_prefix(&image[512..])).unwrap();
     edit(&mut header);
     image[512..1536].copy_from_slice(RawHeader::from(&header).bytes());
+}
+
+/// Changes the header of the batmap of an image whose BAT takes a sector.
+pub fn edit_batmap(image: &mut [u8], edit: impl FnOnce(&mut BatmapHeader)) {
+    let mut header = BatmapHeader::try_from(&RawBatmapHeader::from_prefix(&image[2048..])).unwrap();
+    edit(&mut header);
+    image[2048..2560].copy_from_slice(RawBatmapHeader::from(&header).bytes());
 }
 
 /// Changes bytes of the header and makes its checksum right, for values that the checked type cannot hold.

@@ -72,6 +72,10 @@ impl RawBatmapHeader {
         self.key_hash.checked()
     }
 
+    pub(crate) fn raw_key_hash(&self) -> RawKeyHash {
+        self.key_hash
+    }
+
     pub(crate) fn set_marker(&mut self, marker: u8) {
         self.marker = marker;
     }

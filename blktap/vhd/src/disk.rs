@@ -1,28 +1,32 @@
-//! A disk as a guest sees it: an image on top of its chain of parents.
+//! A disk as a guest sees it: an image on top of its chain of parents, or a raw file alone.
+
+mod holes;
+mod lazy;
+mod status;
+mod unlock;
 
 use std::collections::HashSet;
 use std::ops::Range;
 use std::path::Path;
 
-use rustix::io::Errno;
-
+use crate::base::Base;
 use crate::chain::{self, MAX_CHAIN_DEPTH, OpenParent};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::Image;
 use crate::image_file::ImageFile;
-use crate::layer::{Layer, bad_block};
+use crate::layer::Layer;
 use crate::layer_write::Write;
 use crate::map::{Place, Run};
 use crate::medium::Medium;
 use crate::owners::Owners;
 use crate::units::{MAX_CHAIN_ENTRIES, SECTOR_BYTES, in_memory};
 use crate::write_plan::Content;
-use crate::zeros;
+
+pub use lazy::LazyDisk;
+pub use status::Stretch;
 
 /// Bytes that one plan writes at most: its steps hold them in memory.
 const MAX_PLAN_BYTES: usize = 16 << 20;
-/// What is read first of data that may be zeros.
-const PROBE_BYTES: u64 = 4096;
 /// Bytes of the disk whose runs are held in memory at most.
 const MAX_MAP_BYTES: u64 = 64 << 20;
 
@@ -42,8 +46,8 @@ const MAX_MAP_BYTES: u64 = 64 << 20;
 pub struct Disk<M: Medium = ImageFile> {
     /// The image itself first, then its parents.
     layers: Vec<Layer<M>>,
-    /// The raw file at the end of the chain.
-    base: Option<M>,
+    /// The raw file at the end of the chain, or all of a raw disk.
+    base: Option<Base<M>>,
     owners: Owners,
 }
 
@@ -64,6 +68,12 @@ impl Disk<ImageFile> {
         Disk::of_raw(ImageFile::open(path)?)
     }
 
+    /// Opens a raw file or device for reading and writing: its whole sectors are the disk. A write changes nothing but
+    /// data. After a sync has failed every write and flush fails, with `EIO`; reads go on.
+    pub fn open_raw_rw(path: &Path) -> Result<Self> {
+        Disk::of_raw_rw(ImageFile::open_rw(path)?)
+    }
+
     /// Opens an image for reading and writing, its parents for reading.
     pub fn open_rw(path: &Path) -> Result<Self> {
         Disk::walk(Layer::writer(Image::open_rw(path)?)?)
@@ -81,7 +91,7 @@ impl Disk<ImageFile> {
         loop {
             match below(&layers, &mut passed)? {
                 None => return Disk::of_layers(layers, None),
-                Some(OpenParent::Raw(file)) => return Disk::of_layers(layers, Some(file)),
+                Some(OpenParent::Raw(file)) => return Disk::of_layers(layers, Some(Base::reader(file))),
                 Some(OpenParent::Vhd(parent)) => layers.push(Layer::reader(*parent)?),
             }
         }
@@ -118,7 +128,7 @@ impl<M: Medium> Disk<M> {
         for parent in parents {
             layers.push(Layer::reader(parent)?);
         }
-        Disk::of_layers(layers, base)
+        Disk::of_layers(layers, base.map(Base::reader))
     }
 
     /// The same of one image without its parents, for reading.
@@ -128,10 +138,15 @@ impl<M: Medium> Disk<M> {
 
     /// A disk that is a raw file and nothing else, for reading.
     pub fn of_raw(base: M) -> Result<Self> {
-        Disk::of_layers(vec![], Some(base))
+        Disk::of_layers(vec![], Some(Base::reader(base)))
     }
 
-    fn of_layers(layers: Vec<Layer<M>>, base: Option<M>) -> Result<Self> {
+    /// The same for writing, as [`Disk::open_raw_rw`].
+    pub fn of_raw_rw(base: M) -> Result<Self> {
+        Disk::of_layers(vec![], Some(Base::writer(base)))
+    }
+
+    fn of_layers(layers: Vec<Layer<M>>, base: Option<Base<M>>) -> Result<Self> {
         let owners = Owners::of(&layers)?;
         Ok(Disk { layers, base, owners })
     }
@@ -148,96 +163,21 @@ impl<M: Medium> Disk<M> {
 
     /// The raw file at the end of the chain, or the disk itself.
     pub fn raw_path(&self) -> Option<&Path> {
-        self.base.as_ref().map(Medium::path)
+        self.base().map(Medium::path)
     }
 
     /// The raw file at the end of the chain.
     pub(crate) fn base(&self) -> Option<&M> {
-        self.base.as_ref()
+        self.base.as_ref().map(Base::file)
     }
 
     /// The file of a place that is not zeros, and the position there.
     pub(crate) fn source(&self, place: Place) -> Option<(&M, u64)> {
         match place {
             Place::Zero => None,
-            Place::Base { offset } => self.base.as_ref().map(|base| (base, offset)),
+            Place::Base { offset } => self.base().map(|base| (base, offset)),
             Place::Layer { depth, offset } => self.layers.get(depth).map(|layer| (layer.image().file(), offset)),
         }
-    }
-
-    /// What of a range of whole sectors may be something else than zeros: position on the disk, and where it lies. Holes
-    /// of files are left out.
-    pub(crate) fn data(&self, range: Range<u64>) -> Result<Vec<(u64, Run)>> {
-        self.check("map", range.start, range.end - range.start)?;
-        let start = range.start;
-        self.without_holes(start, self.runs(range)?)
-    }
-
-    fn without_holes(&self, start: u64, runs: Vec<Run>) -> Result<Vec<(u64, Run)>> {
-        let mut data = Vec::new();
-        let mut at = start;
-        for run in runs {
-            if let Some((file, offset)) = self.source(run.place) {
-                let mut left = offset..offset + run.len_bytes;
-                if matches!(run.place, Place::Layer { .. }) {
-                    file.check_end("data", offset, in_memory("data", run.len_bytes)?).map_err(bad_block)?;
-                }
-                while let Some(held) = first_data(file, left.clone())? {
-                    let ahead = held.start - offset;
-                    data.push((at + ahead, Run { len_bytes: held.end - held.start, place: run.place.plus(ahead) }));
-                    left.start = held.end;
-                }
-            }
-            at += run.len_bytes;
-        }
-        Ok(data)
-    }
-
-    /// Whether a range of whole sectors would read the same without what the image itself holds of it: that is all zeros,
-    /// and its parents read as zeros there too.
-    pub(crate) fn adds_nothing(&self, range: Range<u64>) -> Result<bool> {
-        let mut at = range.start;
-        let mut own = Vec::new();
-        for run in self.runs(range)? {
-            if matches!(run.place, Place::Layer { depth: 0, .. }) {
-                own.push((at, run));
-            }
-            at += run.len_bytes;
-        }
-        let mut bytes = Vec::new();
-        let mut is_zero = |at, runs| {
-            let mut data = self.without_holes(at, runs)?.into_iter();
-            data.try_fold(true, |is_zero, (_, run)| Ok(is_zero && self.is_zero_run(run, &mut bytes)?))
-        };
-        for &(at, run) in &own {
-            if !is_zero(at, vec![run])? {
-                return Ok(false);
-            }
-        }
-        for (at, run) in own {
-            let mut below = Vec::new();
-            self.owners.map_from(1, &self.layers, self.base_bytes(), at..at + run.len_bytes, &mut below)?;
-            if !is_zero(at, below)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    /// Whether a run is zeros. Stops reading where it is not; `bytes` is the memory that it reads into.
-    pub(crate) fn is_zero_run(&self, run: Run, bytes: &mut Vec<u8>) -> Result<bool> {
-        let mut done = 0;
-        while done < run.len_bytes {
-            // Data shows itself soon; zeros are worth longer reads.
-            let len = (run.len_bytes - done).min(if done == 0 { PROBE_BYTES } else { 16 * PROBE_BYTES });
-            bytes.resize(in_memory("read", len)?, 0);
-            self.read_place(run.place.plus(done), bytes)?;
-            if !zeros::is_zero(bytes) {
-                return Ok(false);
-            }
-            done += len;
-        }
-        Ok(true)
     }
 
     /// Where a range of whole sectors lies. Neighbouring runs cannot be joined. At most some thousand runs come per block
@@ -253,9 +193,8 @@ impl<M: Medium> Disk<M> {
         Ok(runs)
     }
 
-    /// Size of the raw file, whose last sector may not be whole.
     fn base_bytes(&self) -> u64 {
-        self.base.as_ref().map_or(0, |base| base.len_bytes().next_multiple_of(SECTOR_BYTES))
+        self.base.as_ref().map_or(0, Base::size_bytes)
     }
 
     /// Reads from the first image of the chain that holds each sector; what none holds is zero. Any alignment.
@@ -266,31 +205,26 @@ impl<M: Medium> Disk<M> {
         for Run { len_bytes, place } in self.runs(start..end.next_multiple_of(SECTOR_BYTES))? {
             let (from, to) = (at.max(offset), (at + len_bytes).min(end));
             let (bytes, after) = rest.split_at_mut(in_memory("read", to - from)?);
-            self.read_place(place.plus(from - at), bytes)?;
+            self.read_place(from, place.plus(from - at), bytes)?;
             (at, rest) = (at + len_bytes, after);
         }
         Ok(())
     }
 
-    /// Reads bytes that lie side by side there.
-    pub(crate) fn read_place(&self, place: Place, bytes: &mut [u8]) -> Result<()> {
+    /// Reads bytes that are at `at` on the disk and lie side by side there.
+    pub(crate) fn read_place(&self, at: u64, place: Place, bytes: &mut [u8]) -> Result<()> {
         match place {
             Place::Zero => bytes.fill(0),
-            Place::Base { offset } => self.read_base(offset, bytes)?,
+            Place::Base { offset } => match &self.base {
+                Some(base) => base.read(offset, bytes)?,
+                None => bytes.fill(0),
+            },
             Place::Layer { depth, offset } => match self.layers.get(depth) {
-                Some(layer) => layer.read_run(offset, bytes)?,
+                Some(layer) => layer.read_run(at, offset, bytes)?,
                 None => bytes.fill(0),
             },
         }
         Ok(())
-    }
-
-    fn read_base(&self, offset: u64, bytes: &mut [u8]) -> Result<()> {
-        let Some(base) = &self.base else { return Ok(()) };
-        let len_bytes = base.len_bytes().saturating_sub(offset).min(bytes.len() as u64);
-        let (held, past) = bytes.split_at_mut(in_memory("read", len_bytes)?);
-        past.fill(0);
-        if held.is_empty() { Ok(()) } else { base.read_into("data", offset, held) }
     }
 
     /// Writes. Everything is durable after the next [`Disk::flush`]; until then each sector reads old or new, also
@@ -337,7 +271,11 @@ impl<M: Medium> Disk<M> {
     /// in the same way meanwhile. `None`, and nothing written, where it changes more.
     pub fn write_over(&self, offset: u64, bytes: &[u8]) -> Option<Result<()>> {
         self.check("write", offset, bytes.len() as u64).ok()?;
-        self.layers.first()?.write_over(offset, bytes)
+        match (self.layers.first(), &self.base) {
+            (Some(leaf), _) => leaf.write_over(offset, bytes),
+            (None, Some(base)) if base.is_writable() => Some(base.write(offset, bytes)),
+            (None, _) => None,
+        }
     }
 
     /// Makes a range read as zeros, with the promises of [`Disk::write_at`]. What reads as zeros for want of any block is
@@ -353,12 +291,25 @@ impl<M: Medium> Disk<M> {
         self.check("write", offset, len_bytes)?;
         self.clear_part(offset, len_bytes, |disk, at, Run { len_bytes, place }| match place {
             Place::Zero => Ok(()),
-            _ => disk.write(Write { offset: at, len_bytes, content: Content::Zeros }),
+            _ => disk.write_zero_run(at, len_bytes),
         })
+    }
+
+    fn write_zero_run(&mut self, offset: u64, len_bytes: u64) -> Result<()> {
+        // Those of an encrypted disk are in memory.
+        let max_bytes = if self.is_encrypted(0) { MAX_PLAN_BYTES as u64 } else { len_bytes };
+        let (mut at, end) = (offset, offset + len_bytes);
+        while at < end {
+            let len_bytes = max_bytes.min(end - at);
+            self.write(Write { offset: at, len_bytes, content: Content::Zeros })?;
+            at += len_bytes;
+        }
+        Ok(())
     }
 
     /// Says that nobody needs these bytes any more: the image gives their space back where it can, as in
     /// [`Disk::write_zeroes`]. They then read as zeros, or as before, and never as the parent's. Takes no space, ever.
+    /// On a raw disk that is a device it does nothing unless [`Disk::pass_discards`] was called.
     pub fn discard(&mut self, offset: u64, len_bytes: u64) -> Result<()> {
         self.in_parts(offset, len_bytes, Disk::discard_part)
     }
@@ -368,8 +319,17 @@ impl<M: Medium> Disk<M> {
         self.check("discard", offset, len_bytes)?;
         self.clear_part(offset, len_bytes, |disk, at, Run { len_bytes, place }| match (place, disk.layers.first()) {
             (Place::Layer { depth: 0, .. }, Some(leaf)) => leaf.discard(at..at + len_bytes),
+            (Place::Base { offset }, None) => disk.base.as_ref().map_or(Ok(()), |base| base.discard(offset, len_bytes)),
             _ => Ok(()),
         })
+    }
+
+    /// From now on discards reach a raw disk that is a device too, for an owner who wants its space back in the pool that the
+    /// device is part of. Files give theirs back anyway, and what an image holds is the image's.
+    pub fn pass_discards(&mut self) {
+        if let (true, Some(base)) = (self.layers.is_empty(), &mut self.base) {
+            base.pass_discards();
+        }
     }
 
     fn in_parts(
@@ -414,8 +374,7 @@ impl<M: Medium> Disk<M> {
     /// In ascending order, apart from each other.
     fn perform(&mut self, writes: &[Write<'_>]) -> Result<()> {
         let Some(leaf) = self.layers.first_mut() else {
-            let error = Error::new(ErrorKind::Io, "a raw disk is open for reading only");
-            return Err(error.with_errno(Errno::BADF));
+            return writes.iter().try_for_each(|write| self.write_raw(write));
         };
         let written = leaf.write(writes, None);
         // Also of what failed some may be there.
@@ -423,6 +382,16 @@ impl<M: Medium> Disk<M> {
             self.owners.written(write.offset..write.offset + write.len_bytes);
         }
         written
+    }
+
+    fn write_raw(&self, write: &Write<'_>) -> Result<()> {
+        match (&self.base, write.content) {
+            (Some(base), Content::Bytes(bytes)) => base.write(write.offset, bytes),
+            (Some(base), Content::Zeros) => base.zero(write.offset, write.len_bytes),
+            (Some(_), Content::Copy { .. }) | (None, _) => {
+                Err(self.refused("write", write.offset, write.len_bytes, "copies have no place on"))
+            }
+        }
     }
 
     /// Those of these blocks of the first image that have no place, and how many of them, from the first on, can have
@@ -458,13 +427,20 @@ impl<M: Medium> Disk<M> {
     /// Makes everything written durable, and leaves no room behind the last block that [`Disk::write_back`] made or that
     /// blocks had.
     pub fn close(mut self) -> Result<()> {
-        self.layers.first_mut().map_or(Ok(()), Layer::close)
+        match self.layers.first_mut() {
+            Some(leaf) => leaf.close(),
+            None => self.flush(),
+        }
     }
 
     /// Makes everything written durable. It can lack space where an earlier write did, and be tried again then; a failed
     /// sync is final, with EIO.
     pub fn flush(&self) -> Result<()> {
-        self.layers.first().map_or(Ok(()), Layer::flush)
+        match (self.layers.first(), &self.base) {
+            (Some(leaf), _) => leaf.flush(),
+            (None, Some(base)) => base.flush(),
+            (None, None) => Ok(()),
+        }
     }
 
     /// Whole sectors inside the disk.
@@ -487,56 +463,4 @@ impl<M: Medium> Disk<M> {
         let message = format!("cannot {what} {len_bytes} bytes at {offset}: {why} a disk of {size} bytes");
         Error::new(ErrorKind::InvalidInput, message)
     }
-}
-
-/// A disk for reading whose parents are opened when a read first needs them: what the first images hold can be read
-/// where others are lost.
-#[derive(Debug)]
-pub struct LazyDisk {
-    disk: Disk,
-    passed: HashSet<(u64, u64)>,
-    is_whole: bool,
-}
-
-impl LazyDisk {
-    /// The disk that an open image is the first of. As with [`Disk::on`] it may be in the middle of a resize.
-    pub fn on(leaf: Image) -> Result<Self> {
-        let passed = HashSet::from([leaf.file().identity()]);
-        let disk = Disk::of_layers(vec![Layer::reader(leaf)?], None)?;
-        Ok(LazyDisk { disk, passed, is_whole: false })
-    }
-
-    /// As [`Disk::read_at`].
-    pub fn read_at(&mut self, offset: u64, bytes: &mut [u8]) -> Result<()> {
-        let end = self.disk.check_inside("read", offset, bytes.len() as u64)?;
-        let sectors = offset - offset % SECTOR_BYTES..end.next_multiple_of(SECTOR_BYTES);
-        let is_zero = |run: &Run| run.place == Place::Zero;
-        while !self.is_whole && self.disk.runs(sectors.clone())?.iter().any(is_zero) {
-            self.descend()?;
-        }
-        self.disk.read_at(offset, bytes)
-    }
-
-    fn descend(&mut self) -> Result<()> {
-        match below(&self.disk.layers, &mut self.passed)? {
-            None => self.is_whole = true,
-            Some(OpenParent::Raw(file)) => {
-                (self.disk.base, self.is_whole) = (Some(file), true);
-                self.disk.owners.forget_seen();
-            }
-            Some(OpenParent::Vhd(parent)) => {
-                let parent = Layer::reader(*parent)?;
-                self.disk.owners.push(&parent)?;
-                self.disk.layers.push(parent);
-            }
-        }
-        Ok(())
-    }
-}
-
-fn first_data<M: Medium>(file: &M, range: Range<u64>) -> Result<Option<Range<u64>>> {
-    let offset = range.start;
-    file.first_data(range).map_err(|source| {
-        Error::io(format!("cannot look for holes at {offset} of `{}`", file.path().display()), source)
-    })
 }

@@ -246,12 +246,13 @@ impl<M: Medium> Image<M> {
 
     /// The hash of the key that the disk is encrypted with, from the same places; `None` for a disk in the clear.
     pub fn key_hash(&self) -> Result<Option<KeyHash>> {
+        Ok(self.raw_key_hash()?.and_then(|raw| raw.checked()))
+    }
+
+    pub(crate) fn raw_key_hash(&self) -> Result<Option<RawKeyHash>> {
         match self.raw_batmap_header()? {
-            Some(raw) => Ok(raw.key_hash()),
-            None => {
-                let raw: Option<RawKeyHash> = attribute::read(&self.file, attribute::KEY_HASH)?;
-                Ok(raw.and_then(|raw| raw.checked()))
-            }
+            Some(raw) => Ok(Some(raw.raw_key_hash())),
+            None => attribute::read(&self.file, attribute::KEY_HASH),
         }
     }
 

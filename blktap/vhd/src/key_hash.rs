@@ -29,7 +29,12 @@ const _: () = assert!(size_of::<RawKeyHash>() == 65);
 
 impl RawKeyHash {
     pub(crate) fn checked(&self) -> Option<KeyHash> {
-        (self.cookie == IS_SET).then_some(KeyHash { nonce: self.nonce, hash: self.hash })
+        self.in_force().filter(|_| self.cookie == IS_SET)
+    }
+
+    /// For whoever reads and writes data: as in tapdisk, only 0 means a disk in the clear.
+    pub(crate) fn in_force(&self) -> Option<KeyHash> {
+        (self.cookie != 0).then_some(KeyHash { nonce: self.nonce, hash: self.hash })
     }
 }
 

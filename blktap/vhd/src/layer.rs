@@ -3,11 +3,13 @@
 
 use std::ops::Range;
 
+use blockcrypto::{Cipher, Key};
 use rustix::io::Errno;
 
 use crate::bat::{Bat, UNUSED};
 use crate::batmap::Batmap;
 use crate::bitmap::Bitmap;
+use crate::encryption;
 use crate::error::{Error, ErrorKind, Result};
 use crate::footer::DiskKind;
 use crate::header::Header;
@@ -24,6 +26,8 @@ pub(crate) struct Layer<M: Medium = ImageFile> {
     /// Of a sparse image.
     pub(crate) blocks: Option<Blocks>,
     pub(crate) writable: Option<Writable>,
+    /// Of an encrypted image that was opened with its key; without, its data is what lies on disk.
+    pub(crate) cipher: Option<Cipher>,
 }
 
 /// Where the blocks of a sparse image lie.
@@ -56,7 +60,13 @@ impl<M: Medium> Layer<M> {
                 return Err(Error::new(ErrorKind::Corrupt, format!("{number} {message}: `{path}`")));
             }
         };
-        Ok(Layer { image, blocks, writable: None })
+        Ok(Layer { image, blocks, writable: None, cipher: None })
+    }
+
+    /// From now on data is decrypted and encrypted, if the image is encrypted.
+    pub(crate) fn unlock(&mut self, key: Option<&Key>) -> Result<()> {
+        self.cipher = encryption::cipher(&self.image, key)?;
+        Ok(())
     }
 
     pub(crate) fn image(&self) -> &Image<M> {
@@ -134,9 +144,13 @@ impl<M: Medium> Layer<M> {
         self.image.bitmap(entry).map_err(|error| self.in_block(index, error))
     }
 
-    /// Reads a run that [`Layer::map`] found.
-    pub(crate) fn read_run(&self, offset: u64, bytes: &mut [u8]) -> Result<()> {
-        self.image.file().read_into("data", offset, bytes).map_err(bad_block)
+    /// Reads of a run that [`Layer::map`] found: what is at `at` on the disk, and at `offset` in the file.
+    pub(crate) fn read_run(&self, at: u64, offset: u64, bytes: &mut [u8]) -> Result<()> {
+        let read = |offset, bytes: &mut [u8]| self.image.file().read_into("data", offset, bytes).map_err(bad_block);
+        match &self.cipher {
+            None => read(offset, bytes),
+            Some(cipher) => encryption::read(cipher, at, offset, bytes, read),
+        }
     }
 
     /// An error when the image ends before the end of a run that [`Layer::map`] found.

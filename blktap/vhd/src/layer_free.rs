@@ -111,6 +111,10 @@ impl<M: Medium> Layer<M> {
     /// Gives space of a range that the image holds back, where the medium can. What was there reads as zeros, or as before.
     pub(crate) fn discard(&self, range: Range<u64>) -> Result<()> {
         let writable = self.writable()?;
+        if self.cipher.is_some() {
+            // The zeros of a hole would be decrypted.
+            return Ok(());
+        }
         let Some(blocks) = &self.blocks else {
             let write = Write { offset: range.start, len_bytes: range.end - range.start, content: Content::Zeros };
             let (offset, len_bytes) = self.fixed_step(&write)?.range();

@@ -6,7 +6,9 @@ use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 
+use crate::aligned::AlignedBuffer;
 use crate::bat::UNUSED;
+use crate::encryption;
 use crate::error::{Error, ErrorKind, Result};
 use crate::footer::{FOOTER_BYTES, RawFooter};
 use crate::footer_copies;
@@ -113,6 +115,8 @@ impl<M: Medium> Layer<M> {
         if !pieces().all(|piece| writable.is_whole(piece.index)) {
             return None;
         }
+        let sealed = self.cipher.as_ref().map(|cipher| encryption::sealed(cipher, offset, bytes));
+        let bytes = sealed.as_ref().map_or(bytes, AlignedBuffer::bytes);
         let written = self.write_pieces(blocks, pieces(), bytes);
         Some(written.and_then(|is_sure| if is_sure { Ok(()) } else { self.sync() }))
     }
@@ -135,8 +139,20 @@ impl<M: Medium> Layer<M> {
         Ok(is_sure)
     }
 
-    /// Writes in ascending order, apart from each other and inside the disk. What is copied comes from `source`.
+    /// Writes in ascending order, apart from each other and inside the disk. What is copied comes from `source`. Of an
+    /// encrypted disk all of it is in memory meanwhile.
     pub(crate) fn write(&mut self, writes: &[Write<'_>], source: Option<&M>) -> Result<()> {
+        let Some(cipher) = &self.cipher else { return self.write_stored(writes, source) };
+        let sealed: Result<Vec<_>> = writes.iter().map(|write| encryption::sealed_write(cipher, write)).collect();
+        let sealed = sealed?;
+        let writes = writes.iter().zip(&sealed);
+        let writes: Vec<_> =
+            writes.map(|(write, sealed)| Write { content: Content::Bytes(sealed.bytes()), ..*write }).collect();
+        self.write_stored(&writes, source)
+    }
+
+    /// The same of what goes to the file.
+    fn write_stored(&mut self, writes: &[Write<'_>], source: Option<&M>) -> Result<()> {
         if self.blocks.is_none() {
             let steps: Result<Vec<Step>> = writes.iter().map(|write| self.fixed_step(write)).collect();
             return self.perform_at_once(&Plan { steps: steps? }, source);
@@ -192,7 +208,7 @@ impl<M: Medium> Layer<M> {
     }
 
     /// Gives blocks that have no place one, all or none where the medium has no room. They read as before: without a
-    /// parent every sector is there and zero, with one none is there.
+    /// parent every sector is there and zero; with one, or where zeros would be decrypted, none is there.
     pub(crate) fn place(&mut self, indices: &[usize]) -> Result<()> {
         self.settle_places();
         let (blocks, writable) = (self.blocks()?, self.writable()?);
@@ -216,7 +232,7 @@ impl<M: Medium> Layer<M> {
 
     /// Whether zeros in the file are what the disk reads where the image holds nothing.
     pub(crate) fn is_zero_where_absent(&self) -> bool {
-        !self.image.has_parent()
+        !self.image.has_parent() && self.cipher.is_none()
     }
 
     pub(crate) fn blocks(&self) -> Result<&Blocks> {

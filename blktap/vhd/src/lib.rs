@@ -11,7 +11,7 @@
 //!    - where bytes lie: `medium`, `image_file` over `aligned`, `directory` and `attribute`, `window`, `new_file`, `copy`, `zeros`;
 //!    - an image and its chain: `image` over `footer_copies`, `gate`, `canonical`, `chain`, `parent_link`;
 //!    - a disk that is read and written: `disk` over `layer`, `layer_write` (with `layer_perform`, `layer_free`, `layer_ahead`
-//!      over `places`), `owners` and `map`;
+//!      over `places`), `encryption`, `base`, `owners` and `map`;
 //!    - what is done to images: `snapshot`, `relink`, `edit`, `check`, `repair`, `coalesce`, `compact`, `convert`, `resize` (with
 //!      `journal_file`, `journal_writer`), `revert` (with `journal_reader`, `unmarked`).
 //!
@@ -23,6 +23,7 @@
 mod aligned;
 mod apart;
 mod attribute;
+mod base;
 pub mod bat;
 pub mod batmap;
 pub mod bitmap;
@@ -38,6 +39,7 @@ pub mod create;
 mod directory;
 mod disk;
 pub mod edit;
+mod encryption;
 mod error;
 pub mod footer;
 mod footer_copies;
@@ -87,7 +89,7 @@ use std::path::Path;
 
 pub use canonical::{canonical, mapper_name};
 pub use chain::{MAX_CHAIN_DEPTH, Parent};
-pub use disk::{Disk, LazyDisk};
+pub use disk::{Disk, LazyDisk, Stretch};
 pub use error::{Error, ErrorKind, Result};
 pub use gate::Gate;
 pub use geometry::Geometry;

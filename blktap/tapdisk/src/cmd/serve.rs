@@ -19,7 +19,7 @@ use vhd::{Disk, Gate};
 use crate::client::Security;
 use crate::listener::Listener;
 use crate::log;
-use crate::opening::AHEAD_BYTES;
+use crate::params::AHEAD_BYTES;
 use crate::server::{Arriving, Server};
 use crate::service::Service;
 use crate::shared::Shared;
@@ -187,7 +187,7 @@ fn open(args: &Args) -> Result<Disk, Failed> {
     let directories = if args.allow_parents.is_empty() { &own[..] } else { &args.allow_parents };
     Gate::within(directories)?.set_for_process();
     let disk = if args.read_only { Disk::open(&args.image) } else { Disk::open_rw(&args.image) };
-    disk.map_err(|error| {
+    disk.and_then(|disk| disk.unlock(None)).map_err(|error| {
         let is_elsewhere = error.errno() == Errno::ACCESS.raw_os_error();
         let help = is_elsewhere.then(|| "--allow-parents DIR names a directory where parents may be".to_owned());
         Failed { help, ..Failed::from(error) }

@@ -69,9 +69,8 @@ impl Store for Chain {
     }
 
     fn stretches(&self, offset: u64, len_bytes: u64, max: usize) -> Result<Vec<Stretch>> {
-        let runs = self.disk.map(offset, len_bytes)?.into_iter().take(max);
-        let is_zero = |place| place == Place::Zero;
-        Ok(runs.map(|run| Stretch { len_bytes: run.len_bytes, is_zero: is_zero(run.place) }).collect())
+        let found = self.disk.status(offset, len_bytes, max)?.into_iter();
+        Ok(found.map(|it| Stretch { len_bytes: it.len_bytes, is_zero: it.is_zero }).collect())
     }
 
     fn flush(&self) -> Result<()> {

@@ -7,6 +7,7 @@ mod command_line;
 mod control;
 mod daemon;
 mod edges;
+mod encrypted;
 mod end;
 mod judges;
 mod oracle;

@@ -214,7 +214,7 @@ impl<'a, M: Medium + Sync> Copying<'a, M> {
             let (hole, after) = rest.split_at_mut(in_memory("data", offset - at)?);
             let (held, after) = after.split_at_mut(in_memory("data", run.len_bytes)?);
             hole.fill(0);
-            self.disk.read_place(run.place, held)?;
+            self.disk.read_place(offset, run.place, held)?;
             (rest, at) = (after, offset + run.len_bytes);
         }
         rest.fill(0);

@@ -2,9 +2,11 @@
 # Makes the golden images of other programs anew, in the directory of this script. Afterwards:
 #   SNAPSHOTS=overwrite cargo test -p vhd --test it golden
 #
-#   foreign.sh VHD_UTIL     VHD_UTIL is C blktap's vhd-util; qemu-img and qemu-io are those on the path
+#   foreign.sh VHD_UTIL TAP_CTL     C blktap's vhd-util and tap-ctl, which starts its tapdisk and so needs root; qemu-img and
+#                                   qemu-io are those on the path
 set -eu
 vhd_util=$(realpath "$1")
+tap_ctl=$(realpath "$2")
 golden=$(realpath "$(dirname "$0")")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -50,6 +52,24 @@ for image in resized in-a-resize; do
 done
 "$vhd_util" resize -n blktap-resized.vhd -s 258 -j journal
 VHD_UTIL_TEST_FAIL_RESIZE_METADATA_MOVED=1 "$vhd_util" resize -n blktap-in-a-resize.vhd -s 258 -j journal || true
+
+# Encrypted by tapdisk: blktap's own copy leaves zeros that it then reads as noise.
+key='blktap-encrypted,aes-xts-plain,512.key'
+printf %s 0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+- >"$key"
+"$vhd_util" create -n blktap-encrypted.vhd -s 6
+"$vhd_util" key -s -n blktap-encrypted.vhd -k "$key" 2>/dev/null
+device=$("$tap_ctl" allocate)
+pid=$("$tap_ctl" spawn)
+minor=${device##*-}
+"$tap_ctl" attach -p "$pid" -m "$minor"
+"$tap_ctl" open -p "$pid" -m "$minor" -a vhd:"$work/blktap-encrypted.vhd" -E <"$key"
+qemu-io -f raw -c 'write -q -P 1 0 512' -c 'write -q -P 2 2560 1536' -c 'write -q -P 3 2096128 2048' \
+    -c 'write -q -P 0 4198400 1024' -c 'write -q -P 4 6287360 4096' \
+    "nbd+unix:///tapdisk_client?socket=/run/blktap-control/nbd$pid.$minor"
+"$tap_ctl" close -p "$pid" -m "$minor"
+"$tap_ctl" detach -p "$pid" -m "$minor"
+"$tap_ctl" free -m "$minor"
+rm "$key"
 
 qemu_image() { # NAME SIZE OPTIONS
     qemu-img create -q -f vpc -o "$3" "$1" "$2"

@@ -10,6 +10,7 @@ use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
+use blockcrypto::Key;
 use flate2::{Compression, GzBuilder, read::GzDecoder};
 use sha2::{Digest, Sha256};
 use snapbox::{Data, assert_data_eq};
@@ -209,6 +210,35 @@ fn judges_read_golden_images_as_we_do() {
     }
     assert!(!has_qemu || judged["qemu"] > 10, "{judged:?}");
     assert!(!has_libvhdi || judged["libvhdi"] > 2, "{judged:?}");
+}
+
+#[test]
+fn what_tapdisk_encrypted_reads_right_with_its_key() {
+    let (directory, _) = unpacked(&["blktap-encrypted"]);
+    let path = directory.path().join("blktap-encrypted.vhd");
+    let key = Key::new(b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+-").unwrap();
+    let open = |key| Disk::open_rw(&path).unwrap().unlock(key);
+    assert_eq!(open(None).unwrap_err().errno(), 126);
+    // As `foreign.sh` has it: zeros that were written are encrypted, sectors that were not are none.
+    let mut oracle = Oracle::zeros(3 << 12);
+    for (value, at, len) in [(1, 0, 512), (2, 2560, 1536), (3, 2_096_128, 2048), (4, 6_287_360, 4096)] {
+        oracle.0[at..][..len].fill(value);
+    }
+    let check = |oracle: &Oracle, when: &str| {
+        let disk = open(Some(&key)).unwrap();
+        let mut found = vec![1; oracle.0.len()];
+        disk.read_at(0, &mut found).unwrap();
+        oracle.check(&found, when);
+    };
+    check(&oracle, "as tapdisk wrote it");
+    assert!(Oracle(flat(&path)).0[4_198_400..][..1024] != [0; 1024], "as they lie on disk");
+    let mut disk = open(Some(&key)).unwrap();
+    disk.write_at(2560, &[5; 1024]).unwrap();
+    disk.write_zeroes(2_096_128, 1024).unwrap();
+    disk.close().unwrap();
+    oracle.0[2560..][..1024].fill(5);
+    oracle.0[2_096_128..][..1024].fill(0);
+    check(&oracle, "written on");
 }
 
 #[test]

@@ -6,7 +6,6 @@ use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 use uuid::Uuid;
-use vhd::batmap::{BatmapHeader, RawBatmapHeader};
 use vhd::create::{Request, Storage};
 use vhd::footer::{Creator, DiskKind};
 use vhd::header::BlockSize;
@@ -16,7 +15,7 @@ use vhd::snapshot::{self, Base};
 use vhd::{Disk, Image, KeyHash, Version, create_image, edit};
 
 use crate::oracle::{Oracle, SECTOR, Write};
-use crate::sample::{BASE_UUID, dynamic, edit_footers, edit_header, request};
+use crate::sample::{BASE_UUID, dynamic, edit_batmap, edit_footers, edit_header, request};
 
 /// File name and maker. The maker leaves the file at the path; in its directory are those before it.
 pub(crate) type Maker = (&'static str, fn(&Path));
@@ -186,11 +185,4 @@ fn windows_child(path: &Path) {
     });
     fs::write(path, image).unwrap();
     write(path, &[(16, 8, 13)]);
-}
-
-/// Changes the header of the batmap of an image whose BAT takes a sector.
-fn edit_batmap(image: &mut [u8], edit: impl FnOnce(&mut BatmapHeader)) {
-    let mut header = BatmapHeader::try_from(&RawBatmapHeader::from_prefix(&image[2048..])).unwrap();
-    edit(&mut header);
-    image[2048..2560].copy_from_slice(RawBatmapHeader::from(&header).bytes());
 }

@@ -342,3 +342,32 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn raw_devices_are_written_in_place() {
+    if !has_loop_devices() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    for sector_bytes in [512, 4096] {
+        let mut oracle = vec![0xff; 4 << 20];
+        let device = LoopDevice::new(directory.path(), "raw.img", sector_bytes, &oracle).unwrap();
+        let mut disk = Disk::open_raw_rw(&device.path).unwrap();
+        assert_eq!(disk.size_bytes(), 4 * MIB);
+        disk.write_over(3 * 512, &[7; SECTOR]).unwrap().unwrap();
+        oracle[3 * SECTOR..][..SECTOR].fill(7);
+        assert_eq!(disk.status(0, 4 * MIB, 9).unwrap(), [vhd::Stretch { len_bytes: 4 * MIB, is_zero: false }]);
+        // Neither end is on a page.
+        disk.write_zeroes(5 * 512, 64 << 10).unwrap();
+        oracle[5 * SECTOR..][..64 << 10].fill(0);
+        disk.discard(1 << 20, 1 << 20).unwrap();
+        disk.flush().unwrap();
+        assert!(device.bytes() == oracle, "sectors of {sector_bytes}");
+        disk.pass_discards();
+        disk.discard(1 << 20, 1 << 20).unwrap();
+        oracle[1 << 20..2 << 20].fill(0);
+        disk.close().unwrap();
+        assert!(device.bytes() == oracle, "discarded, sectors of {sector_bytes}");
+        assert!(Disk::open_raw_rw(&device.path).unwrap().write_over(4 << 20, &[1; SECTOR]).is_none());
+    }
+}

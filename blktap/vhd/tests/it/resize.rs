@@ -18,7 +18,7 @@ pub(crate) const ROOM: usize = 256 << 10;
 fn room(kind: Kind, size_bytes: u64) -> usize {
     match kind {
         Kind::Fixed => usize::try_from(size_bytes).unwrap(),
-        Kind::Dynamic | Kind::Differencing => ROOM,
+        _ => ROOM,
     }
 }
 

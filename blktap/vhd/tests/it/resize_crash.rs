@@ -110,7 +110,7 @@ impl Story {
     fn try_open(&self, image: &SimDisk) -> Result<Disk<SimDisk>> {
         let parents = match self.kind {
             Kind::Differencing => vec![Image::on(self.parent.clone())?],
-            Kind::Dynamic | Kind::Fixed => vec![],
+            _ => vec![],
         };
         Disk::of(Image::on(image.clone())?, parents, None)
     }

@@ -1,10 +1,11 @@
 //! Small images of every kind on simulated disks.
 
+use blockcrypto::Key;
 use proptest::prelude::*;
 use vhd::header::BlockSize;
-use vhd::{Disk, Image};
+use vhd::{Disk, Image, KeyHash};
 
-use crate::sample::{BASE_UUID, LIBVHD_CODES, child, dynamic, edit_footers, edit_header};
+use crate::sample::{BASE_UUID, LIBVHD_CODES, child, dynamic, edit_batmap, edit_footers, edit_header};
 use crate::sim_disk::SimDisk;
 
 pub(crate) const SECTOR: usize = 512;
@@ -19,6 +20,12 @@ pub(crate) enum Kind {
     Dynamic,
     Differencing,
     Fixed,
+    /// Without a parent.
+    Encrypted,
+    /// On a parent in the clear.
+    EncryptedChild,
+    /// No image: the data alone.
+    Raw,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +35,7 @@ pub(crate) enum Place {
     Device(u8),
 }
 
+/// Of images.
 pub(crate) fn kinds() -> impl Strategy<Value = Kind> {
     prop_oneof![Just(Kind::Dynamic), Just(Kind::Differencing), Just(Kind::Fixed)]
 }
@@ -40,8 +48,9 @@ pub(crate) fn places() -> impl Strategy<Value = Place> {
 pub(crate) fn empty(kind: Kind) -> Vec<u8> {
     let disk_bytes = (DISK_SECTORS * SECTOR) as u64;
     let mut image = match kind {
-        Kind::Dynamic => dynamic(64),
-        Kind::Differencing => child("./a.vhd".as_ref(), BASE_UUID, &LIBVHD_CODES),
+        Kind::Raw => return vec![0; DISK_SECTORS * SECTOR],
+        Kind::Dynamic | Kind::Encrypted => dynamic(64),
+        Kind::Differencing | Kind::EncryptedChild => child("./a.vhd".as_ref(), BASE_UUID, &LIBVHD_CODES),
         Kind::Fixed => {
             let footer = dynamic(64)[..512].to_vec();
             [vec![0; DISK_SECTORS * SECTOR], footer].concat()
@@ -60,12 +69,15 @@ pub(crate) fn empty(kind: Kind) -> Vec<u8> {
         header.block_size = BlockSize::try_from(u32::try_from(BLOCK_SECTORS * SECTOR).unwrap()).unwrap();
     });
     edit_footers(&mut image, |footer| footer.current_bytes = disk_bytes);
+    if matches!(kind, Kind::Encrypted | Kind::EncryptedChild) {
+        edit_batmap(&mut image, |header| header.key_hash = Some(key_hash(&key())));
+    }
     image
 }
 
 /// The image where it is to be.
 pub(crate) fn place(image: Vec<u8>, place: Place) -> SimDisk {
-    let room = if image.len() == (DISK_SECTORS + 1) * SECTOR { 0 } else { 64 << 10 };
+    let room = if [DISK_SECTORS, DISK_SECTORS + 1].contains(&(image.len() / SECTOR)) { 0 } else { 64 << 10 };
     place_in(image, place, room)
 }
 
@@ -81,6 +93,16 @@ pub(crate) fn place_in(mut image: Vec<u8>, place: Place, room: usize) -> SimDisk
     }
 }
 
+/// What the encrypted ones are encrypted with.
+pub(crate) fn key() -> Key {
+    Key::new(&std::array::from_fn::<u8, 64, _>(|at| u8::try_from(at).unwrap())).unwrap()
+}
+
+pub(crate) fn key_hash(key: &Key) -> KeyHash {
+    let nonce = [7; 32];
+    KeyHash { nonce, hash: key.hash(&nonce) }
+}
+
 /// What the parent holds: every third sector.
 pub(crate) fn parent() -> SimDisk {
     let sim = place(empty(Kind::Dynamic), Place::File);
@@ -93,10 +115,12 @@ pub(crate) fn parent() -> SimDisk {
 
 pub(crate) fn open(sim: &SimDisk, kind: Kind, parent: &SimDisk) -> Disk<SimDisk> {
     let parents = match kind {
-        Kind::Differencing => vec![Image::on(parent.clone()).unwrap()],
-        Kind::Dynamic | Kind::Fixed => vec![],
+        Kind::Differencing | Kind::EncryptedChild => vec![Image::on(parent.clone()).unwrap()],
+        Kind::Dynamic | Kind::Fixed | Kind::Encrypted => vec![],
+        Kind::Raw => return Disk::of_raw_rw(sim.clone()).unwrap(),
     };
-    Disk::of(Image::on(sim.clone()).unwrap(), parents, None).unwrap()
+    let key = matches!(kind, Kind::Encrypted | Kind::EncryptedChild).then(key);
+    Disk::of(Image::on(sim.clone()).unwrap(), parents, None).unwrap().unlock(key.as_ref()).unwrap()
 }
 
 /// One byte per sector, which all of the sector has.
@@ -116,7 +140,7 @@ pub(crate) fn read(disk: &Disk<SimDisk>) -> Vec<u8> {
 pub(crate) fn start(kind: Kind) -> Vec<u8> {
     let of_parent = |sector: usize| if sector.is_multiple_of(3) { 0xaa } else { 0 };
     match kind {
-        Kind::Differencing => (0..DISK_SECTORS).map(of_parent).collect(),
-        Kind::Dynamic | Kind::Fixed => vec![0; DISK_SECTORS],
+        Kind::Differencing | Kind::EncryptedChild => (0..DISK_SECTORS).map(of_parent).collect(),
+        Kind::Dynamic | Kind::Fixed | Kind::Encrypted | Kind::Raw => vec![0; DISK_SECTORS],
     }
 }
