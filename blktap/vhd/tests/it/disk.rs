@@ -159,6 +159,79 @@ fn old_bytes_of_a_device_do_not_show_in_blocks() {
     assert_eq!(sectors, [0x40, 0, 5, 0, 0, 0, 0, 0, 0]);
 }
 
+#[test]
+fn what_a_write_without_space_left_behind_is_nobodys() {
+    // As far as the block's data, and as far as its bitmap, of a file that grows or has grown ahead.
+    for (ahead, is_first) in [(None, true), (None, false), (Some(2), true), (Some(2), false)] {
+        for events in 0..6 {
+            let (sim, parent) = (place(empty(Kind::Dynamic), Place::File), parent());
+            let mut disk = open(&sim, Kind::Dynamic, &parent);
+            if let Some(blocks) = ahead {
+                disk.write_back(blocks * (BLOCK_SECTORS * SECTOR) as u64).unwrap();
+            }
+            if !is_first {
+                disk.write_at(40 * 512, &[1; SECTOR]).unwrap();
+            }
+            sim.fail_in(events);
+            let Err(error) = disk.write_at(0, &[2; BLOCK_SECTORS * SECTOR]) else { continue };
+            if error.errno() == 5 {
+                continue;
+            }
+            let found = read(&disk);
+            disk.write_at(11 * 512, &[3; SECTOR]).unwrap();
+            let expected: Vec<u8> = (0..).zip(found).map(|(at, value)| if at == 11 { 3 } else { value }).collect();
+            assert_eq!(read(&disk), expected, "{ahead:?} {is_first} {events}");
+            disk.flush().unwrap();
+            assert_eq!(read(&open(&sim, Kind::Dynamic, &parent)), expected, "{ahead:?} {is_first} {events}");
+        }
+    }
+}
+
+#[test]
+fn a_place_that_a_killed_writer_freed_waits_for_a_sync() {
+    let (sim, parent) = (place(empty(Kind::Dynamic), Place::File), parent());
+    let block = |index: u64| index * (BLOCK_SECTORS * SECTOR) as u64;
+    let entries = || Image::on(sim.clone()).unwrap().bat().unwrap().entries().to_vec();
+    let mut disk = open(&sim, Kind::Dynamic, &parent);
+    disk.write_many(&[(block(0), &[1; SECTOR]), (block(1), &[1; SECTOR])]).unwrap();
+    disk.flush().unwrap();
+    let freed = entries()[0];
+    disk.discard(block(0), block(1)).unwrap();
+    let mut disk = open(&sim, Kind::Dynamic, &parent);
+    disk.write_at(block(3), &[2; SECTOR]).unwrap();
+    assert!(!entries().contains(&freed));
+    disk.flush().unwrap();
+    disk.write_at(block(4), &[2; SECTOR]).unwrap();
+    assert_eq!(entries()[4], freed);
+}
+
+#[test]
+fn holes_of_writes_without_space_are_not_taken_for_durable_ones() {
+    let (sim, parent) = (place(empty(Kind::Dynamic), Place::File), parent());
+    let block = |index: u64| index * (BLOCK_SECTORS * SECTOR) as u64;
+    let mut disk = open(&sim, Kind::Dynamic, &parent);
+    disk.write_back(block(2)).unwrap();
+    disk.write_at(block(0), &[1; BLOCK_SECTORS * SECTOR]).unwrap();
+    disk.flush().unwrap();
+    disk.discard(block(0), block(1)).unwrap();
+    disk.flush().unwrap();
+    // The first one leaves data at the free place, the second one a hole, which a crash may take away again.
+    for (offset, len) in [(block(1), 4 * SECTOR), (block(2) + 6 * 512, SECTOR)] {
+        sim.fail_in(1);
+        assert_eq!(disk.write_at(offset, &vec![2; len]).unwrap_err().errno(), 28);
+    }
+    disk.write_at(block(3) + 7 * 512, &[3; SECTOR]).unwrap();
+    let mut random = 1u32;
+    for _ in 0..256 {
+        let coin = || {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            random >> 31 == 0
+        };
+        let found = read(&open(&sim.crashed(sim.log_len(), coin), Kind::Dynamic, &parent));
+        assert_eq!(found[..4 * BLOCK_SECTORS - 1], [0; 4 * BLOCK_SECTORS - 1]);
+    }
+}
+
 /// With this failure after so many steps of a write and a flush; what came of them, and the disk.
 fn fail(kind: Kind, events: usize, errno: i32) -> (vhd::Result<()>, SimDisk, Disk<SimDisk>, SimDisk) {
     let (sim, parent) = (place(empty(kind), Place::File), parent());
@@ -196,7 +269,7 @@ fn after_a_failure_nothing_is_written_until_the_image_is_opened_again() {
 
 #[test]
 fn want_of_space_ends_nothing_unless_a_sync_finds_it() {
-    for errno in [28, 122, 27] {
+    for (errno, turn) in [(28, 0), (28, 1), (122, 0), (27, 1)] {
         for kind in [Kind::Dynamic, Kind::Differencing, Kind::Fixed] {
             let mut ends = 0;
             for events in 0.. {
@@ -208,11 +281,17 @@ fn want_of_space_ends_nothing_unless_a_sync_finds_it() {
                     continue;
                 }
                 assert_eq!(error.errno(), errno);
-                // Another block than that whose entry the disk may have is the next.
-                disk.write_at(44 * 512, &[4; SECTOR]).unwrap();
-                disk.flush().unwrap();
-                assert_eq!(read(&disk), read(&open(&sim, kind, &parent)), "{kind:?} {events}");
+                if events % 2 == turn {
+                    // Another block than that whose entry the disk may have is the next.
+                    disk.write_at(44 * 512, &[4; SECTOR]).unwrap();
+                    disk.flush().unwrap();
+                    assert_eq!(read(&disk), read(&open(&sim, kind, &parent)), "{kind:?} {events}");
+                }
+                // Whether it was killed after that or not.
+                disk.write_at(0, &[5; BLOCK_SECTORS * SECTOR]).unwrap();
+                assert_eq!(read(&open(&sim, kind, &parent))[..BLOCK_SECTORS], [5; BLOCK_SECTORS], "{kind:?} {events}");
                 disk.write_at(0, &[3; DISK_SECTORS * SECTOR]).unwrap();
+                assert_eq!(read(&open(&sim, kind, &parent)), [3; DISK_SECTORS], "{kind:?} {events}");
                 disk.flush().unwrap();
                 assert_eq!(read(&disk), [3; DISK_SECTORS]);
             }

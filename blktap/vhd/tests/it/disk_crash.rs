@@ -77,11 +77,11 @@ fn ops(failures: u32) -> impl Strategy<Value = Vec<Op>> {
     let place =
         (0..BLOCKS, 0..BLOCKS).prop_map(|(first, blocks)| Op::Place { first, blocks: blocks.min(BLOCKS - first) });
     let space = prop_oneof![2 => 0..30usize, 1 => Just(usize::MAX)].prop_map(Op::Space);
-    let fail = (0..8usize).prop_map(Op::Fail);
+    let fail = (0..6usize).prop_map(Op::Fail);
     let op = prop_oneof![
         8 => write, 4 => ends, 3 => zero, 3 => discard, 2 => place, 4 => Just(Op::Flush), 2 => Just(Op::Kill), failures => space, failures => fail
     ];
-    prop::collection::vec(op, 1..16)
+    prop::collection::vec(op, 1..20)
 }
 
 fn ahead() -> impl Strategy<Value = Option<u64>> {
@@ -357,8 +357,13 @@ proptest! {
         run(&place(empty(kind), at), kind, &parent(), &ops, ahead);
     }
 
+}
+
+proptest! {
+    #![proptest_config(tries(768))]
+
     #[test]
-    fn disks_read_what_was_written_where_space_comes_and_goes(ops in ops(4), (kind, at, ahead) in growing()) {
+    fn disks_read_what_was_written_where_space_comes_and_goes(ops in ops(8), (kind, at, ahead) in growing()) {
         run(&place(empty(kind), at), kind, &parent(), &ops, ahead);
     }
 }
@@ -375,7 +380,7 @@ proptest! {
 
     #[test]
     fn a_crash_keeps_what_was_flushed_where_space_comes_and_goes(
-        ops in ops(4), (kind, at, ahead) in growing(), seed: u64,
+        ops in ops(6), (kind, at, ahead) in growing(), seed: u64,
     ) {
         let (sim, parent) = (place(empty(kind), at), parent());
         let done = run(&sim, kind, &parent, &ops, ahead);
