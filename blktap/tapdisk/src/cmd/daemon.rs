@@ -9,7 +9,7 @@ use std::thread;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, setsid};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use tap_proto::RunDir;
 
@@ -79,7 +79,7 @@ fn serve() -> io::Result<()> {
     let socket = SocketPath::bind(&path)?;
     let receiver = SocketPath::bind(&run_dir.connection_receiver(crate::pid()))?;
     let (stop, stopped) = UnixStream::pair()?;
-    let signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2])?;
+    let signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGXFSZ])?;
     let control = Control::new(run_dir, stop.try_clone()?);
     let metrics = Metrics::start();
     thread::scope(|scope| {
@@ -143,6 +143,7 @@ fn obey(mut signals: Signals, mut stop: &UnixStream, log: Option<&Log>, control:
                     tracing::error!("cannot end: {error}");
                 }
             }
+            // A file that may not grow is an error of whoever writes.
             _ => {}
         }
     }

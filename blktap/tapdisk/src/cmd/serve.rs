@@ -13,7 +13,7 @@ use legacy_cli::terminal::in_words;
 use nbd::Export;
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use vhd::{Disk, Gate};
 
 use crate::client::Security;
@@ -200,5 +200,7 @@ fn signals() -> io::Result<UnixStream> {
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         signal_hook::low_level::pipe::register(signal, theirs.try_clone()?)?;
     }
+    // A file that may not grow is an error of whoever writes.
+    signal_hook::flag::register(SIGXFSZ, Arc::default())?;
     Ok(ours)
 }

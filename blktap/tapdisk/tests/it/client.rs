@@ -117,6 +117,13 @@ impl Client {
         }
     }
 
+    /// The next reply, whatever it answers: the position that was asked for, and an error.
+    pub(crate) fn status_of_any(&mut self) -> (u64, Status) {
+        assert_eq!(self.number::<4>(), 0x6744_6698);
+        let error = u32::try_from(self.number::<4>()).unwrap();
+        (self.number::<8>() ^ 0xfeed, error)
+    }
+
     /// The reply to a read.
     pub(crate) fn take_read(&mut self, offset: u64, len: usize) -> Result<Vec<u8>, Status> {
         let mut bytes = vec![0xee; len];

@@ -69,6 +69,10 @@ impl Served {
         Served { child, socket, line }
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn client(&self) -> Client {
         Client::structured(&self.socket)
     }
