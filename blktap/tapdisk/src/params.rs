@@ -11,7 +11,7 @@ use vhd::{Disk, Image};
 
 use crate::failure::Failure;
 use crate::host::Host;
-use crate::store::{Chain, Remote, Store};
+use crate::store::{Chain, Remote, Store, ram};
 
 /// How much longer than it needs a file is at most while it is served: a hole.
 pub(crate) const AHEAD_BYTES: u64 = 64 << 20;
@@ -54,13 +54,15 @@ pub(crate) enum Kind {
     /// A raw file or block device.
     Aio,
     Vhd,
+    /// A copy of a file, in memory.
+    Ram,
     /// A disk that another server has: a socket, `address:port`, or the name of a connection that was passed to us.
     Nbd,
 }
 
 /// Types of blktap that are no longer, or not yet, served.
-const KNOWN: [&str; 13] =
-    ["sync", "vmdk", "vhdsync", "ram", "qcow", "bc", "vhdi", "log", "remus", "lc", "llcache", "llpcache", "valve"];
+const KNOWN: [&str; 12] =
+    ["sync", "vmdk", "vhdsync", "qcow", "bc", "vhdi", "log", "remus", "lc", "llcache", "llpcache", "valve"];
 
 /// How an image is opened.
 #[derive(Clone, Copy, Debug)]
@@ -92,6 +94,7 @@ impl<'a> Params<'a> {
             b"aio" => Kind::Aio,
             b"vhd" => Kind::Vhd,
             b"nbd" => Kind::Nbd,
+            b"ram" => Kind::Ram,
             other if KNOWN.iter().any(|known| known.as_bytes() == other) => {
                 return Err(refused(Errno::NOSYS, "images of this type are not served"));
             }
@@ -122,9 +125,18 @@ impl<'a> Params<'a> {
             (Kind::Vhd, false) => Disk::open_rw(self.path)?,
             (Kind::Aio, true) => Disk::open_raw(self.path)?,
             (Kind::Aio, false) => Disk::open_raw_rw(self.path)?,
+            (Kind::Ram, _) => return self.open_ram(how),
             (Kind::Nbd, _) => return Err(Refused::new(Errno::INVAL, "another server's disk is no image")),
         };
         how.chain(disk)
+    }
+
+    fn open_ram(self, how: &How<'_>) -> Result<Chain> {
+        let failed = |error| Refused::io(format_args!("cannot copy `{}` into memory", self.path.display()), &error);
+        let (memory, name) = ram::copy(self.path).map_err(failed)?;
+        let disk = Disk::open_raw_rw(&name)?;
+        drop(memory);
+        Ok(how.chain(disk)?.in_ram(self.path))
     }
 
     /// Opens a VHD without its parents.

@@ -1,5 +1,7 @@
 //! A chain of VHDs, or a raw disk.
 
+use std::path::{Path, PathBuf};
+
 use vhd::map::Place;
 use vhd::{Disk, ErrorKind, Medium};
 
@@ -11,11 +13,18 @@ use crate::failure::Result;
 pub(crate) struct Chain {
     disk: Disk,
     is_read_only: bool,
+    /// The copy of a file, where that is all of it.
+    ram: Option<PathBuf>,
 }
 
 impl Chain {
     pub(crate) fn new(disk: Disk, is_read_only: bool) -> Self {
-        Chain { disk, is_read_only }
+        Chain { disk, is_read_only, ram: None }
+    }
+
+    /// A copy of this file, in memory.
+    pub(crate) fn in_ram(self, copy_of: &Path) -> Self {
+        Chain { ram: Some(copy_of.to_owned()), ..self }
     }
 }
 
@@ -25,6 +34,9 @@ impl Store for Chain {
     }
 
     fn links(&self) -> Vec<Link> {
+        if let Some(path) = &self.ram {
+            return vec![Link { kind: "ram", path: path.clone() }];
+        }
         let vhds = self.disk.images().map(|image| Link { kind: "vhd", path: image.file().path().to_owned() });
         let raw = self.disk.raw_path().map(|path| Link { kind: "aio", path: path.to_owned() });
         vhds.chain(raw).collect()

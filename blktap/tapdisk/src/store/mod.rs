@@ -4,6 +4,7 @@
 mod cache;
 mod chain;
 mod pair;
+pub(crate) mod ram;
 mod remote;
 mod stack;
 

@@ -208,3 +208,22 @@ fn what_a_killed_daemon_left_is_nobody() {
     next.open("vhd:DIR/dynamic.vhd");
     assert!(next.client(0).read(0, 512).unwrap() == [7; 512]);
 }
+
+#[test]
+fn a_disk_in_memory_is_a_copy() {
+    let daemon = Daemon::new();
+    std::fs::write(daemon.path("raw"), vec![7; 70_000]).unwrap();
+    daemon.open("ram:DIR/raw");
+    let mut client = daemon.client(0);
+    assert!(client.read(0, 69_632).unwrap() == vec![7; 69_632] && client.size_bytes == 69_632);
+    assert_eq!(client.write(0, 0, &[8; 4096]), 0);
+    assert!(client.read(0, 4096).unwrap() == [8; 4096]);
+    assert!(daemon.done("stats -p PID -m 0").contains(r#""driver":{"type":5,"name":"ram""#));
+    daemon.done("close -p PID -m 0");
+    assert!(std::fs::read(daemon.path("raw")).unwrap() == vec![7; 70_000]);
+    daemon.done("open -p PID -m 0 -a aio:DIR/raw");
+    let mut client = daemon.client(0);
+    assert_eq!(client.write(0, 512, &[9; 512]), 0);
+    daemon.done("close -p PID -m 0");
+    assert!(std::fs::read(daemon.path("raw")).unwrap()[512..1024] == [9; 512]);
+}
