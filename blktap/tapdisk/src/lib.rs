@@ -43,7 +43,7 @@ mod tls;
 mod vbd;
 mod vbds;
 
-pub use cmd::run;
+pub use cmd::{command, run};
 
 /// This process.
 fn pid() -> i32 {

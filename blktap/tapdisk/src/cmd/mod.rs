@@ -5,7 +5,7 @@ mod serve;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// Serve images as disks
 ///
@@ -28,6 +28,11 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::Args),
+}
+
+/// The command line, for its man pages.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs the program with the arguments of its process.

@@ -10,6 +10,7 @@ mod edges;
 mod encrypted;
 mod end;
 mod judges;
+mod man;
 mod no_space;
 mod oracle;
 mod passed;
