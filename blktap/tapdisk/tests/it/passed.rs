@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
 use crate::client::Client;
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, EndsOthers};
 
 /// A TCP connection whose other end the daemon has.
 fn pass(daemon: &Daemon, receiver: &str) -> TcpStream {
@@ -108,6 +108,7 @@ fn top_shows_disks_at_work() {
     daemon.open("vhd:DIR/child.vhd");
     let is_over = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let end = EndsOthers(&is_over);
         scope.spawn(|| {
             let mut client = daemon.client(0);
             while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
@@ -116,7 +117,7 @@ fn top_shows_disks_at_work() {
             }
         });
         let shown = daemon.done("top");
-        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+        drop(end);
         let words: Vec<&str> = shown.lines().nth(1).unwrap().split_whitespace().collect();
         assert_eq!((words[0], words[1], words[2], words[9]), ("PID", "0", "0x0", "vhd:DIR/child.vhd"));
         for word in &words[3..8] {

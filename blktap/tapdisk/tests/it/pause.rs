@@ -8,7 +8,7 @@ use testkit::sample;
 use vhd::create::{Request, Storage};
 use vhd::snapshot::{self, Base};
 
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, EndsOthers};
 use crate::served::{MIB, SIZE};
 
 /// End of the data and a footer, as `vhd-util query -s` counts.
@@ -66,6 +66,7 @@ fn snapshots_of_a_live_disk_are_not_noticed() {
     daemon.open("vhd:DIR/child.vhd");
     let is_over = AtomicBool::new(false);
     let written = std::thread::scope(|scope| {
+        let end = EndsOthers(&is_over);
         let writer = scope.spawn(|| {
             let mut client = daemon.client(0);
             let mut oracle = crate::served::content("child.vhd");
@@ -93,7 +94,7 @@ fn snapshots_of_a_live_disk_are_not_noticed() {
             daemon.done(&format!("unpause -p PID -m 0 -a vhd:DIR/{next}.vhd"));
             leaf = next;
         }
-        is_over.store(true, Ordering::Relaxed);
+        drop(end);
         (writer.join().unwrap(), leaf)
     });
     let (oracle, leaf) = written;

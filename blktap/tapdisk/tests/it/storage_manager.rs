@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::daemon::{Daemon, Said};
+use crate::daemon::{Daemon, EndsOthers, Said};
 use crate::served::{MIB, SIZE};
 
 /// Runs `vhd-util`, which must succeed.
@@ -79,6 +79,7 @@ fn a_disk_on_files_from_attach_to_detach() {
     assert_eq!(daemon.done("list -t vhd -f DIR/leaf.vhd"), "pid=PID minor=0 state=0 args=vhd:DIR/leaf.vhd\n");
     let is_over = AtomicBool::new(false);
     let oracle = std::thread::scope(|scope| {
+        let end = EndsOthers(&is_over);
         let guest = scope.spawn(|| guest(&daemon, &is_over, vec![0; SIZE]));
         let settle = || std::thread::sleep(std::time::Duration::from_millis(40));
         for base in ["one", "two", "three"] {
@@ -112,7 +113,7 @@ fn a_disk_on_files_from_attach_to_detach() {
         vhd_util(&["set", "--debug", "-n", &files.text("leaf"), "-f", "hidden", "-v", "0"]);
         files.unpause("leaf");
         settle();
-        is_over.store(true, Ordering::Relaxed);
+        drop(end);
         guest.join().unwrap()
     });
     daemon.done("close -p PID -m 0 -t 30");
@@ -135,6 +136,7 @@ fn a_coalesce_may_be_killed_under_a_guest() {
     daemon.open("vhd:DIR/leaf.vhd");
     let is_over = AtomicBool::new(false);
     let oracle = std::thread::scope(|scope| {
+        let end = EndsOthers(&is_over);
         let guest = scope.spawn(|| guest(&daemon, &is_over, vec![0; SIZE]));
         let settle = || std::thread::sleep(std::time::Duration::from_millis(60));
         settle();
@@ -158,7 +160,7 @@ fn a_coalesce_may_be_killed_under_a_guest() {
         files.unpause("leaf");
         std::fs::remove_file(files.path("two")).unwrap();
         settle();
-        is_over.store(true, Ordering::Relaxed);
+        drop(end);
         guest.join().unwrap()
     });
     daemon.done("destroy -p PID -m 0");
