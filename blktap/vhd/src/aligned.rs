@@ -11,24 +11,27 @@ pub(crate) const ALIGN_BYTES: u64 = 4096;
 #[repr(C, align(4096))]
 struct Page([u8; 4096]);
 
-/// A buffer that starts on a page.
+/// A buffer that starts on a page: transfers past the page cache take it as it is.
 #[derive(Debug)]
-pub(crate) struct AlignedBuffer {
+pub struct AlignedBuffer {
     pages: Vec<Page>,
     len: usize,
 }
 
 impl AlignedBuffer {
-    pub(crate) fn zeroed(len: usize) -> Self {
+    /// So many zeros.
+    pub fn zeroed(len: usize) -> Self {
         let pages = vec![Page::new_zeroed(); len.div_ceil(size_of::<Page>())];
         AlignedBuffer { pages, len }
     }
 
-    pub(crate) fn bytes(&self) -> &[u8] {
+    /// What it holds.
+    pub fn bytes(&self) -> &[u8] {
         &self.pages.as_slice().as_bytes()[..self.len]
     }
 
-    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+    /// The same, to be written.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
         &mut self.pages.as_mut_slice().as_mut_bytes()[..self.len]
     }
 }

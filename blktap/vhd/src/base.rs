@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::layer::bad_block;
 use crate::medium::Medium;
 use crate::plan::Target;
-use crate::units::{SECTOR_BYTES, in_memory};
+use crate::units::SECTOR_BYTES;
 
 /// A raw file or device.
 #[derive(Debug)]
@@ -59,16 +59,40 @@ impl<M: Medium> Base<M> {
             // Whole sectors were there; a file that lost some since does not have zeros instead.
             return self.file.read_into("data", offset, bytes).map_err(bad_block);
         }
-        let len_bytes = self.file.len_bytes().saturating_sub(offset).min(bytes.len() as u64);
-        let (held, past) = bytes.split_at_mut(in_memory("read", len_bytes)?);
+        let (held, past) = bytes.split_at_mut(self.held(offset, bytes.len()));
         past.fill(0);
         if held.is_empty() { Ok(()) } else { self.file.read_into("data", offset, held) }
     }
 
+    /// How many of so many bytes the file is asked for; behind them there are zeros. Of a disk that is written, all: whole sectors
+    /// were there, and a file that lost some since does not have zeros instead.
+    pub(crate) fn held(&self, offset: u64, len: usize) -> usize {
+        let held = || usize::try_from(self.file.len_bytes().saturating_sub(offset)).unwrap_or(usize::MAX);
+        if self.is_writable() { len } else { held().min(len) }
+    }
+
     pub(crate) fn write(&self, offset: u64, bytes: &[u8]) -> Result<()> {
-        self.writable()?;
-        let done = self.file.write_all_at(bytes, offset);
-        done.map_err(|source| self.failed("write", offset, bytes.len() as u64, source))
+        self.write_each(&[(offset, bytes)], |_| true).into_iter().flatten().collect()
+    }
+
+    /// Those that `is_inside` refuses are not written.
+    pub(crate) fn write_each(
+        &self,
+        writes: &[(u64, &[u8])],
+        is_inside: impl Fn(&(u64, &[u8])) -> bool,
+    ) -> Vec<Option<Result<()>>> {
+        let inside: Vec<_> = writes.iter().copied().filter(&is_inside).collect();
+        let written: Vec<Result<()>> = match self.writable() {
+            Ok(_) => {
+                let done = inside.iter().zip(self.file.write_each(&inside));
+                let failed =
+                    |&(offset, bytes): &(u64, &[u8]), source| self.failed("write", offset, bytes.len() as u64, source);
+                done.map(|(write, done)| done.map_err(|source| failed(write, source))).collect()
+            }
+            Err(_) => inside.iter().map(|_| self.writable().map(drop)).collect(),
+        };
+        let mut written = written.into_iter();
+        writes.iter().map(|write| if is_inside(write) { written.next() } else { None }).collect()
     }
 
     pub(crate) fn zero(&self, offset: u64, len_bytes: u64) -> Result<()> {

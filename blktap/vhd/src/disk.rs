@@ -14,10 +14,11 @@ use crate::chain::{self, MAX_CHAIN_DEPTH, OpenParent};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::Image;
 use crate::image_file::ImageFile;
-use crate::layer::Layer;
+use crate::layer::{Layer, bad_block};
 use crate::layer_write::Write;
 use crate::map::{Place, Run};
-use crate::medium::Medium;
+use crate::medium::{Medium, Part};
+use crate::open::Open;
 use crate::owners::Owners;
 use crate::units::{MAX_CHAIN_ENTRIES, SECTOR_BYTES, in_memory};
 use crate::write_plan::Content;
@@ -65,18 +66,36 @@ impl Disk<ImageFile> {
 
     /// Opens a raw file or device, which is its own data, for reading.
     pub fn open_raw(path: &Path) -> Result<Self> {
-        Disk::of_raw(ImageFile::open(path)?)
+        Disk::open_raw_with(path, &Open::default())
+    }
+
+    /// The same past the page cache or through it.
+    pub fn open_raw_with(path: &Path, how: &Open) -> Result<Self> {
+        let file = ImageFile::open_with(path, how)?;
+        if how.is_writable { Disk::of_raw_rw(file) } else { Disk::of_raw(file) }
     }
 
     /// Opens a raw file or device for reading and writing: its whole sectors are the disk. A write changes nothing but
     /// data. After a sync has failed every write and flush fails, with `EIO`; reads go on.
     pub fn open_raw_rw(path: &Path) -> Result<Self> {
-        Disk::of_raw_rw(ImageFile::open_rw(path)?)
+        Disk::open_raw_with(path, &Open { is_writable: true, ..Open::default() })
     }
 
     /// Opens an image for reading and writing, its parents for reading.
     pub fn open_rw(path: &Path) -> Result<Self> {
-        Disk::walk(Layer::writer(Image::open_rw(path)?)?)
+        Disk::open_with(path, &Open { is_writable: true, ..Open::default() })
+    }
+
+    /// Opens an image and its parents, past the page cache or through it.
+    pub fn open_with(path: &Path, how: &Open) -> Result<Self> {
+        let image = Image::on(ImageFile::open_with(path, how)?)?;
+        if how.is_writable { Disk::walk(Layer::writer(image)?) } else { Disk::on(image.not_poisoned()?) }
+    }
+
+    /// Files of the chain that were to be opened past the page cache and are not: [`ImageFile::lacks_direct`].
+    pub fn without_direct(&self) -> impl Iterator<Item = &Path> {
+        let files = self.images().map(Image::file).chain(self.base());
+        files.filter(|file| file.lacks_direct()).map(ImageFile::path)
     }
 
     /// The disk of an open image and its parents, for reading. The image may be in the middle of a resize, its parents
@@ -211,6 +230,64 @@ impl<M: Medium> Disk<M> {
         Ok(())
     }
 
+    /// Several reads of [`Disk::read_at`], all at once where an engine does that; what became of each.
+    pub fn read_many(&self, reads: &mut [(u64, &mut [u8])]) -> Vec<Result<()>> {
+        let (mut done, mut parts, mut whose) = (Vec::with_capacity(reads.len()), vec![], vec![]);
+        for (index, (offset, bytes)) in reads.iter_mut().enumerate() {
+            let prepared = self.prepare(*offset, bytes, index, &mut parts, &mut whose);
+            done.push(prepared);
+        }
+        let read = M::read_each(&mut parts);
+        for ((part, (index, at, depth)), read) in parts.into_iter().zip(whose).zip(read) {
+            let Part { medium, offset, bytes } = part;
+            match read {
+                Ok(()) => {
+                    if let Some(layer) = depth.and_then(|depth| self.layers.get(depth)) {
+                        layer.open_sectors(at, bytes);
+                    }
+                }
+                Err(source) => done[index] = Err(bad_block(medium.cannot_read("data", offset, bytes.len(), source))),
+            }
+        }
+        done
+    }
+
+    /// Fills what of a read is zeros, and adds what of it lies in files: whose it is, where on the disk, how deep.
+    fn prepare<'a>(
+        &'a self,
+        offset: u64,
+        bytes: &'a mut [u8],
+        index: usize,
+        parts: &mut Vec<Part<'a, M>>,
+        whose: &mut Vec<(usize, u64, Option<usize>)>,
+    ) -> Result<()> {
+        let end = self.check_inside("read", offset, bytes.len() as u64)?;
+        let (mut at, mut rest) = (offset - offset % SECTOR_BYTES, bytes);
+        for Run { len_bytes, place } in self.runs(at..end.next_multiple_of(SECTOR_BYTES))? {
+            let (from, to) = (at.max(offset), (at + len_bytes).min(end));
+            let (bytes, after) = rest.split_at_mut(in_memory("read", to - from)?);
+            (at, rest) = (at + len_bytes, after);
+            let is_whole = from.is_multiple_of(SECTOR_BYTES) && to.is_multiple_of(SECTOR_BYTES);
+            let place = place.plus(from - (at - len_bytes));
+            let (held, depth) = match (place, &self.base) {
+                // Whole sectors are decrypted.
+                (Place::Layer { depth, .. }, _) if is_whole || !self.is_encrypted(depth) => (bytes.len(), Some(depth)),
+                (Place::Base { offset }, Some(base)) => (base.held(offset, bytes.len()), None),
+                _ => {
+                    self.read_place(from, place, bytes)?;
+                    continue;
+                }
+            };
+            let (bytes, past) = bytes.split_at_mut(held);
+            past.fill(0);
+            if let Some((medium, offset)) = self.source(place).filter(|_| !bytes.is_empty()) {
+                parts.push(Part { medium, offset, bytes });
+                whose.push((index, from, depth));
+            }
+        }
+        Ok(())
+    }
+
     /// Reads bytes that are at `at` on the disk and lie side by side there.
     pub(crate) fn read_place(&self, at: u64, place: Place, bytes: &mut [u8]) -> Result<()> {
         match place {
@@ -270,11 +347,17 @@ impl<M: Medium> Disk<M> {
     /// [`Disk::write_at`] where that changes nothing but data, as far as this has seen the image; others may read and write
     /// in the same way meanwhile. `None`, and nothing written, where it changes more.
     pub fn write_over(&self, offset: u64, bytes: &[u8]) -> Option<Result<()>> {
-        self.check("write", offset, bytes.len() as u64).ok()?;
+        self.write_over_many(&[(offset, bytes)]).pop().flatten()
+    }
+
+    /// Several of [`Disk::write_over`], all at once where an engine does that; what became of each. Where they lie over each
+    /// other the later one counts.
+    pub fn write_over_many(&self, writes: &[(u64, &[u8])]) -> Vec<Option<Result<()>>> {
+        let is_right = |&(offset, bytes): &(u64, &[u8])| self.check("write", offset, bytes.len() as u64).is_ok();
         match (self.layers.first(), &self.base) {
-            (Some(leaf), _) => leaf.write_over(offset, bytes),
-            (None, Some(base)) if base.is_writable() => Some(base.write(offset, bytes)),
-            (None, _) => None,
+            (Some(leaf), _) => leaf.write_over(writes, is_right),
+            (None, Some(base)) if base.is_writable() => base.write_each(writes, is_right),
+            (None, _) => writes.iter().map(|_| None).collect(),
         }
     }
 
@@ -416,6 +499,11 @@ impl<M: Medium> Disk<M> {
     /// From now on only [`Disk::flush`] waits for the disk, where that can be: a file grows by up to so many bytes at a time, as
     /// a hole, and a new block of an image without a parent is not waited for. After a crash a sector still reads old or
     /// new, and what was flushed is there. [`Disk::close`] gives the room back; after a kill, the next call of this does.
+    ///
+    /// Past the page cache ([`Cache::Direct`](crate::Cache)) this is as safe: a write into a hole is zeros until all of it is on
+    /// disk, because the file system marks the new extent as unwritten until then; the file's size comes after what is in it;
+    /// and a flush makes both durable. Of an image without a parent a block may then be pointed to before its data is
+    /// there; what is not there reads as zeros, as it did before.
     ///
     /// # Errors
     ///

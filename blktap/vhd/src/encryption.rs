@@ -37,7 +37,7 @@ pub(crate) fn read(
     let first = at / SECTOR_BYTES;
     if skip == 0 && (bytes.len() as u64).is_multiple_of(SECTOR_BYTES) {
         read(offset, bytes)?;
-        cipher.decrypt(first, bytes.as_chunks_mut().0);
+        opened(cipher, at, bytes);
         return Ok(());
     }
     let whole = (skip + bytes.len() as u64).next_multiple_of(SECTOR_BYTES);
@@ -47,6 +47,11 @@ pub(crate) fn read(
     cipher.decrypt(first, sectors.as_chunks_mut().0);
     bytes.copy_from_slice(&sectors[in_memory("read", skip)?..][..bytes.len()]);
     Ok(())
+}
+
+/// Whole sectors that came from the file, as the disk has them; `at` is their place there.
+pub(crate) fn opened(cipher: &Cipher, at: u64, bytes: &mut [u8]) {
+    cipher.decrypt(at / SECTOR_BYTES, bytes.as_chunks_mut().0);
 }
 
 /// Whole sectors as they go to the file; `at` is their place on the disk.

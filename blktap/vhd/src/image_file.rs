@@ -1,53 +1,49 @@
 //! The file or device that holds an image: opens it safely, moves bytes to and from it.
 //! Knows bytes and offsets, nothing of the format.
 
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata};
 use std::io;
 use std::ops::Range;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use rustix::fs::{FallocateFlags, OFlags, SeekFrom, XattrFlags};
 use rustix::io::Errno;
 
-use crate::aligned::{ALIGN_BYTES, AlignedBuffer, aligned_range};
+use crate::aligned::ALIGN_BYTES;
+use crate::direct::{self, Direct};
 use crate::directory;
+use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::gate::Gate;
-use crate::medium::{self, Medium};
+use crate::medium::{self, Medium, Part};
+use crate::open::{self, Cache, Open, Past, descriptor_path, flags, options};
 use crate::plan::{Plan, Target};
 
 /// What is written past the page cache, where that is asked for: shorter writes are quicker through it.
 const LONG_BYTES: usize = 64 << 10;
 
-/// How bytes travel between us and the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mode {
-    /// Through the page cache: regular files, which the kernel keeps coherent from open to open, on NFS too.
-    Cached,
-    /// Past it, in whole logical sectors of the device. Invariant: no byte of a block device is ever served from the page
-    /// cache, because other hosts write to it; and no sector is written beside those that change, because a daemon that
-    /// has the image open may be writing it (where sectors of the device are longer than ours, that cannot be helped).
-    Direct,
-}
-
 /// An open image file: a regular file or a block device, nothing else.
 #[derive(Debug)]
 pub struct ImageFile {
-    file: File,
+    file: Arc<File>,
     path: PathBuf,
-    mode: Mode,
-    /// What the offsets and lengths of direct reads and writes are multiples of: of a device, its logical sector.
-    sector_bytes: u64,
+    is_device: bool,
+    /// The way past the page cache where that is the way to go. Invariant: no byte of a block device is ever served from the
+    /// page cache, because other hosts write to it; and no sector is written beside those that change, because a daemon that
+    /// has the image open may be writing it (where units of the device or file are longer than sectors, that cannot be
+    /// helped).
+    direct: Option<Direct>,
+    /// It was to be opened past the page cache.
+    lacks_direct: bool,
     /// Device and inode, to tell that two paths are one image.
     identity: (u64, u64),
-    /// Where its parents may be.
-    gate: Gate,
-    /// The same file for long writes past the page cache.
-    direct: Option<File>,
+    /// How it was opened, and its parents will be.
+    how: Open,
+    /// Of a file that goes through the page cache: the same file for long writes past it.
+    long_writes: Option<File>,
     /// Whether a write says when the file system is full, not only a sync.
     tells_full: OnceLock<bool>,
 }
@@ -55,20 +51,32 @@ pub struct ImageFile {
 impl ImageFile {
     /// Opens for reading. Neither a FIFO nor a slow device can make this wait.
     pub fn open(path: &Path) -> Result<Self> {
-        let doing = || format!("cannot open `{}`", path.display());
-        let file = options().read(true).open(path).map_err(|source| Error::io(doing(), source))?;
-        ImageFile::checked(file, path).map_err(|error| error.within(doing()))
+        ImageFile::open_with(path, &Open::default())
+    }
+
+    /// Opens for reading and writing what is there already.
+    pub fn open_rw(path: &Path) -> Result<Self> {
+        ImageFile::open_with(path, &Open { is_writable: true, ..Open::default() })
+    }
+
+    /// Opens what is there already.
+    pub fn open_with(path: &Path, how: &Open) -> Result<Self> {
+        let doing = || format!("cannot open `{}`{}", path.display(), if how.is_writable { " for writing" } else { "" });
+        let file = options().read(true).write(how.is_writable).open(path);
+        let file = file.map_err(|source| Error::io(doing(), source))?;
+        ImageFile::opened(file, path, how).map_err(|error| error.within(doing()))
     }
 
     /// The same file; its parents open through this gate.
     #[must_use]
-    pub fn through(self, gate: &Gate) -> Self {
-        ImageFile { gate: gate.clone(), ..self }
+    pub fn through(mut self, gate: &Gate) -> Self {
+        self.how.gate = gate.clone();
+        self
     }
 
     /// Where its parents may be.
     pub(crate) fn gate(&self) -> &Gate {
-        &self.gate
+        &self.how.gate
     }
 
     /// Opens a parent for reading, if the gate lets it through; so do its own parents.
@@ -83,16 +91,23 @@ impl ImageFile {
 
     fn open_parent_with(&self, path: &Path, access: OFlags) -> Result<Self> {
         let doing = || format!("cannot open parent `{}`", path.display());
-        let file = self.gate.open(path, access | OFlags::NONBLOCK | OFlags::CLOEXEC);
-        let file = file.and_then(|file| ImageFile::checked(file, path)).map_err(|error| error.within(doing()))?;
-        Ok(file.through(&self.gate))
+        let file = self.gate().open(path, access | OFlags::NONBLOCK | OFlags::CLOEXEC);
+        let how = self.how.of_parent(access == OFlags::RDWR);
+        file.and_then(|file| ImageFile::opened(file, path, &how)).map_err(|error| error.within(doing()))
     }
 
-    /// Opens for reading and writing what is there already.
-    pub fn open_rw(path: &Path) -> Result<Self> {
-        let doing = || format!("cannot open `{}` for writing", path.display());
-        let file = options().read(true).write(true).open(path).map_err(|source| Error::io(doing(), source))?;
-        ImageFile::checked(file, path).map_err(|error| error.within(doing()))
+    /// Whether the file was to be read and written past the page cache, and the file system does not do that. Then writes
+    /// wait for the disk, but what is read may be older than what another host wrote.
+    pub fn lacks_direct(&self) -> bool {
+        self.lacks_direct
+    }
+
+    fn is_cached(&self) -> bool {
+        self.direct.is_none()
+    }
+
+    fn engine(&self) -> Option<&dyn Engine> {
+        self.how.engine.as_deref()
     }
 
     /// Makes a file that must not be there yet.
@@ -103,31 +118,41 @@ impl ImageFile {
     }
 
     pub(crate) fn checked(file: File, path: &Path) -> Result<Self> {
+        ImageFile::opened(file, path, &Open::default())
+    }
+
+    fn opened(file: File, path: &Path, how: &Open) -> Result<Self> {
         let metadata = file.metadata().map_err(|source| Error::io("cannot stat", source))?;
-        let mut sector_bytes = ALIGN_BYTES;
-        let mode = if metadata.file_type().is_block_device() {
+        let mut file = Arc::new(file);
+        let (mut direct, mut lacks_direct) = (None, false);
+        let is_device = metadata.file_type().is_block_device();
+        if is_device {
             rustix::fs::fcntl_setfl(&file, OFlags::DIRECT)
                 .map_err(|errno| Error::io("cannot set O_DIRECT", errno.into()))?;
             rustix::fs::seek(&file, SeekFrom::End(0))
                 .map_err(|errno| Error::io("cannot find the device's size", errno.into()))?;
-            let sector = rustix::fs::ioctl_blksszget(&file);
-            sector_bytes =
-                sector.map_err(|errno| Error::io("cannot find the device's sector size", errno.into()))?.into();
-            Mode::Direct
-        } else if metadata.is_file() {
-            Mode::Cached
-        } else {
+            let alignment = open::alignment_of_device(&file)
+                .map_err(|source| Error::io("cannot find the device's sector size", source))?;
+            direct = Some(Direct::new(Arc::clone(&file), alignment, None));
+        } else if !metadata.is_file() {
             let errno = if metadata.is_dir() { Errno::ISDIR } else { Errno::INVAL };
             return Err(Error::new(ErrorKind::InvalidInput, "not a regular file or block device").with_errno(errno));
-        };
+        } else if how.cache == Cache::Direct {
+            let past = open::past_cache(&file, how.is_writable);
+            match past.map_err(|source| Error::io("cannot open it past the page cache", source))? {
+                Past::Direct(again, past) => (file, direct) = (again, Some(past)),
+                Past::Synced(synced) => (file, lacks_direct) = (Arc::new(synced), true),
+            }
+        }
         Ok(ImageFile {
             file,
             path: path.to_owned(),
-            mode,
-            sector_bytes,
+            is_device,
+            direct,
+            lacks_direct,
             identity: identity(&metadata),
-            gate: Gate::of_process(),
-            direct: None,
+            how: how.clone(),
+            long_writes: None,
             tells_full: OnceLock::new(),
         })
     }
@@ -138,9 +163,9 @@ impl ImageFile {
         let doing = || format!("cannot open `{}` for writing", path.display());
         let file = flags(OFlags::NONBLOCK | OFlags::EXCL).read(true).write(true).open(path);
         let file = ImageFile::checked(file.map_err(|source| Error::io(doing(), source))?, path)?;
-        match file.mode {
-            Mode::Direct => Ok(file),
-            Mode::Cached => Err(Error::new(ErrorKind::InvalidInput, "not a block device").within(doing())),
+        match file.is_device {
+            true => Ok(file),
+            false => Err(Error::new(ErrorKind::InvalidInput, "not a block device").within(doing())),
         }
     }
 
@@ -148,7 +173,7 @@ impl ImageFile {
     /// disk at once instead of when they are synced.
     pub(crate) fn write_through(&mut self) {
         let direct = flags(OFlags::DIRECT).read(true).write(true).open(descriptor_path(&self.file));
-        self.direct = direct.ok();
+        self.long_writes = direct.ok();
     }
 
     pub(crate) fn descriptor(&self) -> &File {
@@ -182,41 +207,18 @@ impl ImageFile {
         Ok(to - offset)
     }
 
-    fn read_direct(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-        if self.is_direct(bytes, offset) {
-            return self.file.read_exact_at(bytes, offset);
+    /// Writes through the page cache, but for long writes that are aligned and have another way.
+    fn write_cached(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let is_aligned =
+            [bytes.as_ptr().addr() as u64, offset, bytes.len() as u64].iter().all(|it| it.is_multiple_of(ALIGN_BYTES));
+        if let Some(direct) = self.long_writes.as_ref().filter(|_| is_aligned && bytes.len() >= LONG_BYTES) {
+            match direct.write_all_at(bytes, offset) {
+                // It wants another alignment.
+                Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => {}
+                done => return done,
+            }
         }
-        let (mut buffer, range) = self.buffer_around(offset, bytes.len())?;
-        self.file.read_exact_at(buffer.bytes_mut(), range.start)?;
-        let skip = usize::try_from(offset - range.start).map_err(io::Error::other)?;
-        bytes.copy_from_slice(&buffer.bytes()[skip..][..bytes.len()]);
-        Ok(())
-    }
-
-    fn write_direct(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        if self.is_direct(bytes, offset) {
-            return self.file.write_all_at(bytes, offset);
-        }
-        let (mut buffer, range) = self.buffer_around(offset, bytes.len())?;
-        if buffer.bytes().len() != bytes.len() {
-            self.file.read_exact_at(buffer.bytes_mut(), range.start)?;
-        }
-        let skip = usize::try_from(offset - range.start).map_err(io::Error::other)?;
-        buffer.bytes_mut()[skip..][..bytes.len()].copy_from_slice(bytes);
-        self.file.write_all_at(buffer.bytes(), range.start)
-    }
-
-    /// The whole sectors of the device around a range, and memory for them.
-    fn buffer_around(&self, offset: u64, len: usize) -> io::Result<(AlignedBuffer, Range<u64>)> {
-        let range = aligned_range(offset, len as u64, self.sector_bytes);
-        let len = usize::try_from(range.end - range.start).map_err(io::Error::other)?;
-        Ok((AlignedBuffer::zeroed(len), range))
-    }
-
-    /// Whether the device takes the bytes as they are.
-    fn is_direct(&self, bytes: &[u8], offset: u64) -> bool {
-        let is_page = (bytes.as_ptr().addr() as u64).is_multiple_of(ALIGN_BYTES);
-        is_page && offset.is_multiple_of(self.sector_bytes) && (bytes.len() as u64).is_multiple_of(self.sector_bytes)
+        self.file.write_all_at(bytes, offset)
     }
 }
 
@@ -232,22 +234,51 @@ impl Medium for ImageFile {
     }
 
     fn target(&self) -> Target {
-        match self.mode {
-            Mode::Cached => Target::File,
-            Mode::Direct => Target::BlockDevice { len_bytes: self.len_bytes() },
-        }
+        if self.is_device { Target::BlockDevice { len_bytes: self.len_bytes() } } else { Target::File }
     }
 
     fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-        match self.mode {
-            Mode::Cached => self.file.read_exact_at(bytes, offset),
-            Mode::Direct => self.read_direct(bytes, offset),
+        match &self.direct {
+            None => self.file.read_exact_at(bytes, offset),
+            Some(direct) => direct.read_exact_at(bytes, offset),
+        }
+    }
+
+    fn read_each(reads: &mut [Part<'_, Self>]) -> Vec<io::Result<()>> {
+        let engine = reads.iter().find_map(|read| read.medium.engine());
+        let mut done: Vec<io::Result<()>> = Vec::with_capacity(reads.len());
+        let (mut ours, mut whose) = (vec![], vec![]);
+        for (index, Part { medium, offset, bytes }) in reads.iter_mut().enumerate() {
+            let offset = *offset;
+            done.push(match &medium.direct {
+                None => medium.read_exact_at(bytes, offset),
+                Some(direct) => {
+                    ours.push(direct::Read { direct, offset, bytes });
+                    whose.push(index);
+                    Ok(())
+                }
+            });
+        }
+        for (index, result) in whose.into_iter().zip(direct::read_each(engine, ours)) {
+            done[index] = result;
+        }
+        done
+    }
+
+    fn unit_bytes(&self) -> u64 {
+        self.direct.as_ref().map_or(1, Direct::unit_bytes)
+    }
+
+    fn write_each(&self, writes: &[(u64, &[u8])]) -> Vec<io::Result<()>> {
+        match &self.direct {
+            None => writes.iter().map(|&(offset, bytes)| self.write_cached(bytes, offset)).collect(),
+            Some(direct) => direct.write_each(self.engine(), writes),
         }
     }
 
     fn first_data(&self, range: Range<u64>) -> io::Result<Option<Range<u64>>> {
         let all = Some(range.clone()).filter(|range| !range.is_empty());
-        if self.mode == Mode::Direct {
+        if self.is_device {
             return Ok(all);
         }
         let start = match rustix::fs::seek(&self.file, SeekFrom::Data(range.start)) {
@@ -265,23 +296,16 @@ impl Medium for ImageFile {
     }
 
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        match (self.mode, &self.direct) {
-            (Mode::Cached, Some(direct)) if self.is_direct(bytes, offset) && bytes.len() >= LONG_BYTES => {
-                match direct.write_all_at(bytes, offset) {
-                    // It wants another alignment.
-                    Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => {
-                        self.file.write_all_at(bytes, offset)
-                    }
-                    done => done,
-                }
-            }
-            (Mode::Cached, _) => self.file.write_all_at(bytes, offset),
-            (Mode::Direct, _) => self.write_direct(bytes, offset),
+        match &self.direct {
+            None => self.write_cached(bytes, offset),
+            Some(direct) => direct.write_all_at(bytes, offset),
         }
     }
 
     fn take_space(&self, offset: u64, len_bytes: u64) -> io::Result<bool> {
-        if self.mode == Mode::Direct || *self.tells_full.get_or_init(|| tells_full(&self.file)) || len_bytes == 0 {
+        // So does every write that waits for the disk.
+        let waits = !self.is_cached() || self.lacks_direct;
+        if waits || *self.tells_full.get_or_init(|| tells_full(&self.file)) || len_bytes == 0 {
             return Ok(true);
         }
         match rustix::fs::fallocate(&self.file, FallocateFlags::KEEP_SIZE, offset, len_bytes) {
@@ -294,7 +318,7 @@ impl Medium for ImageFile {
         if len_bytes == 0 {
             return Ok(());
         }
-        if self.mode == Mode::Cached {
+        if !self.is_device {
             match rustix::fs::fallocate(&self.file, FallocateFlags::empty(), offset, len_bytes) {
                 Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
                 done => return Ok(done?),
@@ -339,15 +363,16 @@ impl Medium for ImageFile {
         const XFS: u64 = 0x5846_5342;
         const NFS: u64 = 0x6969;
         let is_known = |kind| u64::try_from(kind).is_ok_and(|kind| [BTRFS, XFS, NFS].contains(&kind));
-        self.mode == Mode::Cached
-            && source.mode == Mode::Cached
+        self.is_cached()
+            && source.is_cached()
             && self.identity.0 == source.identity.0
             && rustix::fs::fstatfs(&self.file).is_ok_and(|found| is_known(found.f_type))
     }
 
     fn copy_from(&self, source: &Self, from: u64, offset: u64, len_bytes: u64) -> io::Result<()> {
         let mut done = 0;
-        if self.mode == Mode::Cached && source.mode == Mode::Cached {
+        // The kernel copies through the page cache.
+        if self.is_cached() && source.is_cached() {
             done = self.copy_in_kernel(source, from, offset, len_bytes)?;
         }
         medium::copy_in_chunks(source, from + done, self, offset + done, len_bytes - done)
@@ -435,22 +460,6 @@ fn remove_ours(path: &Path, made: (u64, u64)) {
         // The first error is the one to report; a file that cannot be removed changes nothing about it.
         drop(fs::remove_file(real));
     }
-}
-
-fn options() -> OpenOptions {
-    // O_NONBLOCK: opening a FIFO must not wait for its other end. Regular files and block devices ignore it.
-    flags(OFlags::NONBLOCK)
-}
-
-fn flags(flags: OFlags) -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.custom_flags(i32::from_ne_bytes(flags.bits().to_ne_bytes()));
-    options
-}
-
-/// A path to whatever file is open here, whether it has a name or not.
-pub(crate) fn descriptor_path(file: &File) -> PathBuf {
-    PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
 }
 
 /// A block device is known by its number, whatever node leads to it.

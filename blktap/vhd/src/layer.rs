@@ -153,6 +153,13 @@ impl<M: Medium> Layer<M> {
         }
     }
 
+    /// Decrypts whole sectors that were read, if that is needed; `at` is their place on the disk.
+    pub(crate) fn open_sectors(&self, at: u64, bytes: &mut [u8]) {
+        if let Some(cipher) = &self.cipher {
+            encryption::opened(cipher, at, bytes);
+        }
+    }
+
     /// An error when the image ends before the end of a run that [`Layer::map`] found.
     pub(crate) fn check_end(&self, offset: u64, len_bytes: u64) -> Result<()> {
         self.image.file().check_end("data", offset, in_memory("data", len_bytes)?).map_err(bad_block)

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::aligned::AlignedBuffer;
 use crate::bat::UNUSED;
+use crate::bitmap::Bitmap;
 use crate::encryption;
 use crate::error::{Error, ErrorKind, Result};
 use crate::footer::{FOOTER_BYTES, RawFooter};
@@ -108,35 +109,86 @@ impl<M: Medium> Layer<M> {
         Ok(layer)
     }
 
-    /// Writes to blocks that hold all of their sectors already. `None` where others are among them: nothing was written.
-    pub(crate) fn write_over(&self, offset: u64, bytes: &[u8]) -> Option<Result<()>> {
-        let (blocks, writable) = (self.blocks.as_ref()?, self.writable().ok()?);
-        let pieces = || blocks.pieces(offset..offset + bytes.len() as u64);
-        if !pieces().all(|piece| writable.is_whole(piece.index)) {
-            return None;
+    /// Writes to blocks that hold all of their sectors already; `None` where others are among them: nothing was written. The
+    /// writes lie in the disk, but those that `is_inside` refuses: they are `None` too.
+    pub(crate) fn write_over(
+        &self,
+        writes: &[(u64, &[u8])],
+        is_inside: impl Fn(&(u64, &[u8])) -> bool,
+    ) -> Vec<Option<Result<()>>> {
+        let none = || writes.iter().map(|_| None).collect();
+        let (Some(blocks), Ok(writable)) = (&self.blocks, self.writable()) else { return none() };
+        let pieces = |&(offset, bytes): &(u64, &[u8])| blocks.pieces(offset..offset + bytes.len() as u64);
+        let is_over = |write| is_inside(write) && pieces(write).all(|piece| writable.is_whole(piece.index));
+        let mut done: Vec<Option<Result<()>>> = writes.iter().map(|write| is_over(write).then_some(Ok(()))).collect();
+        let over = || writes.iter().enumerate().zip(&done).filter(|(_, done)| done.is_some()).map(|(write, _)| write);
+        let sealed: Vec<_> = match &self.cipher {
+            Some(cipher) => over().map(|(_, &(offset, bytes))| encryption::sealed(cipher, offset, bytes)).collect(),
+            None => vec![],
+        };
+        let (mut parts, mut whose) = (Vec::with_capacity(writes.len()), Vec::with_capacity(writes.len()));
+        let mut failed = vec![];
+        for (number, (index, write)) in over().enumerate() {
+            let bytes = sealed.get(number).map_or(write.1, AlignedBuffer::bytes);
+            if let Err(error) = Layer::<M>::add_parts(blocks, pieces(write), bytes, &mut parts) {
+                failed.push((index, error));
+            }
+            whose.resize(parts.len(), index);
         }
-        let sealed = self.cipher.as_ref().map(|cipher| encryption::sealed(cipher, offset, bytes));
-        let bytes = sealed.as_ref().map_or(bytes, AlignedBuffer::bytes);
-        let written = self.write_pieces(blocks, pieces(), bytes);
-        Some(written.and_then(|is_sure| if is_sure { Ok(()) } else { self.sync() }))
+        for (index, error) in failed {
+            done[index] = Some(Err(error));
+        }
+        self.write_parts(&parts, &whose, &mut done);
+        done
     }
 
-    /// Writes to blocks that have their places; whether what was written has its space.
-    fn write_pieces(&self, blocks: &Blocks, pieces: impl Iterator<Item = Piece>, bytes: &[u8]) -> Result<bool> {
-        let (file, mut rest, mut is_sure) = (self.image.file(), bytes, true);
+    /// Adds where in the file the bytes of pieces go, which have their places.
+    fn add_parts<'a>(
+        blocks: &Blocks,
+        pieces: impl Iterator<Item = Piece>,
+        bytes: &'a [u8],
+        parts: &mut Vec<(u64, &'a [u8])>,
+    ) -> Result<()> {
+        let mut rest = bytes;
         for piece in pieces {
             let len = in_memory("write", (piece.sectors.end - piece.sectors.start) * SECTOR_BYTES)?;
             let (bytes, after) = rest.split_at(len);
-            rest = after;
             let at = blocks.data_offset(piece.index, piece.sectors.start);
-            let at = at.ok_or_else(|| Error::corrupt("a whole block has no place"))?;
-            is_sure &= self.take_space_of(at, len as u64)?;
-            if let Err(source) = file.write_all_at(bytes, at) {
-                let error = Error::io(format!("cannot write data ({len} bytes at {at})"), source);
-                self.writable()?.note(Err(error.within(self.cannot_write())))?;
+            parts.push((at.ok_or_else(|| Error::corrupt("a whole block has no place"))?, bytes));
+            rest = after;
+        }
+        Ok(())
+    }
+
+    /// Writes parts, and notes with those whose they are what failed.
+    fn write_parts(&self, parts: &[(u64, &[u8])], whose: &[usize], done: &mut [Option<Result<()>>]) {
+        let mut is_sure = true;
+        for (&index, &(at, bytes)) in whose.iter().zip(parts) {
+            match self.take_space_of(at, bytes.len() as u64) {
+                Ok(is_taken) => is_sure &= is_taken,
+                Err(error) => done[index] = Some(Err(error)),
             }
         }
-        Ok(is_sure)
+        let lacks_space = |index: usize| done[index].as_ref().is_some_and(Result::is_err);
+        let (whose, parts): (Vec<_>, Vec<_>) =
+            whose.iter().copied().zip(parts.iter().copied()).filter(|&(index, _)| !lacks_space(index)).unzip();
+        for ((index, (at, bytes)), written) in
+            whose.iter().copied().zip(&parts).zip(self.image.file().write_each(&parts))
+        {
+            if let Err(source) = written {
+                let error = Error::io(format!("cannot write data ({} bytes at {at})", bytes.len()), source);
+                let error = error.within(self.cannot_write());
+                done[index] = Some(self.writable().and_then(|writable| writable.note(Err(error))));
+            }
+        }
+        if !is_sure && let Err(error) = self.sync() {
+            // The first is told why, the others that it is so.
+            let mut error = Some(error);
+            for index in whose {
+                let error = error.take().map_or_else(|| self.writable().map(drop), Err);
+                done[index] = Some(error);
+            }
+        }
     }
 
     /// Writes in ascending order, apart from each other and inside the disk. What is copied comes from `source`. Of an
@@ -277,8 +329,10 @@ impl<M: Medium> Layer<M> {
     /// The block as it is now.
     fn block(&self, blocks: &Blocks, writable: &Writable, space: &Space<'_>, index: usize) -> Result<Block> {
         let Some(entry) = self.entry(blocks, writable, space, index)? else { return Ok(Block::New) };
-        let mut bitmap = self.bitmap(index, entry)?;
-        if blocks.is_full(index) {
+        let is_whole = writable.is_whole(index);
+        // What was seen need not be read again.
+        let mut bitmap = if is_whole { Bitmap::empty(blocks.header.block_size)? } else { self.bitmap(index, entry)? };
+        if is_whole || blocks.is_full(index) {
             bitmap.set(0..blocks.header.block_size.sectors());
         }
         Ok(Block::At { entry, bitmap, is_in_bat: !writable.is_unpointed(index) })

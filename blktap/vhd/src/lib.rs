@@ -8,7 +8,7 @@
 //! 2. **Planners** (`create`, `write_plan` over `space`, `compact::arrangement`, `resize_plan` over `layout`; `apart`): pure functions from a
 //!    request to a `plan`, the writes in their order. No I/O, no clock, no randomness.
 //! 3. **Files**: open, read within bounds, perform plans.
-//!    - where bytes lie: `medium`, `image_file` over `aligned`, `directory` and `attribute`, `window`, `new_file`, `copy`, `zeros`;
+//!    - where bytes lie: `medium`, `image_file` over `open`, `direct`, `gather`, `engine` with `threads`, and `aligned`, `directory` and `attribute`, `window`, `new_file`, `copy`, `zeros`;
 //!    - an image and its chain: `image` over `footer_copies`, `gate`, `canonical`, `chain`, `parent_link`;
 //!    - a disk that is read and written: `disk` over `layer`, `layer_write` (with `layer_perform`, `layer_free`, `layer_ahead`
 //!      over `places`), `encryption`, `base`, `owners` and `map`;
@@ -36,14 +36,17 @@ pub mod compact;
 pub mod convert;
 mod copy;
 pub mod create;
+mod direct;
 mod directory;
 mod disk;
 pub mod edit;
 mod encryption;
+mod engine;
 mod error;
 pub mod footer;
 mod footer_copies;
 mod gate;
+mod gather;
 mod geometry;
 pub mod header;
 mod image;
@@ -64,6 +67,7 @@ pub mod locator_path;
 pub mod map;
 mod medium;
 mod new_file;
+mod open;
 mod owners;
 mod parent_link;
 pub mod parent_name;
@@ -77,6 +81,7 @@ mod resize_plan;
 pub mod revert;
 pub mod snapshot;
 mod space;
+mod threads;
 mod timestamp;
 pub mod units;
 mod unmarked;
@@ -87,9 +92,11 @@ mod zeros;
 
 use std::path::Path;
 
+pub use aligned::AlignedBuffer;
 pub use canonical::{canonical, mapper_name};
 pub use chain::{MAX_CHAIN_DEPTH, Parent};
 pub use disk::{Disk, LazyDisk, Stretch};
+pub use engine::{Bytes, Engine, Transfer};
 pub use error::{Error, ErrorKind, Result};
 pub use gate::Gate;
 pub use geometry::Geometry;
@@ -97,8 +104,10 @@ pub use image::{Image, peek};
 pub use image_file::ImageFile;
 pub use journal_file::JournalFile;
 pub use key_hash::KeyHash;
-pub use medium::Medium;
+pub use medium::{Medium, Part};
+pub use open::{Cache, Open};
 pub use parent_link::ParentLink;
+pub use threads::Threads;
 pub use timestamp::Timestamp;
 pub use version::Version;
 pub use window::Window;

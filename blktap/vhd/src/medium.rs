@@ -8,7 +8,7 @@ use std::path::Path;
 
 use rustix::io::Errno;
 
-use crate::aligned::{ALIGN_BYTES, AlignedBuffer};
+use crate::aligned::{ALIGN_BYTES, AlignedBuffer, aligned_range};
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{Plan, Step, Target};
 use crate::units::{Extent, in_memory};
@@ -17,6 +17,20 @@ use crate::units::{Extent, in_memory};
 const CHUNK_BYTES: u64 = 1 << 20;
 /// Bytes per read and write of a copy.
 const COPY_BYTES: u64 = 2 << 20;
+
+/// Steps of a plan that are held back to be done together.
+const MAX_BATCH: usize = 1024;
+
+/// A range of a medium that is to be read.
+#[derive(Debug)]
+pub struct Part<'a, M> {
+    /// Where it lies.
+    pub medium: &'a M,
+    /// Byte position there.
+    pub offset: u64,
+    /// Where it goes.
+    pub bytes: &'a mut [u8],
+}
 
 /// Something that holds an image. Methods take `&self`: one request at a time is the caller's business.
 pub trait Medium: fmt::Debug {
@@ -34,6 +48,25 @@ pub trait Medium: fmt::Debug {
 
     /// Writes all of `bytes`. What lies between an earlier end and `offset` reads as zeros.
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+
+    /// Fills ranges of several media, all at once where that can be, and says what became of each.
+    fn read_each(reads: &mut [Part<'_, Self>]) -> Vec<io::Result<()>>
+    where
+        Self: Sized,
+    {
+        reads.iter_mut().map(|read| read.medium.read_exact_at(read.bytes, read.offset)).collect()
+    }
+
+    /// Writes, all at once where that can be, in any order, and says what became of each. Where they lie over each other the
+    /// later one counts.
+    fn write_each(&self, writes: &[(u64, &[u8])]) -> Vec<io::Result<()>> {
+        writes.iter().map(|&(offset, bytes)| self.write_all_at(bytes, offset)).collect()
+    }
+
+    /// What a write takes is widened to multiples of this: what is written beside it is read first, and written back.
+    fn unit_bytes(&self) -> u64 {
+        1
+    }
 
     /// Returns when everything written is durable, and the size with it.
     fn sync(&self) -> io::Result<()>;
@@ -127,16 +160,18 @@ pub trait Medium: fmt::Debug {
     /// Fills `bytes`, or says what could not be read. Where the medium ends is asked only when it does: this is what each
     /// read of a disk comes to.
     fn read_into(&self, what: &str, offset: u64, bytes: &mut [u8]) -> Result<()> {
+        self.read_exact_at(bytes, offset).map_err(|source| self.cannot_read(what, offset, bytes.len(), source))
+    }
+
+    /// The error of a read.
+    fn cannot_read(&self, what: &str, offset: u64, len: usize, source: io::Error) -> Error {
         let path = self.path().display();
-        match self.read_exact_at(bytes, offset) {
-            Ok(()) => Ok(()),
-            Err(source) if source.kind() == io::ErrorKind::UnexpectedEof => {
-                self.check_end(what, offset, bytes.len())?;
-                let message = format!("`{path}` became shorter while {what} was read at {offset}");
-                Err(Error::new(ErrorKind::Truncated, message))
-            }
-            Err(source) => Err(Error::io(format!("cannot read {what} at {offset} of `{path}`"), source)),
+        if source.kind() != io::ErrorKind::UnexpectedEof {
+            return Error::io(format!("cannot read {what} at {offset} of `{path}`"), source);
         }
+        let message = || format!("`{path}` became shorter while {what} was read at {offset}");
+        let ended = self.check_end(what, offset, len);
+        ended.err().unwrap_or_else(|| Error::new(ErrorKind::Truncated, message()))
     }
 
     /// Reads a run that the format promises. Its length is bounded by whoever made the extent.
@@ -150,11 +185,19 @@ pub trait Medium: fmt::Debug {
         self.perform_from(self, plan)
     }
 
-    /// [`Medium::perform`] of a plan that copies from `source`.
+    /// [`Medium::perform`] of a plan that copies from `source`. Writes between two barriers are done together; nothing is
+    /// begun behind a barrier before it is passed.
     fn perform_from(&self, source: &Self, plan: &Plan) -> Result<()> {
+        let mut batch = Vec::new();
         for step in &plan.steps {
+            if batch.len() == MAX_BATCH || batch.iter().any(|&write| must_wait(self, step, write)) {
+                self.write_batch(&mut batch)?;
+            }
             let done = match step {
-                Step::Write { offset, bytes, .. } => self.write_all_at(bytes, *offset),
+                Step::Write { .. } => {
+                    batch.push(step);
+                    continue;
+                }
                 Step::Fill { offset, len_bytes, byte, .. } => self.fill(*byte, *offset, *len_bytes),
                 Step::Reserve { offset, len_bytes, .. } => self.reserve(*offset, *len_bytes),
                 Step::Copy { from, offset, len_bytes, .. } => self.copy_from(source, *from, *offset, *len_bytes),
@@ -165,13 +208,21 @@ pub trait Medium: fmt::Debug {
                     continue;
                 }
             };
-            let (offset, len_bytes) = step.range();
-            done.map_err(|source| {
-                let (what, path) = (step.what(), self.path().display());
-                Error::io(format!("cannot write {what} ({len_bytes} bytes at {offset}) of `{path}`"), source)
-            })?;
+            done.map_err(|source| cannot_write(self, step, source))?;
         }
-        Ok(())
+        self.write_batch(&mut batch)
+    }
+
+    /// Performs steps that write bytes, and forgets them.
+    fn write_batch(&self, batch: &mut Vec<&Step>) -> Result<()> {
+        let writes = batch.iter().filter_map(|step| match step {
+            Step::Write { offset, bytes, .. } => Some((*offset, bytes.as_slice())),
+            _ => None,
+        });
+        let done = self.write_each(&writes.collect::<Vec<_>>());
+        let done =
+            batch.drain(..).zip(done).map(|(step, done)| done.map_err(|source| cannot_write(self, step, source)));
+        done.collect()
     }
 
     /// [`Medium::truncate`] with an error that names the medium.
@@ -184,6 +235,28 @@ pub trait Medium: fmt::Debug {
     fn flush(&self) -> Result<()> {
         self.sync().map_err(|source| Error::io(format!("cannot sync `{}`", self.path().display()), source))
     }
+}
+
+/// Whether a write that was held back must be done before this step.
+fn must_wait<M: Medium + ?Sized>(medium: &M, step: &Step, write: &Step) -> bool {
+    let units = |step: &Step| {
+        let (offset, len_bytes) = step.range();
+        aligned_range(offset, len_bytes, medium.unit_bytes())
+    };
+    match step {
+        Step::Write { .. } => false,
+        // A copy may read what is written.
+        Step::Barrier | Step::Copy { .. } => true,
+        Step::Fill { .. } | Step::Reserve { .. } | Step::Zero { .. } | Step::Punch { .. } => {
+            let (step, write) = (units(step), units(write));
+            step.start < write.end && write.start < step.end
+        }
+    }
+}
+
+fn cannot_write<M: Medium + ?Sized>(medium: &M, step: &Step, source: io::Error) -> Error {
+    let ((offset, len_bytes), what, path) = (step.range(), step.what(), medium.path().display());
+    Error::io(format!("cannot write {what} ({len_bytes} bytes at {offset}) of `{path}`"), source)
 }
 
 /// Copies by reading and writing.

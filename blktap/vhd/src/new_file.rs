@@ -12,7 +12,8 @@ use uuid::Uuid;
 
 use crate::directory;
 use crate::error::{Error, Result};
-use crate::image_file::{ImageFile, descriptor_path};
+use crate::image_file::ImageFile;
+use crate::open::descriptor_path;
 
 /// Before the process's umask.
 const MODE: u32 = 0o644;
