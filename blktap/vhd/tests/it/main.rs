@@ -6,6 +6,7 @@ mod coalesce;
 mod compact;
 mod convert;
 mod create;
+mod direct;
 mod disk;
 mod disk_crash;
 mod disk_full;
