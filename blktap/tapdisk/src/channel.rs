@@ -68,6 +68,16 @@ impl<'a> Channel<'a> {
         Ok(())
     }
 
+    /// Whether what is sent goes to the socket as it is.
+    pub(crate) fn takes_pages(&self) -> bool {
+        self.tls.is_none()
+    }
+
+    /// Sends what somebody else puts into the socket.
+    pub(crate) fn send_from(&mut self, send: impl FnOnce(&UnixStream) -> io::Result<()>) -> io::Result<()> {
+        send(self.socket)
+    }
+
     /// Says that nothing more comes, where the other end can tell that from a cut.
     pub(crate) fn end(&mut self) {
         if let Some(tls) = &mut self.tls {

@@ -10,6 +10,7 @@ use nbd::{Export, Handshake, Next, Session, Tls, Violation};
 use rustls::ServerConfig;
 
 use crate::channel::Channel;
+use crate::pipe::Pipe;
 use crate::serving::{Progress, Serving};
 use crate::shared::Shared;
 
@@ -63,7 +64,7 @@ impl<'a> Client<'a> {
     pub(crate) fn old_style(socket: &'a UnixStream, export: &Export, disk: &'a Shared) -> Self {
         let mut greeting = Vec::new();
         let session = Session::old_style(export, &mut greeting);
-        let phase = Phase::Serving(Serving::new(session, disk));
+        let phase = Phase::Serving(Serving::new(session, disk, None));
         Client { channel: Channel::new(socket), greeting, phase, security: Security::Local }
     }
 
@@ -110,10 +111,17 @@ impl<'a> Client<'a> {
             let mut done = 0;
             loop {
                 output.clear();
-                let (taken, wants_tls) = self.phase.push(&input[done..held], &mut output).map_err(invalid)?;
+                let pipe = &mut || self.channel.takes_pages().then(|| Pipe::new().ok()).flatten();
+                let (taken, next) = self.phase.push(&input[done..held], &mut output, pipe).map_err(invalid)?;
                 self.channel.write_all(&output)?;
                 done += taken;
-                if wants_tls && let Security::Tls(config) = &self.security {
+                if let (After::Piped(len), Phase::Serving(serving)) = (next, &self.phase) {
+                    self.channel.send_from(|socket| serving.send_piped(socket, len))?;
+                    continue;
+                }
+                if next == After::Tls
+                    && let Security::Tls(config) = &self.security
+                {
                     // What was sent ahead of TLS may be anybody's.
                     (done, held) = (0, 0);
                     self.channel.start_tls(config)?;
@@ -139,29 +147,50 @@ impl<'a> Client<'a> {
     }
 }
 
+/// What comes after the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum After {
+    Nothing,
+    /// TLS.
+    Tls,
+    /// So many bytes out of a pipe.
+    Piped(usize),
+}
+
 impl Phase<'_> {
-    /// Does what is all there, until there is enough to send. Returns how much of the input it took, and whether TLS is next.
-    fn push(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<(usize, bool), Violation> {
+    /// Does what is all there, until there is enough to send. Returns how much of the input it took. `pipe` makes one for a
+    /// client whose handshake is over.
+    fn push(
+        &mut self,
+        input: &[u8],
+        output: &mut Vec<u8>,
+        pipe: &mut dyn FnMut() -> Option<Pipe>,
+    ) -> Result<(usize, After), Violation> {
         let mut taken = 0;
         if let Phase::Handshake(handshake, disk) = self {
             let (used, next) = handshake.push(input, output)?;
             taken = used;
             match next {
-                Next::More => return Ok((taken, false)),
-                Next::StartTls => return Ok((taken, true)),
+                Next::More => return Ok((taken, After::Nothing)),
+                Next::StartTls => return Ok((taken, After::Tls)),
                 Next::Close => {
                     *self = Phase::Ended;
-                    return Ok((taken, false));
+                    return Ok((taken, After::Nothing));
                 }
-                Next::Transmission(session) => *self = Phase::Serving(Serving::new(session, disk)),
+                Next::Transmission(session) => *self = Phase::Serving(Serving::new(session, disk, pipe())),
             }
         }
-        let Phase::Serving(serving) = self else { return Ok((taken, false)) };
+        let Phase::Serving(serving) = self else { return Ok((taken, After::Nothing)) };
         let (used, progress) = serving.push(&input[taken..], output)?;
-        if progress == Progress::Ended {
-            *self = Phase::Ended;
-        }
-        Ok((taken + used, false))
+        let after = match progress {
+            Progress::Piped(len) => After::Piped(len),
+            Progress::More => After::Nothing,
+            Progress::Ended => {
+                *self = Phase::Ended;
+                After::Nothing
+            }
+        };
+        Ok((taken + used, after))
     }
 }
 

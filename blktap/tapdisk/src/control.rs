@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use serde_json::Value;
-use tap_proto::{ALL_MINORS, Decoded, Decoder, Kind, Listed, Reply, Request, RunDir, Text};
+use tap_proto::{ALL_MINORS, Decoded, Decoder, Kind, Listed, Reply, Request, Text};
 
 use crate::host::Host;
 use crate::params::{Refused, Result};
@@ -38,8 +38,8 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    pub(crate) fn new(run_dir: RunDir, stop: UnixStream) -> Self {
-        Control { host: Host::new(run_dir), vbds: Vbds::default(), connections: AtomicUsize::new(0), stop }
+    pub(crate) fn new(host: Host, stop: UnixStream) -> Self {
+        Control { host, vbds: Vbds::default(), connections: AtomicUsize::new(0), stop }
     }
 
     /// The disks.

@@ -3,8 +3,10 @@
 use std::fs;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tap_proto::RunDir;
+use vhd::Engine;
 
 use crate::passed::Connections;
 
@@ -13,11 +15,13 @@ use crate::passed::Connections;
 pub(crate) struct Host {
     pub(crate) run_dir: RunDir,
     pub(crate) connections: Connections,
+    /// What moves bytes past the page cache.
+    pub(crate) engine: Arc<dyn Engine>,
 }
 
 impl Host {
-    pub(crate) fn new(run_dir: RunDir) -> Self {
-        Host { run_dir, connections: Connections::default() }
+    pub(crate) fn new(run_dir: RunDir, engine: Arc<dyn Engine>) -> Self {
+        Host { run_dir, connections: Connections::default(), engine }
     }
 
     /// The socket of the disk with this minor, whichever tapdisk serves it.

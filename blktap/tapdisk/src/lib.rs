@@ -5,11 +5,11 @@
 //! |---|---|
 //! | `server`, `listener`, `client` | waiting for clients, and what each connection is at |
 //! | `channel`, `arrival`, `tls` | a client's stream, how it is waited for, and what keeps it secret |
-//! | `serving`, `parked` | requests and their answers; requests that wait for room |
+//! | `serving`, `parked`, `pipe` | requests and their answers; requests that wait for room; long reads without copies |
 //! | `passed`, `socket_path` | connections that others accepted; sockets with names |
 //! | `shared`, `service` | the disk that clients share, and may be paused; the disk as they see it, any alignment |
 //! | `store` | what holds its sectors: a chain of images, another server, two of them as one |
-//! | `params`, `opening` | `type:path`; what is opened for OPEN and RESUME |
+//! | `params`, `opening`, `engine` | `type:path`; what is opened for OPEN and RESUME; what moves bytes past the page cache |
 //! | `failure` | why a request failed |
 //! | `control`, `vbds`, `vbd`, `host` | the control socket; disks by minor; one disk from attach to detach; what they share |
 //! | `stats`, `metrics`, `log` | what others may know of it |
@@ -23,6 +23,7 @@ mod channel;
 mod client;
 mod cmd;
 mod control;
+mod engine;
 mod failure;
 mod host;
 mod listener;
@@ -32,6 +33,7 @@ mod opening;
 mod params;
 mod parked;
 mod passed;
+mod pipe;
 mod server;
 mod service;
 mod serving;

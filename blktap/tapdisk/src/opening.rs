@@ -1,6 +1,7 @@
 //! What is opened for OPEN and RESUME: the image with its chain, a second image, a log.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -24,10 +25,10 @@ const NO_SECONDARY: &str = "null";
 pub(crate) fn open(host: &Host, minor: u16, open: &Open) -> Result<Service> {
     let key = open.extra.key.as_ref().map(|bytes| Key::new(bytes)).transpose();
     let key = key.map_err(|error| Refused::new(Errno::INVAL, error.to_string()))?;
-    let how = How { is_read_only: open.flags.contains(Flags::RDONLY), key: key.as_ref() };
+    let how = how(host, open, key.as_ref());
     let first = first(host, open, &how)?;
     let has_second = open.flags.contains(Flags::SECONDARY) && open.secondary.as_os_str() != NO_SECONDARY;
-    let store = if has_second { with_second(host, minor, first, open, key.as_ref())? } else { first };
+    let store = if has_second { with_second(host, minor, first, open, how)? } else { first };
     let mut service = Service::new(store);
     if open.flags.contains(Flags::ADD_LOG) {
         let path = open.extra.log_path.as_ref();
@@ -35,6 +36,19 @@ pub(crate) fn open(host: &Host, minor: u16, open: &Open) -> Result<Service> {
         service.set_log(Path::new(path.as_os_str()))?;
     }
     Ok(service)
+}
+
+/// Past the page cache, unless the client may do without: then files that are only read go through it, and a local cache,
+/// which is this host's alone.
+fn how<'a>(host: &Host, open: &Open, key: Option<&'a Key>) -> How<'a> {
+    let is_read_only = open.flags.contains(Flags::RDONLY);
+    let cached = |is_allowed| match is_allowed && open.flags.contains(Flags::NO_O_DIRECT) {
+        true => vhd::Cache::Cached,
+        false => vhd::Cache::Direct,
+    };
+    let is_local = open.flags.contains(Flags::ADD_LCACHE);
+    let engine = Some(Arc::clone(&host.engine));
+    How { is_read_only, key, cache: cached(is_read_only || is_local), parents: cached(true), engine }
 }
 
 /// The image, on its own parents or on those that another disk serves, which it may keep what it reads of.
@@ -56,14 +70,8 @@ fn first(host: &Host, open: &Open, how: &How<'_>) -> Result<Box<dyn Store>> {
     Ok(if keeps { Box::new(Cache::new(store)) } else { store })
 }
 
-fn with_second(
-    host: &Host,
-    minor: u16,
-    first: Box<dyn Store>,
-    open: &Open,
-    key: Option<&Key>,
-) -> Result<Box<dyn Store>> {
-    let how = How { is_read_only: false, key };
+fn with_second(host: &Host, minor: u16, first: Box<dyn Store>, open: &Open, how: How<'_>) -> Result<Box<dyn Store>> {
+    let how = How { is_read_only: false, ..how };
     let params = Params::parse(open.secondary.as_os_str())?;
     let role = if open.flags.contains(Flags::STANDBY) { Role::Standby } else { Role::Mirror };
     let second = match params.kind {

@@ -3,11 +3,12 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use blockcrypto::Key;
 use legacy_cli::terminal::in_words;
 use rustix::io::Errno;
-use vhd::{Disk, Image};
+use vhd::{Cache, Disk, Engine, Image, ImageFile};
 
 use crate::failure::Failure;
 use crate::host::Host;
@@ -65,10 +66,14 @@ const KNOWN: [&str; 12] =
     ["sync", "vmdk", "vhdsync", "qcow", "bc", "vhdi", "log", "remus", "lc", "llcache", "llpcache", "valve"];
 
 /// How an image is opened.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct How<'a> {
     pub(crate) is_read_only: bool,
     pub(crate) key: Option<&'a Key>,
+    /// Of regular files: the image, and those below it.
+    pub(crate) cache: Cache,
+    pub(crate) parents: Cache,
+    pub(crate) engine: Option<Arc<dyn Engine>>,
 }
 
 /// An image, as a `type:path` names it.
@@ -120,13 +125,11 @@ impl<'a> Params<'a> {
 
     /// The same of an image that lies here.
     pub(crate) fn open_chain(self, how: &How<'_>) -> Result<Chain> {
-        let disk = match (self.kind, how.is_read_only) {
-            (Kind::Vhd, true) => Disk::open(self.path)?,
-            (Kind::Vhd, false) => Disk::open_rw(self.path)?,
-            (Kind::Aio, true) => Disk::open_raw(self.path)?,
-            (Kind::Aio, false) => Disk::open_raw_rw(self.path)?,
-            (Kind::Ram, _) => return self.open_ram(how),
-            (Kind::Nbd, _) => return Err(Refused::new(Errno::INVAL, "another server's disk is no image")),
+        let disk = match self.kind {
+            Kind::Vhd => Disk::open_with(self.path, &how.open())?,
+            Kind::Aio => Disk::open_raw_with(self.path, &how.open())?,
+            Kind::Ram => return self.open_ram(how),
+            Kind::Nbd => return Err(Refused::new(Errno::INVAL, "another server's disk is no image")),
         };
         how.chain(disk)
     }
@@ -144,16 +147,28 @@ impl<'a> Params<'a> {
         if self.kind != Kind::Vhd {
             return Err(Refused::new(Errno::INVAL, "only a VHD can lie on a parent that another disk serves"));
         }
-        let disk = match how.is_read_only {
-            true => Disk::of_reader(Image::open(self.path)?)?,
-            false => Disk::of(Image::open_rw(self.path)?, vec![], None)?,
-        };
+        let image = Image::on(ImageFile::open_with(self.path, &how.open())?)?;
+        let disk = if how.is_read_only { Disk::of_reader(image)? } else { Disk::of(image, vec![], None)? };
         how.chain(disk)
     }
 }
 
 impl How<'_> {
-    fn chain(&self, disk: Disk) -> Result<Chain> {
+    fn open(&self) -> vhd::Open {
+        vhd::Open {
+            is_writable: !self.is_read_only,
+            cache: self.cache,
+            parents: self.parents,
+            engine: self.engine.clone(),
+            ..vhd::Open::default()
+        }
+    }
+
+    /// The disk, as it is served.
+    pub(crate) fn chain(&self, disk: Disk) -> Result<Chain> {
+        for path in disk.without_direct() {
+            tracing::warn!("`{}` cannot be opened past the page cache: each write waits for the disk", path.display());
+        }
         let mut disk = disk.unlock(self.key)?;
         if !self.is_read_only {
             disk.write_back(AHEAD_BYTES)?;

@@ -6,6 +6,7 @@ use cbt::Tracker;
 use nbd::Extent;
 
 use crate::failure::Result;
+use crate::pipe::Loan;
 use crate::store::{Link, Notes, SECTOR_BYTES, Store, Stretch};
 
 const SECTOR: usize = 512;
@@ -49,6 +50,10 @@ impl Service {
         }
     }
 
+    fn mark_all(&self, writes: &[(u64, &[u8])]) -> Result<()> {
+        writes.iter().try_for_each(|(offset, bytes)| self.mark(*offset, bytes.len() as u64))
+    }
+
     pub(crate) fn size_bytes(&self) -> u64 {
         self.store.size_bytes()
     }
@@ -72,6 +77,11 @@ impl Service {
     /// All of them, or nothing is known of any.
     pub(crate) fn read_many(&self, reads: &mut [(u64, &mut [u8])]) -> Result<()> {
         self.store.read_many(reads)
+    }
+
+    /// The range as bytes of files, if all of it is there as it is on the disk.
+    pub(crate) fn lend(&self, offset: u64, len_bytes: u64) -> Option<Vec<Loan<'_>>> {
+        self.store.lend(offset, len_bytes)
     }
 
     /// Whether it wants to know what was read.
@@ -99,12 +109,20 @@ impl Service {
         self.store.write_over(offset, bytes)
     }
 
+    /// The same of several.
+    pub(crate) fn write_over_many(&self, writes: &[(u64, &[u8])]) -> Vec<Option<Result<()>>> {
+        match self.mark_all(writes) {
+            Ok(()) => self.store.write_over_many(writes),
+            Err(failed) => vec![Some(Err(failed)); writes.len()],
+        }
+    }
+
     /// Writes whole sectors, several at a time where that can be; what became of each.
     pub(crate) fn write_many(&mut self, writes: &[(u64, &[u8])]) -> Vec<Result<()>> {
-        if let Err(failed) = writes.iter().try_for_each(|(offset, bytes)| self.mark(*offset, bytes.len() as u64)) {
-            return vec![Err(failed); writes.len()];
+        match self.mark_all(writes) {
+            Ok(()) => self.store.write_many(writes),
+            Err(failed) => vec![Err(failed); writes.len()],
         }
-        self.store.write_many(writes)
     }
 
     pub(crate) fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {

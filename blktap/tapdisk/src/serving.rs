@@ -1,5 +1,7 @@
 //! A client's requests: which of them are done together, and what each is answered.
 
+use std::io;
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -7,10 +9,13 @@ use nbd::{Command, CommandFlags, ErrorCode, Form, Request, Session, Violation};
 
 use crate::failure::Failure;
 use crate::parked::{Parked, Payload, Waiting};
+use crate::pipe::Pipe;
 use crate::shared::Shared;
 
 /// Replies are sent when so much is there, and a long read in such pieces.
 const OUTPUT_BYTES: usize = 256 << 10;
+/// Reads of this length go as pages, where they can.
+const SPLICE_BYTES: usize = 64 << 10;
 /// A write begins when so much of it is there, or all of it.
 const PIECE_BYTES: usize = 64 << 10;
 /// Only reads of this length are looked through for zeros first; shorter ones are done together.
@@ -23,6 +28,8 @@ pub(crate) struct Serving<'a> {
     disk: &'a Shared,
     work: Option<Work>,
     parked: Parked,
+    /// What long reads go through, where the client's stream takes pages as they are.
+    pipe: Option<Pipe>,
     /// Requests that were begun since the client was last waited for.
     begun: usize,
 }
@@ -38,10 +45,13 @@ enum Work {
     Read { request: Request, done: u64 },
 }
 
-/// Whether the client stays.
+/// What comes after the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
     More,
+    /// So many bytes out of the pipe, then more.
+    Piped(usize),
+    /// The client leaves.
     Ended,
 }
 
@@ -54,8 +64,9 @@ struct Batch<'i> {
 }
 
 impl<'a> Serving<'a> {
-    pub(crate) fn new(session: Session, disk: &'a Shared) -> Self {
-        Serving { session, disk, work: None, parked: Parked::default(), begun: 0 }
+    /// With a pipe where the client's stream takes pages as they are.
+    pub(crate) fn new(session: Session, disk: &'a Shared, pipe: Option<Pipe>) -> Self {
+        Serving { session, disk, work: None, parked: Parked::default(), pipe, begun: 0 }
     }
 
     /// Does what is all there, until there is enough to send. Returns how much of the input it took.
@@ -90,7 +101,9 @@ impl<'a> Serving<'a> {
                     used
                 }
                 Some(Work::Read { request, done }) => {
-                    self.read(request, done, output)?;
+                    if let Some(piped) = self.read(request, done, output)? {
+                        return Ok((taken, Progress::Piped(piped)));
+                    }
                     0
                 }
                 None => {
@@ -329,14 +342,32 @@ impl<'a> Serving<'a> {
         (len, true)
     }
 
-    /// Sends the next piece.
-    fn read(&mut self, request: Request, done: u64, output: &mut Vec<u8>) -> Result<(), Violation> {
+    /// Sends what is in the pipe.
+    pub(crate) fn send_piped(&self, socket: &UnixStream, len: usize) -> io::Result<()> {
+        self.pipe.as_ref().map_or(Ok(()), |pipe| pipe.send(socket, len))
+    }
+
+    /// Puts a range into the pipe, if all of it is in files as it is on the disk.
+    fn fill_pipe(&mut self, at: u64, len: u64) -> bool {
+        let (Some(pipe), Ok(disk)) = (&self.pipe, self.disk.read()) else { return false };
+        let Some(loans) = disk.lend(at, len).filter(|loans| pipe.holds(loans)) else { return false };
+        let filled = pipe.fill(&loans).is_ok();
+        if !filled {
+            // Copies tell what is wrong.
+            self.pipe = None;
+        }
+        filled
+    }
+
+    /// Sends the next piece. How much of it is in the pipe, and comes after the output.
+    fn read(&mut self, request: Request, done: u64, output: &mut Vec<u8>) -> Result<Option<usize>, Violation> {
         let is_cut = self.session.form() != Form::Simple && !request.flags.contains(CommandFlags::DF);
         let (at, left) = (request.offset + done, request.len_bytes - done);
         // In one chunk, or behind one head: what failed cannot be told any more once that is on its way.
         let len = if is_cut || self.session.form() == Form::Simple { left.min(OUTPUT_BYTES as u64) } else { left };
         let is_last = len == left;
         let (begin, begun, disk) = (output.len(), Instant::now(), self.disk.read());
+        let mut piped = None;
         if is_cut && len >= HOLE_BYTES && disk.as_ref().is_ok_and(|disk| disk.is_zero(at, len)) {
             let len = u32::try_from(len).expect("pieces are short");
             self.session.hole(&request, at, len, is_last, output);
@@ -348,15 +379,21 @@ impl<'a> Serving<'a> {
                 _ => self.session.piece(&request, at, len, is_last, output),
             }
             let data = output.len();
-            output.resize(data + len, 0);
             drop(disk);
-            if let Err(failed) = self.disk.read_many(&mut [(at, &mut output[data..])]) {
+            if len >= SPLICE_BYTES && self.fill_pipe(at, len as u64) {
+                piped = Some(len);
+            } else {
+                output.resize(data + len, 0);
+            }
+            if piped.is_none()
+                && let Err(failed) = self.disk.read_many(&mut [(at, &mut output[data..])])
+            {
                 output.truncate(begin);
                 if self.session.form() == Form::Simple && done > 0 {
                     return Err(Violation::of_server(failed.message));
                 }
                 self.finish(&request, Err(failed), begun, output);
-                return Ok(());
+                return Ok(None);
             }
         }
         if is_last {
@@ -364,7 +401,7 @@ impl<'a> Serving<'a> {
         } else {
             self.work = Some(Work::Read { request, done: done + len });
         }
-        Ok(())
+        Ok(piped)
     }
 }
 

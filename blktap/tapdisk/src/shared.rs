@@ -209,7 +209,7 @@ impl Shared {
     pub(crate) fn write_many(&self, writes: &[(u64, &[u8])]) -> Vec<Result<(), Failure>> {
         let all = |failed| vec![Err(failed); writes.len()];
         let over: Vec<_> = match self.read() {
-            Ok(disk) => writes.iter().map(|(offset, bytes)| disk.write_over(*offset, bytes)).collect(),
+            Ok(disk) => disk.write_over_many(writes),
             Err(failed) => return all(failed),
         };
         let left = writes.iter().zip(&over).filter(|(_, done)| done.is_none());

@@ -2,6 +2,7 @@
 
 mod holes;
 mod lazy;
+mod lend;
 mod status;
 mod unlock;
 

@@ -102,7 +102,7 @@ impl ImageFile {
         self.lacks_direct
     }
 
-    fn is_cached(&self) -> bool {
+    pub(crate) fn is_cached(&self) -> bool {
         self.direct.is_none()
     }
 

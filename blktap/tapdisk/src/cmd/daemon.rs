@@ -14,6 +14,8 @@ use signal_hook::iterator::Signals;
 use tap_proto::RunDir;
 
 use crate::control::Control;
+use crate::engine::engine;
+use crate::host::Host;
 use crate::log::{self, Log};
 use crate::metrics::Metrics;
 use crate::socket_path::SocketPath;
@@ -80,7 +82,7 @@ fn serve() -> io::Result<()> {
     let receiver = SocketPath::bind(&run_dir.connection_receiver(crate::pid()))?;
     let (stop, stopped) = UnixStream::pair()?;
     let signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGXFSZ])?;
-    let control = Control::new(run_dir, stop.try_clone()?);
+    let control = Control::new(Host::new(run_dir, engine()?), stop.try_clone()?);
     let metrics = Metrics::start();
     thread::scope(|scope| {
         let handle = signals.handle();

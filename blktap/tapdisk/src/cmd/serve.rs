@@ -14,12 +14,13 @@ use nbd::Export;
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
-use vhd::{Disk, Gate};
+use vhd::{Cache, Gate};
 
 use crate::client::Security;
+use crate::engine::engine;
 use crate::listener::Listener;
 use crate::log;
-use crate::params::AHEAD_BYTES;
+use crate::params::{How, Kind, Params};
 use crate::server::{Arriving, Server};
 use crate::service::Service;
 use crate::shared::Shared;
@@ -30,8 +31,8 @@ use crate::vbd::PREFERRED_BYTES;
 
 /// Serve an image over NBD until Ctrl-C
 ///
-/// What clients wrote is in the page cache until they flush, and durable when a flush is answered or the server
-/// has ended. No acknowledged write is lost when the server is killed.
+/// What clients wrote is durable when a flush is answered or the server has ended. No acknowledged write is lost when the
+/// server is killed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -39,6 +40,7 @@ Examples:
   tapdisk serve disk.vhd --socket /run/d.sock --read-only
   nbdinfo --map 'nbd+unix:///?socket=disk.vhd.sock'
   qemu-img convert 'nbd+unix:///?socket=disk.vhd.sock' disk.raw
+  tapdisk serve /dev/vg/disk                    # a logical volume, past the page cache
   tapdisk serve disk.vhd --tcp 0.0.0.0:10809 --tls /etc/pki/tapdisk
   tapdisk serve child.vhd --allow-parents /srv/golden --allow-parents .")]
 pub(super) struct Args {
@@ -59,12 +61,24 @@ pub(super) struct Args {
     /// Whoever reaches the port reads and writes the disk, and whoever listens on the way too
     #[arg(long, group = "security", requires = "tcp")]
     no_tls: bool,
+    /// Whether what is read and written goes through this host's page cache
+    #[arg(long, value_enum, default_value_t = CacheMode::Writeback, value_name = "MODE")]
+    cache: CacheMode,
     /// Nobody can write, and the image may be served more than once
     #[arg(long, short)]
     read_only: bool,
     /// Where parents may be, and below it [default: the image's own directory]
     #[arg(long, value_name = "DIR")]
     allow_parents: Vec<PathBuf>,
+}
+
+/// What `--cache` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum CacheMode {
+    /// Through it: quick, and for files that no other host has open. Block devices are never cached
+    Writeback,
+    /// Past it: a write that is acknowledged has reached the disk
+    Direct,
 }
 
 pub(super) fn run(args: &Args) -> ExitCode {
@@ -101,11 +115,7 @@ impl From<vhd::Error> for Failed {
 fn serve(args: &Args) -> Result<(), Failed> {
     log::to_standard_error();
     let _lock = lock(args)?;
-    let mut disk = open(args)?;
-    if !args.read_only {
-        disk.write_back(AHEAD_BYTES)?;
-    }
-    let service = Service::new(Box::new(Chain::new(disk, args.read_only)));
+    let service = Service::new(Box::new(open(args)?));
     let export = Export {
         name: String::new(),
         description: service.description(),
@@ -182,15 +192,17 @@ fn lock(args: &Args) -> Result<File, Failed> {
     }
 }
 
-fn open(args: &Args) -> Result<Disk, Failed> {
+fn open(args: &Args) -> Result<Chain, Failed> {
     let own = [args.image.parent().filter(|path| *path != Path::new("")).unwrap_or(Path::new(".")).to_owned()];
     let directories = if args.allow_parents.is_empty() { &own[..] } else { &args.allow_parents };
     Gate::within(directories)?.set_for_process();
-    let disk = if args.read_only { Disk::open(&args.image) } else { Disk::open_rw(&args.image) };
-    disk.and_then(|disk| disk.unlock(None)).map_err(|error| {
-        let is_elsewhere = error.errno() == Errno::ACCESS.raw_os_error();
+    let cache = if args.cache == CacheMode::Direct { Cache::Direct } else { Cache::Cached };
+    let engine = engine().map_err(|error| Failed::io("cannot prepare transfers", &error))?;
+    let how = How { is_read_only: args.read_only, key: None, cache, parents: cache, engine: Some(engine) };
+    Params { kind: Kind::Vhd, path: &args.image }.open_chain(&how).map_err(|refused| {
+        let is_elsewhere = refused.errno == Errno::ACCESS.raw_os_error();
         let help = is_elsewhere.then(|| "--allow-parents DIR names a directory where parents may be".to_owned());
-        Failed { help, ..Failed::from(error) }
+        Failed { message: refused.message, help, errno: refused.errno }
     })
 }
 

@@ -67,6 +67,10 @@ impl Store for Cache {
         self.store.write_over(offset, bytes)
     }
 
+    fn write_over_many(&self, writes: &[(u64, &[u8])]) -> Vec<Option<Written>> {
+        self.store.write_over_many(writes)
+    }
+
     fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
         self.store.write(offset, bytes)
     }

@@ -7,6 +7,7 @@ use vhd::{Disk, ErrorKind, Medium};
 
 use super::{Link, Store, Stretch, Written};
 use crate::failure::Result;
+use crate::pipe::Loan;
 
 /// An image and all that lies below it.
 #[derive(Debug)]
@@ -51,6 +52,21 @@ impl Store for Chain {
 
     fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<()> {
         Ok(self.disk.read_at(offset, bytes)?)
+    }
+
+    fn read_many(&self, reads: &mut [(u64, &mut [u8])]) -> Result<()> {
+        self.disk.read_many(reads).into_iter().try_for_each(|done| Ok(done?))
+    }
+
+    fn lend(&self, offset: u64, len_bytes: u64) -> Option<Vec<Loan<'_>>> {
+        let lent = self.disk.lend(offset, len_bytes)?.into_iter();
+        let loan = |(file, offset, len_bytes)| Some(Loan { file, offset, len_bytes: usize::try_from(len_bytes).ok()? });
+        lent.map(loan).collect()
+    }
+
+    fn write_over_many(&self, writes: &[(u64, &[u8])]) -> Vec<Option<Written>> {
+        let over = self.disk.write_over_many(writes).into_iter();
+        over.map(|done| done.map(|done| Ok(done?))).collect()
     }
 
     fn write_over(&self, offset: u64, bytes: &[u8]) -> Option<Result<()>> {

@@ -18,6 +18,7 @@ pub(crate) use remote::Remote;
 pub(crate) use stack::Stack;
 
 use crate::failure::Result;
+use crate::pipe::Loan;
 
 pub(crate) const SECTOR_BYTES: u64 = 512;
 
@@ -61,6 +62,11 @@ pub(crate) trait Store: Debug + Send + Sync {
         reads.iter_mut().try_for_each(|(offset, bytes)| self.read(*offset, bytes))
     }
 
+    /// The range as bytes of files that go through the page cache, if all of it is there as it is on the disk.
+    fn lend(&self, _offset: u64, _len_bytes: u64) -> Option<Vec<Loan<'_>>> {
+        None
+    }
+
     /// Whether it wants to know what was read.
     fn absorbs(&self) -> bool {
         false
@@ -71,6 +77,11 @@ pub(crate) trait Store: Debug + Send + Sync {
 
     /// Writes where that changes nothing but data; `None`, and nothing written, where it changes more.
     fn write_over(&self, offset: u64, bytes: &[u8]) -> Option<Result<()>>;
+
+    /// Several at a time.
+    fn write_over_many(&self, writes: &[(u64, &[u8])]) -> Vec<Option<Written>> {
+        writes.iter().map(|(offset, bytes)| self.write_over(*offset, bytes)).collect()
+    }
 
     fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<()>;
 

@@ -37,6 +37,10 @@ impl Store for Stack {
         self.leaf.write_over(offset, bytes)
     }
 
+    fn write_over_many(&self, writes: &[(u64, &[u8])]) -> Vec<Option<Written>> {
+        self.leaf.write_over_many(writes)
+    }
+
     fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
         self.leaf.write(offset, bytes)
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::process::Signal;
 
 use crate::oracle::reads;
-use crate::served::{SIZE, Served, content, images};
+use crate::served::{Mode, SIZE, Served, content, images};
 
 #[test]
 fn signals_end_it_cleanly_and_the_socket_goes() {
@@ -24,8 +24,8 @@ fn signals_end_it_cleanly_and_the_socket_goes() {
 }
 
 /// Writes one sector after the other until the server is gone, and kills it in the middle. Which were acknowledged?
-fn killed(image: &Path, until: u64) -> u64 {
-    let served = Served::new(image, &[]);
+fn killed(image: &Path, mode: Mode, until: u64) -> u64 {
+    let served = Served::with(image, mode, &[]);
     let done = Arc::new(AtomicU64::new(0));
     let (mut client, counter) = (served.client(), Arc::clone(&done));
     let writer = std::thread::spawn(move || {
@@ -50,10 +50,12 @@ fn killed(image: &Path, until: u64) -> u64 {
 
 #[test]
 fn a_kill_loses_nothing_that_was_acknowledged() {
-    for (name, until) in [("child.vhd", 1), ("dynamic.vhd", 3000), ("child.vhd", 4500), ("fixed.vhd", 100)] {
+    let moments = [("child.vhd", 1), ("dynamic.vhd", 3000), ("child.vhd", 4500), ("fixed.vhd", 100)];
+    for (mode, (name, until)) in Mode::ALL.into_iter().flat_map(|mode| moments.map(|moment| (mode, moment))) {
+        let until = if mode == Mode::Writeback { until } else { until.min(600) };
         let images = images();
         let image = images.path().join(name);
-        let acknowledged = killed(&image, until);
+        let acknowledged = killed(&image, mode, until);
         // It is served again, over the socket that is left.
         let served = Served::new(&image, &[]);
         let mut oracle = content(name);

@@ -7,7 +7,7 @@ use std::process::Command;
 use rustix::process::Signal;
 
 use crate::oracle::reads;
-use crate::served::{MIB, SIZE, Served, content, images};
+use crate::served::{MIB, Mode, SIZE, Served, content, images};
 
 /// Runs a program, which must succeed. `None` where it is not installed.
 pub(crate) fn run(test: &str, program: &str, arguments: &[&str]) -> Option<String> {
@@ -39,10 +39,11 @@ fn noise() -> Vec<u8> {
 }
 
 fn check(test: &str, judge: impl Fn(&str, &str, &mut Vec<u8>) -> Option<()>) {
-    for name in ["fixed.vhd", "dynamic.vhd", "child.vhd"] {
+    let names = ["fixed.vhd", "dynamic.vhd", "child.vhd"];
+    for (mode, name) in Mode::ALL.into_iter().flat_map(|mode| names.map(|name| (mode, name))) {
         let images = images();
         let image = images.path().join(name);
-        let served = Served::new(&image, &[]);
+        let served = Served::with(&image, mode, &[]);
         let mut oracle = content(name);
         let raw = images.path().join("raw");
         fs::write(&raw, noise()).unwrap();

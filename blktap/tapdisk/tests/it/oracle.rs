@@ -9,7 +9,7 @@ use vhd::check::{self, Options};
 use vhd::{Disk, Timestamp};
 
 use crate::client::{FUA, NO_HOLE, TRIM, WRITE_ZEROES};
-use crate::served::{SIZE, Served, content, images};
+use crate::served::{Mode, SIZE, Served, content, images};
 
 #[derive(Clone, Copy, Debug)]
 enum Op {
@@ -35,10 +35,10 @@ fn op() -> impl Strategy<Value = (Op, usize, usize)> {
     (kind, at, len).prop_map(|(kind, at, len)| (kind, at, len.min(SIZE - at)))
 }
 
-fn check(name: &str, ops: &[(Op, usize, usize)]) -> Result<(), TestCaseError> {
+fn check(name: &str, mode: Mode, ops: &[(Op, usize, usize)]) -> Result<(), TestCaseError> {
     let images = images();
     let image = images.path().join(name);
-    let served = Served::new(&image, &[]);
+    let served = Served::with(&image, mode, &[]);
     let mut clients = [served.client(), served.client()];
     let mut oracle = content(name);
     for (turn, &(op, at, len)) in ops.iter().enumerate() {
@@ -87,8 +87,12 @@ pub(crate) fn reads(image: &Path, oracle: &[u8]) {
 }
 
 fn storm(name: &str) {
-    let mut runner = TestRunner::new(ProptestConfig { cases: 12, ..ProptestConfig::default() });
-    runner.run(&prop::collection::vec(op(), 1..120), |ops| check(name, &ops)).unwrap();
+    let is_full = std::env::var("XTASK_TIER").is_ok_and(|tier| tier == "full");
+    for mode in Mode::ALL {
+        let config = ProptestConfig { cases: if is_full { 60 } else { 6 }, ..ProptestConfig::default() };
+        let mut runner = TestRunner::new(config);
+        runner.run(&prop::collection::vec(op(), 1..120), |ops| check(name, mode, &ops)).unwrap();
+    }
 }
 
 #[test]

@@ -45,6 +45,27 @@ pub(crate) fn content(name: &str) -> Vec<u8> {
     bytes
 }
 
+/// Which way bytes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Writeback,
+    Uring,
+    Threads,
+}
+
+impl Mode {
+    pub(crate) const ALL: [Mode; 3] = [Mode::Writeback, Mode::Uring, Mode::Threads];
+
+    fn cache(self) -> &'static str {
+        if self == Mode::Writeback { "--cache=writeback" } else { "--cache=direct" }
+    }
+
+    /// What the environment must say. io_uring is only asked for, so that machines without it test something.
+    pub(crate) fn engine(self) -> &'static str {
+        if self == Mode::Threads { "threads" } else { "" }
+    }
+}
+
 /// A `tapdisk serve`, killed when this is dropped.
 pub(crate) struct Served {
     child: Child,
@@ -56,9 +77,15 @@ pub(crate) struct Served {
 impl Served {
     /// Serves the image with more arguments, and waits until clients can come.
     pub(crate) fn new(image: &Path, arguments: &[&str]) -> Self {
+        Served::with(image, Mode::Writeback, arguments)
+    }
+
+    /// The same in another mode.
+    pub(crate) fn with(image: &Path, mode: Mode, arguments: &[&str]) -> Self {
         let socket = image.with_extension("sock");
         let mut command = Command::new(cargo_bin!("tapdisk"));
         command.arg("serve").arg(image).arg("--socket").arg(&socket).args(arguments);
+        command.arg(mode.cache()).env("BLKTAP_ENGINE", mode.engine());
         let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         let mut errors = BufReader::new(child.stderr.take().unwrap());
