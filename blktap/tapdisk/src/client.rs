@@ -10,7 +10,7 @@ use nbd::{Export, Handshake, Next, Session, Tls, Violation};
 use rustls::ServerConfig;
 
 use crate::channel::Channel;
-use crate::pipe::Pipe;
+use crate::outlet::Outlet;
 use crate::serving::{Progress, Serving};
 use crate::shared::Shared;
 
@@ -45,7 +45,7 @@ pub(crate) enum Security {
 #[derive(Debug)]
 enum Phase<'a> {
     Handshake(Box<Handshake>, &'a Shared),
-    Serving(Serving<'a>),
+    Serving(Box<Serving<'a>>),
     /// Nothing more is wanted of it.
     Ended,
 }
@@ -64,7 +64,7 @@ impl<'a> Client<'a> {
     pub(crate) fn old_style(socket: &'a UnixStream, export: &Export, disk: &'a Shared) -> Self {
         let mut greeting = Vec::new();
         let session = Session::old_style(export, &mut greeting);
-        let phase = Phase::Serving(Serving::new(session, disk, None));
+        let phase = Phase::Serving(Box::new(Serving::new(session, disk, Outlet::new(true))));
         Client { channel: Channel::new(socket), greeting, phase, security: Security::Local }
     }
 
@@ -111,12 +111,13 @@ impl<'a> Client<'a> {
             let mut done = 0;
             loop {
                 output.clear();
-                let pipe = &mut || self.channel.takes_pages().then(|| Pipe::new().ok()).flatten();
-                let (taken, next) = self.phase.push(&input[done..held], &mut output, pipe).map_err(invalid)?;
+                let takes_pages = self.channel.takes_pages();
+                let pushed = self.phase.push(&input[done..held], &mut output, takes_pages);
+                let (taken, next) = pushed.map_err(invalid)?;
                 self.channel.write_all(&output)?;
                 done += taken;
-                if let (After::Piped(len), Phase::Serving(serving)) = (next, &self.phase) {
-                    self.channel.send_from(|socket| serving.send_piped(socket, len))?;
+                if let (After::Outlet, Phase::Serving(serving)) = (next, &mut self.phase) {
+                    serving.outlet.send(&mut self.channel)?;
                     continue;
                 }
                 if next == After::Tls
@@ -153,19 +154,13 @@ enum After {
     Nothing,
     /// TLS.
     Tls,
-    /// So many bytes out of a pipe.
-    Piped(usize),
+    /// What is in the outlet.
+    Outlet,
 }
 
 impl Phase<'_> {
-    /// Does what is all there, until there is enough to send. Returns how much of the input it took. `pipe` makes one for a
-    /// client whose handshake is over.
-    fn push(
-        &mut self,
-        input: &[u8],
-        output: &mut Vec<u8>,
-        pipe: &mut dyn FnMut() -> Option<Pipe>,
-    ) -> Result<(usize, After), Violation> {
+    /// Does what is all there, until there is enough to send. Returns how much of the input it took.
+    fn push(&mut self, input: &[u8], output: &mut Vec<u8>, takes_pages: bool) -> Result<(usize, After), Violation> {
         let mut taken = 0;
         if let Phase::Handshake(handshake, disk) = self {
             let (used, next) = handshake.push(input, output)?;
@@ -177,13 +172,15 @@ impl Phase<'_> {
                     *self = Phase::Ended;
                     return Ok((taken, After::Nothing));
                 }
-                Next::Transmission(session) => *self = Phase::Serving(Serving::new(session, disk, pipe())),
+                Next::Transmission(session) => {
+                    *self = Phase::Serving(Box::new(Serving::new(session, disk, Outlet::new(takes_pages))));
+                }
             }
         }
         let Phase::Serving(serving) = self else { return Ok((taken, After::Nothing)) };
         let (used, progress) = serving.push(&input[taken..], output)?;
         let after = match progress {
-            Progress::Piped(len) => After::Piped(len),
+            Progress::Outlet => After::Outlet,
             Progress::More => After::Nothing,
             Progress::Ended => {
                 *self = Phase::Ended;

@@ -1,21 +1,19 @@
 //! A client's requests: which of them are done together, and what each is answered.
 
-use std::io;
-use std::os::unix::net::UnixStream;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use nbd::{Command, CommandFlags, ErrorCode, Form, Request, Session, Violation};
 
 use crate::failure::Failure;
+use crate::outlet::{OUTLET_BYTES, Outlet};
 use crate::parked::{Parked, Payload, Waiting};
-use crate::pipe::Pipe;
 use crate::shared::Shared;
 
-/// Replies are sent when so much is there, and a long read in such pieces.
+/// Replies are sent when so much is there.
 const OUTPUT_BYTES: usize = 256 << 10;
-/// Reads of this length go as pages, where they can.
-const SPLICE_BYTES: usize = 64 << 10;
+/// Reads of this length leave through the outlet.
+const LONG_BYTES: usize = 64 << 10;
 /// A write begins when so much of it is there, or all of it.
 const PIECE_BYTES: usize = 64 << 10;
 /// Only reads of this length are looked through for zeros first; shorter ones are done together.
@@ -28,8 +26,8 @@ pub(crate) struct Serving<'a> {
     disk: &'a Shared,
     work: Option<Work>,
     parked: Parked,
-    /// What long reads go through, where the client's stream takes pages as they are.
-    pipe: Option<Pipe>,
+    /// What long reads leave through.
+    pub(crate) outlet: Outlet,
     /// Requests that were begun since the client was last waited for.
     begun: usize,
 }
@@ -49,8 +47,8 @@ enum Work {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
     More,
-    /// So many bytes out of the pipe, then more.
-    Piped(usize),
+    /// What is in the outlet, then more.
+    Outlet,
     /// The client leaves.
     Ended,
 }
@@ -64,9 +62,8 @@ struct Batch<'i> {
 }
 
 impl<'a> Serving<'a> {
-    /// With a pipe where the client's stream takes pages as they are.
-    pub(crate) fn new(session: Session, disk: &'a Shared, pipe: Option<Pipe>) -> Self {
-        Serving { session, disk, work: None, parked: Parked::default(), pipe, begun: 0 }
+    pub(crate) fn new(session: Session, disk: &'a Shared, outlet: Outlet) -> Self {
+        Serving { session, disk, work: None, parked: Parked::default(), outlet, begun: 0 }
     }
 
     /// Does what is all there, until there is enough to send. Returns how much of the input it took.
@@ -101,8 +98,8 @@ impl<'a> Serving<'a> {
                     used
                 }
                 Some(Work::Read { request, done }) => {
-                    if let Some(piped) = self.read(request, done, output)? {
-                        return Ok((taken, Progress::Piped(piped)));
+                    if self.read(request, done, output)? == Progress::Outlet {
+                        return Ok((taken, Progress::Outlet));
                     }
                     0
                 }
@@ -194,7 +191,7 @@ impl<'a> Serving<'a> {
         // Each by itself: which of them failed, and why.
         output.truncate(begin);
         for request in requests {
-            self.read(*request, 0, output).expect("the first piece of a read may fail");
+            self.read(*request, 0, output).expect("the first piece of a read may fail, and this one is short");
         }
     }
 
@@ -342,66 +339,49 @@ impl<'a> Serving<'a> {
         (len, true)
     }
 
-    /// Sends what is in the pipe.
-    pub(crate) fn send_piped(&self, socket: &UnixStream, len: usize) -> io::Result<()> {
-        self.pipe.as_ref().map_or(Ok(()), |pipe| pipe.send(socket, len))
-    }
-
-    /// Puts a range into the pipe, if all of it is in files as it is on the disk.
-    fn fill_pipe(&mut self, at: u64, len: u64) -> bool {
-        let (Some(pipe), Ok(disk)) = (&self.pipe, self.disk.read()) else { return false };
-        let Some(loans) = disk.lend(at, len).filter(|loans| pipe.holds(loans)) else { return false };
-        let filled = pipe.fill(&loans).is_ok();
-        if !filled {
-            // Copies tell what is wrong.
-            self.pipe = None;
-        }
-        filled
-    }
-
-    /// Sends the next piece. How much of it is in the pipe, and comes after the output.
-    fn read(&mut self, request: Request, done: u64, output: &mut Vec<u8>) -> Result<Option<usize>, Violation> {
+    /// Sends the next piece, or puts it into the outlet.
+    fn read(&mut self, request: Request, done: u64, output: &mut Vec<u8>) -> Result<Progress, Violation> {
         let is_cut = self.session.form() != Form::Simple && !request.flags.contains(CommandFlags::DF);
         let (at, left) = (request.offset + done, request.len_bytes - done);
         // In one chunk, or behind one head: what failed cannot be told any more once that is on its way.
-        let len = if is_cut || self.session.form() == Form::Simple { left.min(OUTPUT_BYTES as u64) } else { left };
-        let is_last = len == left;
-        let (begin, begun, disk) = (output.len(), Instant::now(), self.disk.read());
-        let mut piped = None;
-        if is_cut && len >= HOLE_BYTES && disk.as_ref().is_ok_and(|disk| disk.is_zero(at, len)) {
+        let max = if is_cut || self.session.form() == Form::Simple { OUTLET_BYTES as u64 } else { left };
+        let len = short(left.min(max));
+        let is_last = len as u64 == left;
+        let (begin, begun) = (output.len(), Instant::now());
+        let mut progress = Progress::More;
+        let is_zero = || self.disk.read().is_ok_and(|disk| disk.is_zero(at, len as u64));
+        if is_cut && len as u64 >= HOLE_BYTES && is_zero() {
             let len = u32::try_from(len).expect("pieces are short");
             self.session.hole(&request, at, len, is_last, output);
         } else {
-            let len = usize::try_from(len).expect("pieces are short");
             match self.session.form() {
                 Form::Simple if done == 0 => self.session.data(&request, output),
                 Form::Simple => {}
                 _ => self.session.piece(&request, at, len, is_last, output),
             }
-            let data = output.len();
-            drop(disk);
-            if len >= SPLICE_BYTES && self.fill_pipe(at, len as u64) {
-                piped = Some(len);
+            let read = if (LONG_BYTES..=OUTLET_BYTES).contains(&len) {
+                progress = Progress::Outlet;
+                self.outlet.fill(self.disk, at, len)
             } else {
+                let data = output.len();
                 output.resize(data + len, 0);
-            }
-            if piped.is_none()
-                && let Err(failed) = self.disk.read_many(&mut [(at, &mut output[data..])])
-            {
+                self.disk.read_many(&mut [(at, &mut output[data..])])
+            };
+            if let Err(failed) = read {
                 output.truncate(begin);
                 if self.session.form() == Form::Simple && done > 0 {
                     return Err(Violation::of_server(failed.message));
                 }
                 self.finish(&request, Err(failed), begun, output);
-                return Ok(None);
+                return Ok(Progress::More);
             }
         }
         if is_last {
             self.disk.traffic.reads.add(request.len_bytes, begun.elapsed());
         } else {
-            self.work = Some(Work::Read { request, done: done + len });
+            self.work = Some(Work::Read { request, done: done + len as u64 });
         }
-        Ok(piped)
+        Ok(progress)
     }
 }
 
