@@ -59,7 +59,8 @@ impl<M: Medium> Layer<M> {
         let footer = Step::Write { what: "footer", offset, bytes: writable.footer.bytes().to_vec() };
         writable.note(file.perform(&Plan { steps: vec![footer] }))?;
         self.sync()?;
-        writable.note(file.cut(end))
+        // It syncs.
+        self.synced(file.cut(end))
     }
 
     /// Makes everything durable, and gives back what the file has ahead of its need or behind the last block that is left.

@@ -151,17 +151,19 @@ impl<M: Medium> Layer<M> {
     /// Waits until everything written is durable. When that fails nobody knows what is.
     pub(crate) fn sync(&self) -> Result<()> {
         let writable = self.writable()?;
-        match self.image.file().flush() {
-            Ok(()) => {
-                writable.places.synced();
-                Ok(())
-            }
-            Err(error) => {
+        self.synced(self.image.file().flush())?;
+        writable.places.synced();
+        Ok(())
+    }
+
+    /// Remembers the failure of a sync, whatever its number: it is not one to wait for.
+    pub(crate) fn synced(&self, done: Result<()>) -> Result<()> {
+        done.map_err(|error| {
+            if let Some(writable) = &self.writable {
                 writable.has_failed.store(true, Ordering::Relaxed);
-                // Whatever its number, it is not one to wait for.
-                Err(error.within(self.cannot_write()).with_errno(Errno::IO))
             }
-        }
+            error.within(self.cannot_write()).with_errno(Errno::IO)
+        })
     }
 
     pub(crate) fn writable(&self) -> Result<&Writable> {
