@@ -7,7 +7,7 @@ use nbd::Extent;
 
 use crate::failure::Result;
 use crate::pipe::Loan;
-use crate::store::{Link, Notes, SECTOR_BYTES, Store, Stretch};
+use crate::store::{Link, Notes, SECTOR_BYTES, Store, Stretch, ZEROS};
 
 const SECTOR: usize = 512;
 /// Bytes of a disk whose places are looked up at a time.
@@ -16,8 +16,6 @@ const MAP_BYTES: u64 = 64 << 20;
 const MAX_EXTENTS: usize = 8192;
 /// Bytes of a disk of one answer, which keeps others waiting.
 const MAX_STATUS_BYTES: u64 = 32 << 30;
-/// Zeros that are written at a time.
-static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// A length that is less than a sector's or a buffer's.
 fn short(len_bytes: u64) -> usize {
@@ -150,34 +148,35 @@ impl Service {
         self.store.write(offset - skip, &sector)
     }
 
-    /// Makes a range zeros. With `takes_space` later writes there cannot run out of it.
-    pub(crate) fn zero(&mut self, offset: u64, len_bytes: u64, takes_space: bool) -> Result<()> {
-        self.mark(offset, len_bytes)?;
+    /// Makes the beginning of a range zeros. With `takes_space` later writes there cannot run out of it. How many bytes are
+    /// done, some of them at least.
+    pub(crate) fn zero(&mut self, offset: u64, len_bytes: u64, takes_space: bool) -> Result<u64> {
         let end = offset + len_bytes;
-        let (first, last) = (offset.next_multiple_of(SECTOR_BYTES).min(end), end - end % SECTOR_BYTES);
-        if takes_space || first >= last {
-            let mut at = offset;
-            while at < end {
-                let len = (end - at).min(ZEROS.len() as u64 - at % SECTOR_BYTES);
-                self.write(at, &ZEROS[..short(len)])?;
-                at += len;
-            }
-            return Ok(());
+        let to_sector = offset.next_multiple_of(SECTOR_BYTES) - offset;
+        let whole = (end - end % SECTOR_BYTES).saturating_sub(offset);
+        if takes_space || to_sector > 0 || whole == 0 {
+            let len = match to_sector {
+                0 => len_bytes.min(ZEROS.len() as u64),
+                to_sector => len_bytes.min(to_sector),
+            };
+            self.write(offset, &ZEROS[..short(len)])?;
+            return Ok(len);
         }
-        self.write_part(offset, &ZEROS[..short(first - offset)])?;
-        self.store.write_zeroes(first, last - first)?;
-        self.write_part(last, &ZEROS[..short(end - last)])
+        self.mark(offset, whole)?;
+        self.store.write_zeroes(offset, whole)
     }
 
-    /// Gives space back where that can be done.
-    pub(crate) fn trim(&mut self, offset: u64, len_bytes: u64) -> Result<()> {
-        self.mark(offset, len_bytes)?;
+    /// Gives space of the beginning of a range back where that can be done. How many bytes are done, some of them at least.
+    pub(crate) fn trim(&mut self, offset: u64, len_bytes: u64) -> Result<u64> {
         let end = offset + len_bytes;
         let (first, last) = (offset.next_multiple_of(SECTOR_BYTES), end - end % SECTOR_BYTES);
-        if first < last {
-            self.store.discard(first, last - first)?;
+        if first >= last {
+            return Ok(len_bytes);
         }
-        Ok(())
+        self.mark(first, last - first)?;
+        let done = first - offset + self.store.discard(first, last - first)?;
+        // What is left at the end is less than a sector.
+        Ok(if offset + done == last { len_bytes } else { done })
     }
 
     pub(crate) fn flush(&self) -> Result<()> {

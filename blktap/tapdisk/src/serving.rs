@@ -274,8 +274,8 @@ impl<'a> Serving<'a> {
         let &Request { offset, len_bytes, flags, .. } = request;
         let takes_space = flags.contains(CommandFlags::NO_HOLE);
         match request.command {
-            Command::Trim => self.disk.write()?.trim(offset, len_bytes),
-            _ if !flags.contains(CommandFlags::FAST_ZERO) => self.disk.write()?.zero(offset, len_bytes, takes_space),
+            Command::Trim => self.disk.trim(offset, len_bytes),
+            _ if !flags.contains(CommandFlags::FAST_ZERO) => self.disk.zero(offset, len_bytes, takes_space),
             _ if takes_space || !self.disk.read()?.is_zero(offset, len_bytes) => {
                 Err(Failure::new(ErrorCode::NotSupported, "only zeros are zeroed that quickly"))
             }

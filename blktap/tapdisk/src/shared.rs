@@ -199,6 +199,16 @@ impl Shared {
         Ok(())
     }
 
+    /// Makes a range zeros. Others have the disk in between.
+    pub(crate) fn zero(&self, offset: u64, len_bytes: u64, takes_space: bool) -> Result<(), Failure> {
+        in_parts(offset, len_bytes, |at, left| self.write()?.zero(at, left, takes_space))
+    }
+
+    /// Gives space back where that can be done. Others have the disk in between.
+    pub(crate) fn trim(&self, offset: u64, len_bytes: u64) -> Result<(), Failure> {
+        in_parts(offset, len_bytes, |at, left| self.write()?.trim(at, left))
+    }
+
     /// Writes bytes of any alignment.
     pub(crate) fn write_bytes(&self, offset: u64, bytes: &[u8]) -> Result<(), Failure> {
         let written = self.read()?.write_over(offset, bytes);
@@ -223,6 +233,19 @@ impl Shared {
         let done = over.into_iter().map(|done| done.or_else(|| rest.next()));
         done.map(|done| done.expect("each write was done in one of two ways")).collect()
     }
+}
+
+/// Calls with what is left of a range until nothing is.
+fn in_parts(
+    offset: u64,
+    len_bytes: u64,
+    mut part: impl FnMut(u64, u64) -> Result<u64, Failure>,
+) -> Result<(), Failure> {
+    let mut done = 0;
+    while done < len_bytes {
+        done += part(offset + done, len_bytes - done)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -79,11 +79,11 @@ impl Store for Cache {
         self.store.write_many(writes)
     }
 
-    fn write_zeroes(&mut self, offset: u64, len_bytes: u64) -> Result<()> {
+    fn write_zeroes(&mut self, offset: u64, len_bytes: u64) -> Result<u64> {
         self.store.write_zeroes(offset, len_bytes)
     }
 
-    fn discard(&mut self, offset: u64, len_bytes: u64) -> Result<()> {
+    fn discard(&mut self, offset: u64, len_bytes: u64) -> Result<u64> {
         self.store.discard(offset, len_bytes)
     }
 

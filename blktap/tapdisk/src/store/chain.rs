@@ -88,12 +88,12 @@ impl Store for Chain {
         }
     }
 
-    fn write_zeroes(&mut self, offset: u64, len_bytes: u64) -> Result<()> {
-        Ok(self.disk.write_zeroes(offset, len_bytes)?)
+    fn write_zeroes(&mut self, offset: u64, len_bytes: u64) -> Result<u64> {
+        Ok(self.disk.write_zeroes_part(offset, len_bytes)?)
     }
 
-    fn discard(&mut self, offset: u64, len_bytes: u64) -> Result<()> {
-        Ok(self.disk.discard(offset, len_bytes)?)
+    fn discard(&mut self, offset: u64, len_bytes: u64) -> Result<u64> {
+        Ok(self.disk.discard_part(offset, len_bytes)?)
     }
 
     fn stretches(&self, offset: u64, len_bytes: u64, max: usize) -> Result<Vec<Stretch>> {

@@ -90,10 +90,13 @@ pub(crate) trait Store: Debug + Send + Sync {
         writes.iter().map(|&(offset, bytes)| self.write(offset, bytes)).collect()
     }
 
-    fn write_zeroes(&mut self, offset: u64, len_bytes: u64) -> Result<()>;
+    /// Makes the beginning of a range zeros. How many bytes are done, some of them at least: others want the disk too.
+    fn write_zeroes(&mut self, offset: u64, len_bytes: u64) -> Result<u64>;
 
-    /// Gives space back where that can be done.
-    fn discard(&mut self, offset: u64, len_bytes: u64) -> Result<()>;
+    /// Gives space of the beginning of a range back where that can be done. How many bytes are done.
+    fn discard(&mut self, _offset: u64, len_bytes: u64) -> Result<u64> {
+        Ok(len_bytes)
+    }
 
     /// The first stretches of a range, at most so many and at least one. They may end before the range does.
     fn stretches(&self, offset: u64, len_bytes: u64, max: usize) -> Result<Vec<Stretch>>;
@@ -138,15 +141,11 @@ fn read_through(upper: &dyn Store, lower: &dyn Store, offset: u64, bytes: &mut [
 }
 
 /// Zeros that are written at a time.
-static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+pub(crate) static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
-/// Writes zeros, as data.
-fn write_zeros(store: &mut dyn Store, offset: u64, len_bytes: u64) -> Result<()> {
-    let (mut at, end) = (offset, offset + len_bytes);
-    while at < end {
-        let len = (end - at).min(ZEROS.len() as u64);
-        store.write(at, &ZEROS[..usize::try_from(len).expect("at most so many")])?;
-        at += len;
-    }
-    Ok(())
+/// Writes zeros to the beginning of a range, as data.
+fn write_zeros(store: &mut dyn Store, offset: u64, len_bytes: u64) -> Result<u64> {
+    let len = len_bytes.min(ZEROS.len() as u64);
+    store.write(offset, &ZEROS[..usize::try_from(len).expect("at most so many")])?;
+    Ok(len)
 }

@@ -8,6 +8,9 @@ use std::sync::{Mutex, PoisonError};
 use super::{Chain, Link, Notes, SECTOR_BYTES, Store, Stretch, read_through};
 use crate::failure::{Failure, Result};
 
+/// Bytes that both are zeroed at a time.
+const MAX_ZEROED_BYTES: u64 = 64 << 20;
+
 /// What the second image is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
@@ -224,19 +227,24 @@ impl Store for Pair {
         self.change(bytes.len() as u64, |first| first.write(offset, bytes), |second| second.write(offset, bytes))
     }
 
-    fn write_zeroes(&mut self, offset: u64, len_bytes: u64) -> Result<()> {
-        self.change(
-            len_bytes,
-            |first| first.write_zeroes(offset, len_bytes),
-            |second| second.write_zeroes(offset, len_bytes),
-        )
+    fn write_zeroes(&mut self, offset: u64, len_bytes: u64) -> Result<u64> {
+        let len_bytes = len_bytes.min(MAX_ZEROED_BYTES);
+        let all = |store: &mut dyn Store| {
+            let mut done = 0;
+            while done < len_bytes {
+                done += store.write_zeroes(offset + done, len_bytes - done)?;
+            }
+            Ok(())
+        };
+        self.change(len_bytes, all, all)?;
+        Ok(len_bytes)
     }
 
-    fn discard(&mut self, offset: u64, len_bytes: u64) -> Result<()> {
+    fn discard(&mut self, offset: u64, len_bytes: u64) -> Result<u64> {
         match (self.turn, self.role) {
             (Turn::First, Role::Standby) => self.first.discard(offset, len_bytes),
             // What reads as zeros in one image and as before in the other would change when one of them goes.
-            _ => Ok(()),
+            _ => Ok(len_bytes),
         }
     }
 

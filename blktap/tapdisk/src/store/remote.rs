@@ -93,16 +93,12 @@ impl Store for Remote {
         vec![done; writes.len()]
     }
 
-    fn write_zeroes(&mut self, offset: u64, len_bytes: u64) -> Result<()> {
+    fn write_zeroes(&mut self, offset: u64, len_bytes: u64) -> Result<u64> {
         let done = self.connection().write_zeroes(offset, len_bytes);
         match done.map_err(self.failed("write zeros to"))? {
-            true => Ok(()),
+            true => Ok(len_bytes),
             false => super::write_zeros(self, offset, len_bytes),
         }
-    }
-
-    fn discard(&mut self, _offset: u64, _len_bytes: u64) -> Result<()> {
-        Ok(())
     }
 
     fn stretches(&self, _offset: u64, len_bytes: u64, _max: usize) -> Result<Vec<Stretch>> {

@@ -49,13 +49,9 @@ impl Store for Stack {
         self.leaf.write_many(writes)
     }
 
-    fn write_zeroes(&mut self, offset: u64, len_bytes: u64) -> Result<()> {
+    fn write_zeroes(&mut self, offset: u64, len_bytes: u64) -> Result<u64> {
         // What reads as zeros for want of anything in the image is the parent's.
         super::write_zeros(self, offset, len_bytes)
-    }
-
-    fn discard(&mut self, _offset: u64, _len_bytes: u64) -> Result<()> {
-        Ok(())
     }
 
     fn stretches(&self, _offset: u64, len_bytes: u64, _max: usize) -> Result<Vec<Stretch>> {
