@@ -279,3 +279,31 @@ pub(crate) fn copy_in_chunks<M: Medium + ?Sized>(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use crate::image_file::ImageFile;
+
+    fn check(steps: &[Step], expected: &[u8]) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), [7; 4]).unwrap();
+        let image = ImageFile::open_rw(file.path()).unwrap();
+        image.perform(&Plan { steps: steps.to_vec() }).unwrap();
+        assert_eq!(std::fs::read(file.path()).unwrap(), expected, "{steps:?}");
+    }
+
+    #[test]
+    fn what_lies_over_each_other_is_done_in_order() {
+        let what = "test";
+        let write = |offset, byte| Step::Write { what, offset, bytes: vec![byte; 2] };
+        let fill = Step::Fill { what, offset: 1, len_bytes: 2, byte: 5 };
+        let copy = Step::Copy { what, from: 0, offset: 2, len_bytes: 2 };
+        check(&[write(0, 1), fill.clone()], &[1, 5, 5, 7]);
+        check(&[fill, write(0, 1)], &[1, 1, 5, 7]);
+        check(&[write(0, 1), write(1, 2)], &[1, 2, 2, 7]);
+        check(&[write(0, 1), copy.clone()], &[1, 1, 1, 1]);
+        check(&[copy, write(0, 1)], &[1, 1, 7, 7]);
+    }
+}
