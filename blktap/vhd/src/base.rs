@@ -2,6 +2,7 @@
 //! data, so none waits for another.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use rustix::io::Errno;
 
@@ -26,6 +27,8 @@ struct Writable {
     passes_discards: bool,
     /// A sync failed: what the kernel had not written yet is lost, and no later sync tells.
     has_failed: AtomicBool,
+    /// Held while somebody waits for the disk.
+    syncing: Mutex<()>,
 }
 
 impl<M: Medium> Base<M> {
@@ -36,7 +39,7 @@ impl<M: Medium> Base<M> {
     pub(crate) fn writer(file: M) -> Self {
         let size_bytes = file.len_bytes() / SECTOR_BYTES * SECTOR_BYTES;
         let passes_discards = file.target() == Target::File;
-        let writable = Writable { size_bytes, passes_discards, has_failed: false.into() };
+        let writable = Writable { size_bytes, passes_discards, has_failed: false.into(), syncing: Mutex::default() };
         Base { file, writable: Some(writable) }
     }
 
@@ -119,6 +122,8 @@ impl<M: Medium> Base<M> {
 
     /// Makes everything durable. When that fails there are no more writes.
     pub(crate) fn flush(&self) -> Result<()> {
+        // One at a time: the kernel tells of a failed write-back once, and whoever synced beside that would not know.
+        let _alone = self.writable()?.syncing.lock().unwrap_or_else(PoisonError::into_inner);
         let writable = self.writable()?;
         let done = self.file.flush();
         done.map_err(|error| {

@@ -150,6 +150,8 @@ impl<M: Medium> Layer<M> {
 
     /// Waits until everything written is durable. When that fails nobody knows what is.
     pub(crate) fn sync(&self) -> Result<()> {
+        // One at a time: the kernel tells of a failed write-back once, and whoever synced beside that would not know.
+        let _alone = self.writable()?.syncing.lock().unwrap_or_else(PoisonError::into_inner);
         let writable = self.writable()?;
         self.synced(self.image.file().flush())?;
         writable.places.synced();

@@ -44,6 +44,8 @@ pub(crate) struct Writable {
     pub(crate) unpointed: Mutex<BTreeSet<usize>>,
     /// A write or sync failed: nobody knows what reached the disk, so nothing may build on it.
     pub(crate) has_failed: AtomicBool,
+    /// Held while somebody waits for the disk.
+    pub(crate) syncing: Mutex<()>,
 }
 
 /// Whole sectors that go to the disk.
@@ -97,6 +99,7 @@ impl<M: Medium> Layer<M> {
             whole: vec![],
             unpointed: Mutex::default(),
             has_failed: false.into(),
+            syncing: Mutex::default(),
         };
         if let Some(Blocks { bat, .. }) = &layer.blocks {
             writable.metadata_end = image.metadata_end()?;
