@@ -10,4 +10,4 @@ pub mod sample;
 pub mod sim_disk;
 pub mod sparse_disk;
 
-pub use program::program;
+pub use program::{find_program, program};
