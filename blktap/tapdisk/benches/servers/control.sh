@@ -13,8 +13,13 @@ end() {
     "$tap_ctl" close -p "$pid" -m "$minor"
     "$tap_ctl" detach -p "$pid" -m "$minor"
     "$tap_ctl" free -m "$minor"
-    # It has nothing left to do, and may have ended.
-    kill -9 "$pid" 2>/dev/null
+    # With nothing left to do it ends, and takes its sockets along.
+    patience=50
+    while kill -0 "$pid" && [ "$patience" -gt 0 ]; do
+        patience=$((patience - 1))
+        sleep 0.02
+    done
+    kill -9 "$pid"
     rm -f "$socket" "$said"
 } >/dev/null 2>&1
 trap 'end; exit 0' TERM INT

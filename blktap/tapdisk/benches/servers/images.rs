@@ -35,7 +35,7 @@ pub(crate) enum Place {
 /// Images of a chain.
 const DEPTH: usize = 30;
 const HUGE_MIB: u64 = 2_088_960;
-const WRITE_BYTES: u64 = 4096;
+const WRITE_BYTES: u16 = 4096;
 
 /// Numbers without a pattern.
 struct Random(u64);
@@ -170,7 +170,7 @@ impl Images {
             let path = self.made(place, &format!("chain-{number}.vhd"), |path| {
                 self.vhd_util(&["snapshot", "-n", text(path), "-p", text(&paths[number - 1])]);
                 let mut disk = vhd::Disk::open_rw(path).unwrap();
-                let bytes = [u8::try_from(number).unwrap(); WRITE_BYTES as usize];
+                let bytes = vec![u8::try_from(number).unwrap(); usize::from(WRITE_BYTES)];
                 self.offsets(number).for_each(|at| disk.write_at(at, &bytes).unwrap());
                 disk.flush().unwrap();
             });
@@ -207,8 +207,8 @@ impl Images {
 
     /// Where an image of a chain has data of its own.
     fn offsets(&self, number: usize) -> impl Iterator<Item = u64> {
-        let (mut random, places) = (Random(number as u64 + 7), (self.size_mib << 20) / WRITE_BYTES);
-        (0..places / 256).map(move |_| random.next() % places * WRITE_BYTES)
+        let (mut random, places) = (Random(number as u64 + 7), (self.size_mib << 20) / u64::from(WRITE_BYTES));
+        (0..places / 256).map(move |_| random.next() % places * u64::from(WRITE_BYTES))
     }
 }
 
