@@ -10,6 +10,7 @@ mod edges;
 mod encrypted;
 mod end;
 mod judges;
+mod kernel;
 mod man;
 mod no_space;
 mod oracle;
