@@ -62,6 +62,11 @@ impl Image<ImageFile> {
     pub fn open_rw(path: &Path) -> Result<Self> {
         Image::on(ImageFile::open_rw(path)?)
     }
+
+    /// The same for changes of a few bytes while a disk, on this host or another, may be writing the image.
+    pub fn open_live(path: &Path) -> Result<Self> {
+        Image::on(ImageFile::open_live(path)?)
+    }
 }
 
 impl<M: Medium> Image<M> {

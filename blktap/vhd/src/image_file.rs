@@ -1,7 +1,7 @@
 //! The file or device that holds an image: opens it safely, moves bytes to and from it.
 //! Knows bytes and offsets, nothing of the format.
 
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
@@ -59,10 +59,21 @@ impl ImageFile {
         ImageFile::open_with(path, &Open { is_writable: true, ..Open::default() })
     }
 
+    /// The same where others, on other hosts too, may be writing beside what is written here. Each write waits for the disk,
+    /// and takes nothing along: NFS clients write whole pages of files that are open in another way.
+    pub fn open_live(path: &Path) -> Result<Self> {
+        let how = Open { is_writable: true, ..Open::default() };
+        ImageFile::open_options(path, &flags(OFlags::NONBLOCK | OFlags::DSYNC), &how)
+    }
+
     /// Opens what is there already.
     pub fn open_with(path: &Path, how: &Open) -> Result<Self> {
+        ImageFile::open_options(path, &options(), how)
+    }
+
+    fn open_options(path: &Path, options: &OpenOptions, how: &Open) -> Result<Self> {
         let doing = || format!("cannot open `{}`{}", path.display(), if how.is_writable { " for writing" } else { "" });
-        let file = options().read(true).write(how.is_writable).open(path);
+        let file = options.clone().read(true).write(how.is_writable).open(path);
         let file = file.map_err(|source| Error::io(doing(), source))?;
         ImageFile::opened(file, path, how).map_err(|error| error.within(doing()))
     }

@@ -22,21 +22,28 @@ pub enum Source {
 
 /// An image whose footers can be written.
 #[derive(Debug)]
-pub struct Repair(Image);
+pub struct Repair<M: Medium = ImageFile>(Image<M>);
 
 impl Repair {
     /// Opens for writing. An error when the footer or header is gone, or a resize journal holds the truth.
     pub fn open(path: &Path, source: Source) -> Result<Self> {
-        let file = ImageFile::open_rw(path)?;
+        Repair::on(ImageFile::open_rw(path)?, source)
+    }
+}
+
+impl<M: Medium> Repair<M> {
+    /// The same for what is open for writing already.
+    pub fn on(file: M, source: Source) -> Result<Self> {
         let image = match source {
             Source::Any => Image::on(file)?,
             Source::Backup => Image::on_by_backup(file)?,
         };
+        let path = image.file().path().display();
         if image.footer().is_poisoned {
-            return Err(Error::corrupt(format!("`{}` is under a resize journal: revert it first", path.display())));
+            return Err(Error::corrupt(format!("`{path}` is under a resize journal: revert it first")));
         }
         if image.footer().kind == DiskKind::Fixed && image.primary_offset().is_none() {
-            return Err(Error::corrupt(format!("`{}` is a fixed disk without a footer at its end", path.display())));
+            return Err(Error::corrupt(format!("`{path}` is a fixed disk without a footer at its end")));
         }
         Ok(Repair(image))
     }
@@ -63,7 +70,7 @@ impl Repair {
     }
 }
 
-fn fits(image: &Image, len_bytes: u64) -> Result<u64> {
+fn fits(image: &Image<impl Medium>, len_bytes: u64) -> Result<u64> {
     let needed = image.physical_bytes()?;
     if needed > len_bytes {
         let message = format!("device has {len_bytes} bytes, the image needs {needed}");

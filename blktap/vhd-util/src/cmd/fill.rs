@@ -78,7 +78,7 @@ pub(super) fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
         return status;
     }
     let Some(args) = Args::parse(&parsed, terminal) else { return super::misused(USAGE, terminal) };
-    let image = match super::open_rw(&args.name, terminal) {
+    let image = match super::open_live(&args.name, terminal) {
         Ok(image) => image,
         Err(status) => return status,
     };

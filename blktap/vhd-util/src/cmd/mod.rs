@@ -159,9 +159,10 @@ fn unknown(command: &OsStr, terminal: &mut Terminal) -> i32 {
     0
 }
 
-/// Opens an image to change it; not one in the middle of a resize. The exit status when that fails.
-fn open_rw(name: &Path, terminal: &mut Terminal) -> Result<Image, i32> {
-    Image::open_rw(name).and_then(Image::not_poisoned).map_err(|error| not_opened(name, &error, terminal))
+/// Opens an image to change it, while a disk may be using it; not one in the middle of a resize. The exit status when that
+/// fails.
+fn open_live(name: &Path, terminal: &mut Terminal) -> Result<Image, i32> {
+    Image::open_live(name).and_then(Image::not_poisoned).map_err(|error| not_opened(name, &error, terminal))
 }
 
 /// Prints that an image cannot be opened; returns the exit status.

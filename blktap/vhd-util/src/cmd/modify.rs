@@ -72,7 +72,7 @@ pub(super) fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
         return status;
     }
     let Some(args) = Args::parse(&parsed) else { return super::misused(USAGE, terminal) };
-    match super::open_rw(&args.name, terminal) {
+    match super::open_live(&args.name, terminal) {
         Ok(image) => modify(&args, &image, terminal),
         Err(status) => status,
     }

@@ -111,7 +111,9 @@ pub(super) fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
 }
 
 fn open(args: &Args, terminal: &mut Terminal) -> Result<Image, i32> {
-    let image = Image::open_rw(&args.name).map_err(|error| super::not_opened(&args.name, &error, terminal))?;
+    // The fast way is taken under guests.
+    let opened = if args.journal.is_some() { Image::open_rw(&args.name) } else { Image::open_live(&args.name) };
+    let image = opened.map_err(|error| super::not_opened(&args.name, &error, terminal))?;
     if image.footer().is_poisoned {
         terminal.print("error opening ");
         terminal.print_path(&args.name);

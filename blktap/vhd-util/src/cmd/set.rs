@@ -71,7 +71,7 @@ pub fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
 }
 
 fn set(name: &Path, field: Field, value: u8, terminal: &mut Terminal) -> i32 {
-    let image = match super::open_rw(name, terminal) {
+    let image = match super::open_live(name, terminal) {
         Ok(image) => image,
         Err(status) => return status,
     };

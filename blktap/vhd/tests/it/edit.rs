@@ -209,3 +209,27 @@ fn a_crash_leaves_the_old_size_or_the_new_one() {
     let see = |image: &Image<SimDisk>| (image.footer().current_bytes, 0, 0);
     check(|image| edit::grow(image, 256 << 20), see);
 }
+
+/// On NFS, writes through the cache of a host take the rest of their page along, unless each waits for the server.
+#[test]
+fn what_a_guest_may_be_writing_is_opened_for_synchronous_writes() {
+    const O_DSYNC: u32 = 0o10000;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.vhd");
+    fs::write(&path, dynamic(8)).unwrap();
+    let open_files = || fs::read_dir("/proc/self/fd").unwrap().map(|entry| entry.unwrap().path());
+    let flags = || -> Vec<u32> {
+        let ours = open_files().filter(|link| fs::read_link(link).is_ok_and(|held| held == path));
+        let number = ours.map(|link| link.file_name().unwrap().to_owned());
+        let text = number.map(|number| fs::read_to_string(Path::new("/proc/self/fdinfo").join(number)).unwrap());
+        let flags =
+            text.map(|text| text.lines().find_map(|line| line.strip_prefix("flags:").map(str::to_owned)).unwrap());
+        flags.map(|flags| u32::from_str_radix(flags.trim(), 8).unwrap()).collect()
+    };
+    let image = Image::open_live(&path).unwrap();
+    assert!(matches!(flags()[..], [flags] if flags & O_DSYNC != 0));
+    drop(image);
+    let image = Image::open_rw(&path).unwrap();
+    assert!(matches!(flags()[..], [flags] if flags & O_DSYNC == 0));
+    drop(image);
+}
