@@ -7,6 +7,7 @@ pub mod checksums;
 pub mod fuzz;
 mod program;
 pub mod sample;
+pub mod shared_storage;
 pub mod sim_disk;
 pub mod sparse_disk;
 

@@ -27,6 +27,8 @@ mod raw_disk;
 mod repair;
 mod resize;
 mod resize_crash;
+mod shared;
+mod shared_world;
 mod sim_chain;
 mod small;
 mod status;
