@@ -5,6 +5,7 @@
 
 pub mod checksums;
 pub mod fuzz;
+pub mod loop_device;
 mod program;
 pub mod sample;
 pub mod shared_storage;

@@ -1,19 +1,11 @@
 //! The command lines of XenServer's storage manager, one after the other, under a guest that writes and reads all the time.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::daemon::{Daemon, EndsOthers, Said};
+use crate::daemon::{Daemon, EndsOthers};
+use crate::repository::{Repository, vhd_util};
 use crate::served::{MIB, SIZE};
-
-/// Runs `vhd-util`, which must succeed.
-fn vhd_util(words: &[&str]) -> String {
-    let mut command = Command::new(testkit::program("vhd-util"));
-    let said = Said::from(command.args(words).stdin(Stdio::null()).output().unwrap());
-    assert_eq!(said.status, 0, "{words:?}: {said:?}");
-    said.stdout
-}
 
 /// A guest: it writes and reads, and remembers.
 fn guest(daemon: &Daemon, is_over: &AtomicBool, mut oracle: Vec<u8>) -> Vec<u8> {
@@ -32,46 +24,11 @@ fn guest(daemon: &Daemon, is_over: &AtomicBool, mut oracle: Vec<u8>) -> Vec<u8> 
     oracle
 }
 
-/// Storage where images are files with names, as on NFS and EXT.
-struct Files<'a>(&'a Daemon);
-
-impl Files<'_> {
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path(&format!("{name}.vhd"))
-    }
-
-    fn text(&self, name: &str) -> String {
-        self.path(name).to_str().unwrap().to_owned()
-    }
-
-    fn rename(&self, from: &str, to: &str) {
-        std::fs::rename(self.path(from), self.path(to)).unwrap();
-    }
-
-    fn pause(&self) {
-        self.0.done("pause -p PID -m 0");
-    }
-
-    fn unpause(&self, leaf: &str) {
-        self.0.done(&format!("unpause -p PID -m 0 -a vhd:DIR/{leaf}.vhd"));
-    }
-
-    /// `leaf` becomes `base`, and a new `leaf` its child.
-    fn snapshot(&self, leaf: &str, base: &str) {
-        self.pause();
-        self.rename(leaf, base);
-        vhd_util(&["snapshot", "--debug", "-n", &self.text(leaf), "-p", &self.text(base)]);
-        vhd_util(&["set", "--debug", "-n", &self.text(base), "-f", "hidden", "-v", "1"]);
-        assert_eq!(vhd_util(&["query", "--debug", "-n", &self.text(base), "-f"]), "hidden: 1\n");
-        self.unpause(leaf);
-    }
-}
-
 #[test]
 fn a_disk_on_files_from_attach_to_detach() {
     let daemon = Daemon::new();
-    let files = Files(&daemon);
-    vhd_util(&["create", "--debug", "-n", &files.text("leaf"), "-s", "8"]);
+    let files = Repository::of_files(&daemon);
+    files.create("leaf", 8);
     let allocated = daemon.done("allocate");
     assert_eq!(allocated, "DIR/run/tapdisk/tapdisk-0\n");
     daemon.done("attach -p PID -m 0");
@@ -89,26 +46,24 @@ fn a_disk_on_files_from_attach_to_detach() {
         }
         settle();
         // The middle is coalesced under the open chain, the live child gets another parent, and learns of it later.
-        assert!(vhd_util(&["coalesce", "--debug", "-n", &files.text("two")]).starts_with("Coalesced "));
-        vhd_util(&["modify", "--debug", "-n", &files.text("three"), "-p", &files.text("one")]);
+        files.coalesce("two", "one");
+        files.relink("three", "one");
         settle();
-        files.pause();
-        files.unpause("leaf");
-        std::fs::remove_file(files.path("two")).unwrap();
+        files.refresh("leaf");
+        files.remove("two");
         settle();
         // The live leaf gets another parent, without a pause around it.
-        assert!(vhd_util(&["coalesce", "--debug", "-n", &files.text("three")]).starts_with("Coalesced "));
-        vhd_util(&["modify", "--debug", "-n", &files.text("leaf"), "-p", &files.text("one")]);
+        files.coalesce("three", "one");
+        files.relink("leaf", "one");
         settle();
-        files.pause();
-        files.unpause("leaf");
-        std::fs::remove_file(files.path("three")).unwrap();
+        files.refresh("leaf");
+        files.remove("three");
         settle();
         // The leaf itself: under a pause, and its parent takes its name.
         files.pause();
         let size = vhd_util(&["query", "--debug", "-n", &files.text("leaf"), "-s"]);
         assert_eq!(size.trim_end(), std::fs::metadata(files.path("leaf")).unwrap().len().to_string());
-        assert!(vhd_util(&["coalesce", "--debug", "-n", &files.text("leaf")]).starts_with("Coalesced "));
+        files.coalesce("leaf", "one");
         files.rename("one", "leaf");
         vhd_util(&["set", "--debug", "-n", &files.text("leaf"), "-f", "hidden", "-v", "0"]);
         files.unpause("leaf");
@@ -131,8 +86,8 @@ fn a_disk_on_files_from_attach_to_detach() {
 #[test]
 fn a_coalesce_may_be_killed_under_a_guest() {
     let daemon = Daemon::new();
-    let files = Files(&daemon);
-    vhd_util(&["create", "-n", &files.text("leaf"), "-s", "8"]);
+    let files = Repository::of_files(&daemon);
+    files.create("leaf", 8);
     daemon.open("vhd:DIR/leaf.vhd");
     let is_over = AtomicBool::new(false);
     let oracle = std::thread::scope(|scope| {
@@ -144,21 +99,13 @@ fn a_coalesce_may_be_killed_under_a_guest() {
         settle();
         files.snapshot("leaf", "two");
         for delay in 0..12 {
-            let mut child = Command::new(testkit::program("vhd-util"))
-                .args(["coalesce", "-n", &files.text("two")])
-                .stdout(Stdio::null())
-                .spawn()
-                .unwrap();
-            std::thread::sleep(std::time::Duration::from_millis(delay));
-            drop(child.kill());
-            child.wait().unwrap();
+            files.kill_coalesce("two", "one", std::time::Duration::from_millis(delay));
         }
         vhd_util(&["repair", "-n", &files.text("one")]);
-        vhd_util(&["coalesce", "-n", &files.text("two")]);
-        vhd_util(&["modify", "-n", &files.text("leaf"), "-p", &files.text("one")]);
-        files.pause();
-        files.unpause("leaf");
-        std::fs::remove_file(files.path("two")).unwrap();
+        files.coalesce("two", "one");
+        files.relink("leaf", "one");
+        files.refresh("leaf");
+        files.remove("two");
         settle();
         drop(end);
         guest.join().unwrap()

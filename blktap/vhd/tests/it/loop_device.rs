@@ -1,11 +1,11 @@
 //! Images on block devices, which loop devices stand in for: past the page cache, with logical sectors of 512 and of 4096
 //! bytes, on top of what older images left behind. Needs root.
 
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::fs;
+use std::path::Path;
 
 use proptest::prelude::*;
+pub(crate) use testkit::loop_device::LoopDevice;
 use uuid::Uuid;
 use vhd::create::{Request, Storage};
 use vhd::footer::{Footer, RawFooter};
@@ -24,51 +24,9 @@ const DISK_SECTORS: usize = 4 << 12;
 /// Room for all blocks, tables and a footer.
 const DEVICE_BYTES: u64 = 8 * MIB + 64 * 1024;
 
-/// A loop device that the kernel takes away with the last handle, however this process ends.
-pub(crate) struct LoopDevice {
-    pub(crate) path: PathBuf,
-    backing: PathBuf,
-    _held: File,
-}
-
-impl LoopDevice {
-    /// A device with these bytes.
-    pub(crate) fn new(directory: &Path, name: &str, sector_bytes: u32, bytes: &[u8]) -> Result<Self, String> {
-        let backing = directory.join(name);
-        fs::write(&backing, bytes).unwrap();
-        let size = sector_bytes.to_string();
-        let attached =
-            Command::new("losetup").args(["--find", "--show", "--sector-size", &size]).arg(&backing).output();
-        let attached = attached.map_err(|error| format!("losetup cannot be run: {error}"))?;
-        if !attached.status.success() {
-            return Err(String::from_utf8_lossy(&attached.stderr).trim().to_owned());
-        }
-        let path = PathBuf::from(String::from_utf8(attached.stdout).unwrap().trim());
-        let held = File::open(&path);
-        // A device in use is only marked: it goes when it is closed.
-        losetup(&["--detach"], &path);
-        Ok(LoopDevice { path, backing, _held: held.unwrap() })
-    }
-
-    /// All bytes of the device, as they are on disk.
-    pub(crate) fn bytes(&self) -> Vec<u8> {
-        fs::read(&self.backing).unwrap()
-    }
-
-    fn grow(&self, len_bytes: u64) {
-        File::options().write(true).open(&self.backing).unwrap().set_len(len_bytes).unwrap();
-        losetup(&["--set-capacity"], &self.path);
-    }
-
-    /// Reads the disk past our library, which knows no bitmap: old bytes would show.
-    fn check_with_qemu(&self, directory: &Path, oracle: &Oracle) {
-        oracle.check(&judge::flat_by_qemu(directory, self.path.to_str().unwrap()), "read by qemu");
-    }
-}
-
-fn losetup(arguments: &[&str], device: &Path) {
-    let done = Command::new("losetup").args(arguments).arg(device).output().unwrap();
-    assert!(done.status.success(), "{done:?}");
+/// Reads the disk past our library, which knows no bitmap: old bytes would show.
+fn check_with_qemu(device: &LoopDevice, directory: &Path, oracle: &Oracle) {
+    oracle.check(&judge::flat_by_qemu(directory, device.path.to_str().unwrap()), "read by qemu");
 }
 
 /// Whether loop devices can be made here; else the skip is on record.
@@ -194,7 +152,7 @@ fn check(kind: Kind, before: Before, sector_bytes: u32, writes: &[Write]) {
     assert_eq!(Image::open(&device.path).unwrap().footer().uuid, Uuid::from_u128(2));
     assert!(below.as_ref().map(LoopDevice::bytes) == lower, "what is below was written to");
     if matches!(kind, Kind::Dynamic) && judge::has(&["qemu-img"]) {
-        device.check_with_qemu(directory.path(), &oracle);
+        check_with_qemu(&device, directory.path(), &oracle);
     }
 }
 
@@ -228,7 +186,7 @@ fn check_unaligned(sector_bytes: u32, ends_with_footer: bool) {
     }
     disk.flush().unwrap();
     oracle.check_image(&device.path, "written by us");
-    device.check_with_qemu(directory.path(), &oracle);
+    check_with_qemu(&device, directory.path(), &oracle);
 }
 
 #[test]
@@ -296,7 +254,7 @@ fn the_size_of_a_device_is_asked_anew_whenever_it_is_opened() {
             (done, oracle.clone())
         };
         assert_eq!((write(&mut disk, 0).0, write(&mut disk, 1).0, write(&mut disk, 2).0), (Ok(()), Ok(()), Err(28)));
-        device.grow(DEVICE_BYTES);
+        device.set_len(DEVICE_BYTES);
         // The footer is no longer at the end: the copy at the start counts, as it does for blktap, until it is moved.
         let mut disk = Disk::open_rw(&device.path).unwrap();
         assert_eq!((write(&mut disk, 2).0, write(&mut disk, 3).0), (Ok(()), Ok(())));
