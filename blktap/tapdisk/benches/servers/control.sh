@@ -10,8 +10,8 @@ minor=$("$tap_ctl" allocate)
 minor=${minor##*-}
 
 end() {
-    "$tap_ctl" close -p "$pid" -m "$minor"
-    "$tap_ctl" detach -p "$pid" -m "$minor"
+    timeout 5 "$tap_ctl" close -p "$pid" -m "$minor"
+    timeout 5 "$tap_ctl" detach -p "$pid" -m "$minor"
     "$tap_ctl" free -m "$minor"
     # With nothing left to do it ends, and takes its sockets along.
     patience=50
