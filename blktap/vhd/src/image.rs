@@ -158,7 +158,7 @@ impl<M: Medium> Image<M> {
         let mut entries = Vec::new();
         self.each_bat_piece(|piece, len| {
             entries.reserve_exact(len - entries.len());
-            entries.extend(piece);
+            entries.extend(Bat::decode(piece));
         })?;
         Ok(Bat::new(entries, self.header()?.block_size))
     }
@@ -166,13 +166,13 @@ impl<M: Medium> Image<M> {
     /// Reads the BAT for what of it is in use, without keeping it.
     pub fn bat_usage(&self) -> Result<BatUsage> {
         let mut usage = BatUsage::of(self.header()?.block_size);
-        self.each_bat_piece(|piece, _| piece.for_each(|entry| usage.add(entry)))?;
+        self.each_bat_piece(|piece, _| Bat::decode(piece).for_each(|entry| usage.add(entry)))?;
         Ok(usage)
     }
 
-    /// Calls with entries in their order, and with how many there are in all: a table of megabytes passes through little
-    /// memory, which is the faster way too.
-    fn each_bat_piece(&self, mut each: impl FnMut(&mut dyn Iterator<Item = u32>, usize)) -> Result<()> {
+    /// Calls with entries in their order, as they lie on disk, and with how many there are in all: a table of megabytes
+    /// passes through little memory, which is the faster way too.
+    fn each_bat_piece(&self, mut each: impl FnMut(&[u8], usize)) -> Result<()> {
         let within = |error: Error| error.within(self.cannot_read("BAT"));
         let extent = Bat::extent(&self.footer, self.header()?).map_err(within)?;
         let len = in_memory("BAT", extent.len_bytes)?;
@@ -183,7 +183,7 @@ impl<M: Medium> Image<M> {
             let piece = bytes.len().min(len - done);
             let bytes = &mut bytes[..piece];
             self.file.read_into("BAT", extent.offset + done as u64, bytes).map_err(within)?;
-            each(&mut Bat::decode(bytes), len / 4);
+            each(bytes, len / 4);
             done += piece;
         }
         Ok(())
