@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use rustix::fs::MemfdFlags;
+use rustix::fs::{MemfdFlags, Mode, OFlags};
 
 /// As in blktap: what a disk in memory has at most, and what an empty file stands for.
 const MAX_BYTES: u64 = 1_024_000 * 512;
@@ -18,7 +18,9 @@ const PIECE_BYTES: usize = 1 << 20;
 ///
 /// `ENOMEM` for a file that is too large.
 pub(crate) fn copy(path: &Path) -> io::Result<(File, std::path::PathBuf)> {
-    let mut source = File::open(path)?;
+    // A FIFO must not make this wait for its other end.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let mut source = File::from(rustix::fs::open(path, flags, Mode::empty())?);
     let len_bytes = match source.metadata()? {
         metadata if metadata.is_file() => metadata.len() / 512 * 512,
         // Something else may not know its length.

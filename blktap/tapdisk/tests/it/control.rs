@@ -227,3 +227,19 @@ fn a_disk_in_memory_is_a_copy() {
     daemon.done("close -p PID -m 0");
     assert!(std::fs::read(daemon.path("raw")).unwrap()[512..1024] == [9; 512]);
 }
+
+/// What is no file or device is refused at once, as whatever it was to be opened.
+#[test]
+fn nothing_waits_for_the_other_end_of_a_fifo() {
+    let daemon = Daemon::new();
+    assert!(std::process::Command::new("mkfifo").arg(daemon.path("fifo")).status().unwrap().success());
+    check(&daemon, &[("allocate", 0, "DIR/run/tapdisk/tapdisk-0\n"), ("attach -p PID -m 0", 0, "")]);
+    let image = "vhd:DIR/dynamic.vhd";
+    for kind in ["vhd", "aio", "ram"] {
+        assert_eq!(daemon.tap_ctl(&format!("open -p PID -m 0 -a {kind}:DIR/fifo")).status, 22, "{kind}");
+    }
+    assert_eq!(daemon.tap_ctl("open -p PID -m 0 -a nbd:DIR/fifo").status, 111);
+    assert_eq!(daemon.tap_ctl(&format!("open -p PID -m 0 -a {image} -2 vhd:DIR/fifo")).status, 22);
+    assert_eq!(daemon.tap_ctl(&format!("open -p PID -m 0 -a {image} -C DIR/fifo")).status, 22);
+    assert_eq!(daemon.done("list"), "pid=PID minor=0 state=0\n");
+}
