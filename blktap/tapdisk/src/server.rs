@@ -69,6 +69,8 @@ impl Server {
                 drop(client.shutdown(Shutdown::Both));
             }
             drop(clients);
+            // What they sent ahead may be hours of work.
+            self.disk.refuse_all();
             accepted
         })
     }

@@ -3,7 +3,7 @@
 
 use std::mem;
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -15,6 +15,8 @@ use crate::service::Service;
 pub(crate) struct Shared {
     service: RwLock<Option<Service>>,
     presence: Mutex<Presence>,
+    /// Requests are refused also while the disk is here: it is about to be closed.
+    is_ending: AtomicBool,
     changed: Condvar,
     /// How long a request waits for room on the disk.
     patience: Duration,
@@ -96,6 +98,7 @@ impl Shared {
             patience,
             service: RwLock::new(Some(service)),
             presence: Mutex::new(Presence::Here),
+            is_ending: AtomicBool::new(false),
             changed: Condvar::new(),
             traffic: Traffic::default(),
         }
@@ -108,6 +111,7 @@ impl Shared {
     /// Waits while the disk is paused.
     pub(crate) fn read(&self) -> Result<Reader<'_>, Failure> {
         loop {
+            self.check_not_ending()?;
             let guard = self.service.read().map_err(|_| Failure::of_a_thread())?;
             if guard.is_some() {
                 return Ok(Reader(guard));
@@ -120,6 +124,7 @@ impl Shared {
     /// Waits while the disk is paused, and for all others.
     pub(crate) fn write(&self) -> Result<Writer<'_>, Failure> {
         loop {
+            self.check_not_ending()?;
             let guard = self.service.write().map_err(|_| Failure::of_a_thread())?;
             if guard.is_some() {
                 return Ok(Writer(guard));
@@ -132,6 +137,10 @@ impl Shared {
     /// The disk if it is here, without waiting for an unpause.
     pub(crate) fn peek(&self) -> Option<Reader<'_>> {
         self.service.read().ok().filter(|guard| guard.is_some()).map(Reader)
+    }
+
+    fn check_not_ending(&self) -> Result<(), Failure> {
+        if self.is_ending.load(Ordering::Acquire) { Err(Failure::of_an_end()) } else { Ok(()) }
     }
 
     fn wait(&self) -> Result<(), Failure> {
@@ -160,12 +169,14 @@ impl Shared {
         // What a thread left undone was the last disk's.
         *self.service.write().unwrap_or_else(PoisonError::into_inner) = Some(service);
         self.service.clear_poison();
+        self.is_ending.store(false, Ordering::Release);
         *self.presence() = Presence::Here;
         self.changed.notify_all();
     }
 
-    /// Requests that wait fail, and all that come.
+    /// Requests that wait fail, and all that come; of long ones, what is left.
     pub(crate) fn refuse_all(&self) {
+        self.is_ending.store(true, Ordering::Release);
         *self.presence() = Presence::Ended;
         self.changed.notify_all();
     }
@@ -224,10 +235,14 @@ impl Shared {
         };
         let left = writes.iter().zip(&over).filter(|(_, done)| done.is_none());
         let left: Vec<(u64, &[u8])> = left.map(|(write, _)| *write).collect();
-        let rest = match (left.is_empty(), self.write()) {
-            (true, _) => vec![],
-            (false, Ok(mut disk)) => disk.write_many(&left),
-            (false, Err(failed)) => return all(failed),
+        // Who changes nothing but data never has the disk alone.
+        let rest = if left.is_empty() {
+            vec![]
+        } else {
+            match self.write() {
+                Ok(mut disk) => disk.write_many(&left),
+                Err(failed) => vec![Err(failed); left.len()],
+            }
         };
         let mut rest = rest.into_iter();
         let done = over.into_iter().map(|done| done.or_else(|| rest.next()));
@@ -292,6 +307,21 @@ mod tests {
         disk.resume(open(&path));
         disk.write_bytes(0, &[3; 512]).unwrap();
         disk.end().unwrap();
+    }
+
+    #[test]
+    fn writes_over_what_is_there_go_on_beside_a_reader() {
+        let (_directory, path) = disk();
+        let disk = Shared::new(open(&path), Duration::ZERO);
+        disk.write_bytes(0, &[1; 2 << 20]).unwrap();
+        let (done, told) = std::sync::mpsc::channel();
+        thread::scope(|scope| {
+            let reader = disk.read().unwrap();
+            scope.spawn(|| done.send(disk.write_many(&[(0, &[2; 512]), (1024, &[3; 512])])));
+            let written = told.recv_timeout(Duration::from_secs(30));
+            drop(reader);
+            assert!(written.unwrap().iter().all(Result::is_ok));
+        });
     }
 
     #[test]

@@ -247,10 +247,6 @@ impl Image {
     }
 
     fn close(&self) -> Result<()> {
-        // Requests that wait for an unpause would wait for ever.
-        if self.shared.peek().is_none() {
-            self.shared.refuse_all();
-        }
         (&self.stop).write_all(b"x").map_err(|error| Refused::io("cannot stop the server", &error))?;
         if lock(&self.server).take().is_some_and(|server| server.join().is_err()) {
             tracing::error!("the server's thread failed");

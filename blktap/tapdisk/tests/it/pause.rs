@@ -1,6 +1,7 @@
 //! Pause and unpause: what others may do with the images in between, and what clients notice of it.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use testkit::sample;
 use vhd::create::{Request, Storage};
 use vhd::snapshot::{self, Base};
 
+use crate::client::{Client, NO_HOLE, READ, WRITE_ZEROES};
 use crate::daemon::{Daemon, EndsOthers};
 use crate::served::{MIB, SIZE};
 
@@ -108,11 +110,26 @@ fn a_close_ends_requests_that_wait_for_an_unpause() {
     daemon.open("vhd:DIR/dynamic.vhd");
     let mut client = daemon.client(0);
     daemon.done("pause -p PID -m 0");
-    client.send(0, crate::client::READ, 0, 512, &[]);
+    client.send(0, READ, 0, 512, &[]);
     std::thread::sleep(Duration::from_millis(50));
     daemon.done("close -p PID -m 0");
     let mut answer = Vec::new();
     // An error or an end, but no data.
-    drop(std::io::Read::read_to_end(&mut client.stream, &mut answer));
+    drop(client.stream.read_to_end(&mut answer));
     assert!(answer.len() < 512);
+}
+
+/// Work for minutes was sent ahead.
+#[test]
+fn a_close_does_not_wait_for_what_was_not_begun() {
+    const REQUESTS: u64 = 4000;
+    let daemon = Daemon::new();
+    daemon.open("vhd:DIR/dynamic.vhd");
+    let mut client = daemon.client(0);
+    let zeroes = Client::bytes(NO_HOLE, WRITE_ZEROES, 0, SIZE, &[]);
+    client.stream.write_all(&zeroes.repeat(usize::try_from(REQUESTS).unwrap())).unwrap();
+    daemon.done("close -p PID -m 0");
+    let mut answers = Vec::new();
+    drop(client.stream.read_to_end(&mut answers));
+    assert!((answers.len() as u64) < REQUESTS * 16, "all of it was done");
 }
