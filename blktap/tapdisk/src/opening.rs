@@ -12,7 +12,7 @@ use tap_proto::{Disk, Flags, Open};
 use crate::host::Host;
 use crate::params::{How, Kind, Params, Refused, Result};
 use crate::service::Service;
-use crate::store::{Cache, Pair, Remote, Role, Second, Stack, Store};
+use crate::store::{Cache, Fate, Pair, Remote, Role, Second, Stack, Store};
 
 /// How often an unpause tries to open the image, and how long it waits in between: another host may be at work on it.
 const TRIES: u32 = 10;
@@ -22,13 +22,12 @@ const SECTOR_BYTES: u32 = 512;
 const NO_SECONDARY: &str = "null";
 
 /// Opens it.
-pub(crate) fn open(host: &Host, minor: u16, open: &Open) -> Result<Service> {
+pub(crate) fn open(host: &Host, minor: u16, open: &Open, fate: &Arc<Fate>) -> Result<Service> {
     let key = open.extra.key.as_ref().map(|bytes| Key::new(bytes)).transpose();
     let key = key.map_err(|error| Refused::new(Errno::INVAL, error.to_string()))?;
     let how = how(host, open, key.as_ref());
     let first = first(host, open, &how)?;
-    let has_second = open.flags.contains(Flags::SECONDARY) && open.secondary.as_os_str() != NO_SECONDARY;
-    let store = if has_second { with_second(host, minor, first, open, how)? } else { first };
+    let store = if has_second(open) { with_second(host, minor, first, open, how, fate)? } else { first };
     let mut service = Service::new(store);
     if open.flags.contains(Flags::ADD_LOG) {
         let path = open.extra.log_path.as_ref();
@@ -36,6 +35,10 @@ pub(crate) fn open(host: &Host, minor: u16, open: &Open) -> Result<Service> {
         service.set_log(Path::new(path.as_os_str()))?;
     }
     Ok(service)
+}
+
+fn has_second(open: &Open) -> bool {
+    open.flags.contains(Flags::SECONDARY) && open.secondary.as_os_str() != NO_SECONDARY
 }
 
 /// Past the page cache, unless the client may do without: then files that are only read go through it, and a local cache,
@@ -70,7 +73,14 @@ fn first(host: &Host, open: &Open, how: &How<'_>) -> Result<Box<dyn Store>> {
     Ok(if keeps { Box::new(Cache::new(store)) } else { store })
 }
 
-fn with_second(host: &Host, minor: u16, first: Box<dyn Store>, open: &Open, how: How<'_>) -> Result<Box<dyn Store>> {
+fn with_second(
+    host: &Host,
+    minor: u16,
+    first: Box<dyn Store>,
+    open: &Open,
+    how: How<'_>,
+    fate: &Arc<Fate>,
+) -> Result<Box<dyn Store>> {
     let how = How { is_read_only: false, ..how };
     let params = Params::parse(open.secondary.as_os_str())?;
     let role = if open.flags.contains(Flags::STANDBY) { Role::Standby } else { Role::Mirror };
@@ -78,7 +88,16 @@ fn with_second(host: &Host, minor: u16, first: Box<dyn Store>, open: &Open, how:
         Kind::Nbd if role == Role::Standby => {
             return Err(Refused::new(Errno::INVAL, "another server's disk cannot take over: it is only written"));
         }
-        Kind::Nbd => Second::Remote(params.open(host, &how)?),
+        // It missed writes.
+        Kind::Nbd if fate.is_mirror_lost() => return Ok(first),
+        // The guest must go on, whatever became of another host.
+        Kind::Nbd => match params.open(host, &how) {
+            Ok(mirror) => Second::Remote(mirror),
+            Err(refused) => {
+                fate.lose_mirror(&refused.message);
+                return Ok(first);
+            }
+        },
         _ => Second::Local(Box::new(params.open_chain(&how)?)),
     };
     let (size, second_size) = (first.size_bytes(), second.size_bytes());
@@ -86,11 +105,12 @@ fn with_second(host: &Host, minor: u16, first: Box<dyn Store>, open: &Open, how:
         let message = format!("the second image has {second_size} bytes, the first {size}");
         return Err(Refused::new(Errno::INVAL, message));
     }
-    Ok(Box::new(Pair::new(first, second, role, host.run_dir.no_space_signal(minor))))
+    Ok(Box::new(Pair::new(first, second, role, host.run_dir.no_space_signal(minor), Arc::clone(fate))))
 }
 
-/// What a RESUME opens: as before, but for what it names. Changed blocks are noted where it says so, or not at all.
-pub(crate) fn next(before: &Open, resume: &Open) -> Open {
+/// What a RESUME opens: as before, but for what it names. Changed blocks are noted where it says so, or not at all. And
+/// what is still true of a second image.
+pub(crate) fn next(before: &Open, resume: &Open, fate: &Arc<Fate>) -> (Open, Arc<Fate>) {
     let mut next = before.clone();
     next.flags.set(Flags::ADD_LOG, resume.flags.contains(Flags::ADD_LOG));
     next.extra.log_path.clone_from(&resume.extra.log_path);
@@ -101,14 +121,16 @@ pub(crate) fn next(before: &Open, resume: &Open) -> Open {
         next.flags |= Flags::SECONDARY;
         next.secondary = resume.secondary.clone();
     }
-    next
+    let are_same = next.path == before.path && next.secondary == before.secondary;
+    let fate = if are_same { Arc::clone(fate) } else { Arc::new(fate.of_others(has_second(&next))) };
+    (next, fate)
 }
 
 /// Opens it again, for a disk that must be the same. Tries for a while: whoever works on the image may not have left it yet.
-pub(crate) fn open_again(host: &Host, minor: u16, next: &Open, before: &Disk) -> Result<Service> {
+pub(crate) fn open_again(host: &Host, minor: u16, next: &Open, before: &Disk, fate: &Arc<Fate>) -> Result<Service> {
     let mut tries = 1;
     let service = loop {
-        match open(host, minor, next) {
+        match open(host, minor, next, fate) {
             Err(refused) if is_transient(refused.errno) && tries < TRIES => {
                 tracing::warn!("cannot open `{}` again yet: {}", next.path.as_os_str().display(), refused.message);
                 tries += 1;

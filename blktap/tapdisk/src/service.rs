@@ -7,7 +7,7 @@ use nbd::Extent;
 
 use crate::failure::Result;
 use crate::pipe::Loan;
-use crate::store::{Link, Notes, SECTOR_BYTES, Store, Stretch, ZEROS};
+use crate::store::{Link, SECTOR_BYTES, Store, Stretch, ZEROS};
 
 const SECTOR: usize = 512;
 /// Bytes of a disk whose places are looked up at a time.
@@ -66,10 +66,6 @@ impl Service {
     pub(crate) fn chain(&self) -> Vec<Link> {
         let log = self.log.iter().map(|log| Link { kind: "log", path: log.path().to_owned() });
         log.chain(self.store.links()).collect()
-    }
-
-    pub(crate) fn notes(&self) -> Notes {
-        self.store.notes()
     }
 
     /// All of them, or nothing is known of any.

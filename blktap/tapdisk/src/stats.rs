@@ -23,15 +23,15 @@ pub(crate) fn of(vbd: &Vbd) -> Value {
     let (sectors, requests, micros) = (pair(|it| &it.sectors), pair(|it| &it.done), pair(|it| &it.micros));
     let begun = traffic.map_or(0, |it| load(&it.reads.begun) + load(&it.writes.begun));
     let done = traffic.map_or(0, |it| load(&it.reads.done) + load(&it.writes.done));
-    let notes = image.as_ref().and_then(|image| Some(image.shared.peek()?.notes())).unwrap_or_default();
+    let fate = image.as_ref().map(|image| image.fate()).unwrap_or_default();
     let chain = image.as_ref().map(|image| image.chain()).unwrap_or_default();
     let images: Vec<_> = chain.iter().enumerate().map(|(depth, link)| layer(depth, link, sectors)).collect();
     json!({
         "name": vbd.name().as_os_str().to_string_lossy(),
         "secs": sectors,
         "images": images,
-        "FIXME_enospc_redirect_count": notes.redirected_sectors,
-        "nbd_mirror_failed": u8::from(notes.has_lost_mirror),
+        "FIXME_enospc_redirect_count": fate.redirected_sectors(),
+        "nbd_mirror_failed": u8::from(fate.is_mirror_lost()),
         "reqs_outstanding": begun.saturating_sub(done),
         "reqs": requests,
         "usecs": micros,

@@ -23,7 +23,7 @@ use crate::server::{Arriving, Server};
 use crate::service::Service;
 use crate::shared::Shared;
 use crate::socket_path::SocketPath;
-use crate::store::Link;
+use crate::store::{Fate, Link};
 
 /// How long a request waits for room where nothing else is said.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -66,6 +66,8 @@ pub(crate) struct Vbd {
 pub(crate) struct Image {
     /// What it was opened with last.
     open: Mutex<Open>,
+    /// What became of it and a second one.
+    fate: Mutex<Arc<Fate>>,
     pub(crate) disk: Disk,
     pub(crate) shared: Arc<Shared>,
     /// Ends the server when something is written to it.
@@ -135,8 +137,9 @@ impl Vbd {
         if lock(&self.marker).is_none() {
             return Err(Refused::new(Errno::INVAL, "the disk was detached"));
         }
-        let service = opening::open(host, self.minor, open)?;
-        let opened = Image::serve(&host.run_dir, self.minor, open, service)?;
+        let fate = Arc::default();
+        let service = opening::open(host, self.minor, open, &fate)?;
+        let opened = Image::serve(&host.run_dir, self.minor, open, service, fate)?;
         let disk = opened.disk;
         *lock(&self.image) = Some(Arc::new(opened));
         self.set_name(open.path.clone());
@@ -166,13 +169,13 @@ impl Vbd {
         let Some(image) = self.image().filter(|_| self.state().contains(State::PAUSED)) else {
             return Err(Refused::new(Errno::INVAL, "the disk is not paused"));
         };
-        let next = opening::next(&lock(&image.open), open);
-        let service = opening::open_again(host, self.minor, &next, &image.disk).inspect_err(|_| {
+        let (next, fate) = opening::next(&lock(&image.open), open, &lock(&image.fate));
+        let service = opening::open_again(host, self.minor, &next, &image.disk, &fate).inspect_err(|_| {
             self.set_state(AT_PAUSE | State::RESUME_FAILED);
         })?;
         image.shared.resume(service);
         self.set_name(next.path.clone());
-        *lock(&image.open) = next;
+        (*lock(&image.open), *lock(&image.fate)) = (next, fate);
         self.set_state(OPEN);
         Ok(())
     }
@@ -200,12 +203,16 @@ impl Image {
         lock(&self.open).flags
     }
 
+    pub(crate) fn fate(&self) -> Arc<Fate> {
+        Arc::clone(&lock(&self.fate))
+    }
+
     /// The chain, leaf first, as `stats` shows it; nothing while the disk is paused.
     pub(crate) fn chain(&self) -> Vec<Link> {
         self.shared.peek().map(|disk| disk.chain()).unwrap_or_default()
     }
 
-    fn serve(run_dir: &RunDir, minor: u16, open: &Open, service: Service) -> Result<Self> {
+    fn serve(run_dir: &RunDir, minor: u16, open: &Open, service: Service, fate: Arc<Fate>) -> Result<Self> {
         let disk = opening::disk(&service);
         let patience = match open.timeout_secs {
             0 => PATIENCE,
@@ -243,7 +250,7 @@ impl Image {
         };
         let thread = thread::Builder::new().name(format!("disk {minor}")).stack_size(256 << 10);
         let server = Mutex::new(Some(thread.spawn(run).map_err(failed)?));
-        Ok(Image { open: Mutex::new(open.clone()), disk, shared, stop, server })
+        Ok(Image { open: Mutex::new(open.clone()), fate: Mutex::new(fate), disk, shared, stop, server })
     }
 
     fn close(&self) -> Result<()> {

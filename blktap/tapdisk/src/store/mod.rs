@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 pub(crate) use cache::Cache;
 pub(crate) use chain::Chain;
-pub(crate) use pair::{Pair, Role, Second};
+pub(crate) use pair::{Fate, Pair, Role, Second};
 pub(crate) use remote::Remote;
 pub(crate) use stack::Stack;
 
@@ -105,20 +105,6 @@ pub(crate) trait Store: Debug + Send + Sync {
 
     /// Makes everything durable and closes all files.
     fn close(self: Box<Self>) -> Result<()>;
-
-    /// Something to tell in statistics.
-    fn notes(&self) -> Notes {
-        Notes::default()
-    }
-}
-
-/// What statistics tell of a second image.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Notes {
-    /// Sectors that went to the second image for want of room in the first.
-    pub(crate) redirected_sectors: u64,
-    /// Whether the second one failed and is no longer written.
-    pub(crate) has_lost_mirror: bool,
 }
 
 /// Reads each sector from the upper of two stores where that holds it itself, from the lower one where not.

@@ -3,9 +3,9 @@
 use std::fs::OpenOptions;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Chain, Link, Notes, SECTOR_BYTES, Store, Stretch, read_through};
+use super::{Chain, Link, SECTOR_BYTES, Store, Stretch, read_through};
 use crate::failure::{Failure, Result};
 
 /// Bytes that both are zeroed at a time.
@@ -37,6 +37,43 @@ enum Turn {
     Second,
 }
 
+/// What became of two images. A pause closes them, and must not forget it: the first would show what it held before the second
+/// took over, a mirror that missed writes would pass for a copy.
+#[derive(Debug, Default)]
+pub(crate) struct Fate {
+    /// The second one failed and is no longer written.
+    is_mirror_lost: AtomicBool,
+    has_switched: AtomicBool,
+    /// Sectors that went to the second image for want of room in the first.
+    redirected_sectors: AtomicU64,
+}
+
+impl Fate {
+    /// What stays true when other images are opened.
+    pub(crate) fn of_others(&self, has_second: bool) -> Self {
+        Fate {
+            is_mirror_lost: (self.is_mirror_lost() && has_second).into(),
+            has_switched: false.into(),
+            redirected_sectors: self.redirected_sectors().into(),
+        }
+    }
+
+    pub(crate) fn is_mirror_lost(&self) -> bool {
+        self.is_mirror_lost.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn redirected_sectors(&self) -> u64 {
+        self.redirected_sectors.load(Ordering::Relaxed)
+    }
+
+    /// The disk goes on without its mirror.
+    pub(crate) fn lose_mirror(&self, why: &str) {
+        if !self.is_mirror_lost.swap(true, Ordering::AcqRel) {
+            tracing::error!("the mirror is lost, the disk goes on without it: {why}");
+        }
+    }
+}
+
 /// The images.
 #[derive(Debug)]
 pub(crate) struct Pair {
@@ -44,8 +81,7 @@ pub(crate) struct Pair {
     second: Second,
     role: Role,
     turn: Turn,
-    is_remote_lost: AtomicBool,
-    redirected_sectors: AtomicU64,
+    fate: Arc<Fate>,
     /// Made when the first image has no room: somebody waits for that.
     signal: PathBuf,
     /// Writes over each other reach both images in one order.
@@ -53,26 +89,20 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
-    pub(crate) fn new(first: Box<dyn Store>, second: Second, role: Role, signal: PathBuf) -> Self {
-        Pair {
-            first,
-            second,
-            role,
-            turn: if role == Role::Mirror { Turn::Both } else { Turn::First },
-            is_remote_lost: AtomicBool::new(false),
-            redirected_sectors: AtomicU64::new(0),
-            signal,
-            order: Mutex::new(()),
-        }
+    pub(crate) fn new(first: Box<dyn Store>, second: Second, role: Role, signal: PathBuf, fate: Arc<Fate>) -> Self {
+        let turn = match role {
+            _ if fate.has_switched.load(Ordering::Acquire) => Turn::Second,
+            Role::Mirror => Turn::Both,
+            Role::Standby => Turn::First,
+        };
+        Pair { first, second, role, turn, fate, signal, order: Mutex::new(()) }
     }
 
     /// What became of a write to the second image.
     fn seconded(&self, done: Result<()>) -> Result<()> {
         match (&self.second, done) {
             (Second::Remote(_), Err(failed)) => {
-                if !self.is_remote_lost.swap(true, Ordering::AcqRel) {
-                    tracing::error!("the mirror is lost, the disk goes on without it: {}", failed.message);
-                }
+                self.fate.lose_mirror(&failed.message);
                 Ok(())
             }
             (_, done) => done,
@@ -80,13 +110,14 @@ impl Pair {
     }
 
     fn has_mirror(&self) -> bool {
-        self.turn == Turn::Both && !self.is_remote_lost.load(Ordering::Acquire)
+        self.turn == Turn::Both && !self.fate.is_mirror_lost()
     }
 
     /// The first image has no room: the second is written from now on.
     fn switch(&mut self, failed: &Failure) {
         tracing::warn!("no room in `{}`, going on with the second image: {}", self.shown(), failed.message);
         self.turn = Turn::Second;
+        self.fate.has_switched.store(true, Ordering::Release);
         let made = OpenOptions::new().write(true).create(true).truncate(false).open(&self.signal);
         if let Err(error) = made {
             tracing::error!("cannot make `{}`: {error}", self.signal.display());
@@ -120,7 +151,7 @@ impl Pair {
         }
         second(self.second.store_mut())?;
         if self.role == Role::Standby {
-            self.redirected_sectors.fetch_add(len_bytes / SECTOR_BYTES, Ordering::Relaxed);
+            self.fate.redirected_sectors.fetch_add(len_bytes / SECTOR_BYTES, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -270,16 +301,12 @@ impl Store for Pair {
         let (is_left, is_lost) = ((self.turn, self.role) == (Turn::Second, Role::Mirror), !self.has_mirror());
         let second = match self.second {
             Second::Local(chain) => chain.close(),
-            Second::Remote(store) => store.close().or_else(|failed| if is_lost { Ok(()) } else { Err(failed) }),
+            Second::Remote(store) => store.close().or_else(|failed| {
+                self.fate.lose_mirror(&failed.message);
+                if is_lost { Ok(()) } else { Err(failed) }
+            }),
         };
         let first = self.first.close();
         second.and(if is_left { Ok(()) } else { first })
-    }
-
-    fn notes(&self) -> Notes {
-        Notes {
-            redirected_sectors: self.redirected_sectors.load(Ordering::Relaxed),
-            has_lost_mirror: self.is_remote_lost.load(Ordering::Relaxed),
-        }
     }
 }

@@ -126,6 +126,14 @@ fn a_second_image_takes_over_and_nothing_is_lost() {
         let stats = daemon.done("stats -p PID -m 0");
         assert_eq!(stats.contains(r#""FIXME_enospc_redirect_count":0,"#), options.is_empty(), "{stats}");
         assert_eq!(client.flush(), 0);
+        // Also when both are opened again, with room for everything.
+        limit(daemon.pid(), None);
+        daemon.done("pause -p PID -m 0");
+        daemon.done("unpause -p PID -m 0 -a vhd:DIR/wide.vhd");
+        assert!(client.read(0, SIZE).unwrap() == oracle, "{options}");
+        oracle[4096..][..512].fill(9);
+        assert_eq!(client.write(0, 4096, &[9; 512]), 0);
+        assert!(client.read(0, SIZE).unwrap() == oracle, "{options}");
         if options.is_empty() {
             daemon.done("close -p PID -m 0");
             reads(&daemon.path("spare.vhd"), &oracle);

@@ -86,9 +86,25 @@ fn a_mirror_on_another_server_has_all_that_was_written_and_may_fail() {
     assert_eq!(client.write(0, 4096, &[8; 4096]), 0);
     assert!(daemon.done("stats -p PID -m 1").contains(r#""nbd_mirror_failed":1"#));
     assert_eq!(client.flush(), 0);
+    // It missed a write: it is no copy any more, also when it is there again after a pause.
+    daemon.done("open -p PID -m 0 -a vhd:DIR/sibling.vhd");
+    daemon.done("pause -p PID -m 1");
+    daemon.done("unpause -p PID -m 1");
+    assert!(daemon.done("stats -p PID -m 1").contains(r#""nbd_mirror_failed":1"#));
+    assert_eq!(client.write(0, 8192, &[9; 512]), 0);
+    daemon.done("close -p PID -m 0");
+    reads(&daemon.path("sibling.vhd"), &oracle);
+    // Until it is given up, and nobody waits for one that does not answer.
+    daemon.done("pause -p PID -m 1");
+    daemon.done("unpause -p PID -m 1 -2 null");
+    assert!(daemon.done("stats -p PID -m 1").contains(r#""nbd_mirror_failed":0"#));
+    daemon.done("pause -p PID -m 1");
+    daemon.done("unpause -p PID -m 1 -2 nbd:DIR/none");
+    assert!(daemon.done("stats -p PID -m 1").contains(r#""nbd_mirror_failed":1"#));
     daemon.done("close -p PID -m 1");
     let mut first = oracle;
     first[4096..8192].fill(8);
+    first[8192..8704].fill(9);
     reads(&daemon.path("child.vhd"), &first);
 }
 
