@@ -25,6 +25,9 @@ const INFO_BLOCK_SIZE: u16 = 3;
 /// After EXPORT_NAME, for clients that want them.
 const ZEROES: [u8; 124] = [0; 124];
 
+/// When there is so much to say, it is said before more options are answered.
+const MAX_ANSWER_BYTES: usize = 64 << 10;
+
 bitflags! {
     /// Of the greeting, and of what the client says to it: the same bits.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,13 +93,17 @@ impl Handshake {
     ///
     /// [`Violation`]: the connection must be closed.
     pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(usize, Next), Violation> {
-        let mut taken = 0;
+        let (mut taken, begin) = (0, out.len());
         if self.client.is_none() {
             let Some((flags, _)) = bytes.split_first_chunk() else { return Ok((0, Next::More)) };
             self.client = Some(client_flags(u32::from_be_bytes(*flags))?);
             taken += flags.len();
         }
         loop {
+            // Short options can have long answers.
+            if out.len() - begin >= MAX_ANSWER_BYTES {
+                return Ok((taken, Next::More));
+            }
             let rest = &bytes[taken..];
             let Ok((head, rest)) = OptionHead::ref_from_prefix(rest) else { return Ok((taken, Next::More)) };
             if head.magic != OPTION_MAGIC {
@@ -208,7 +215,11 @@ impl Handshake {
         let request = InfoRequest::of(data)?;
         let mut info = |kind: u16, value: &[u8]| reply(option, Reply::Info, &[&kind.to_be_bytes(), value], out);
         info(INFO_EXPORT, self.export_info().as_bytes());
-        for item in request.items {
+        // Each at most once, however often it is asked for.
+        let mut items = request.items;
+        items.sort_unstable();
+        items.dedup();
+        for item in items {
             match item {
                 INFO_NAME => info(item, self.export.name.as_bytes()),
                 INFO_DESCRIPTION => info(item, self.export.description.as_bytes()),

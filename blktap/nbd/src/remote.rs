@@ -68,6 +68,10 @@ impl<S: Read + Write> Remote<S> {
         } else {
             return Err(invalid("greeting: the other end is no NBD server"));
         };
+        // Positions are signed numbers to most systems; sums of them must not overflow.
+        if size_bytes > i64::MAX as u64 {
+            return Err(invalid("export: it is larger than any disk"));
+        }
         Ok(Remote { stream, size_bytes, flags: Flags::from_bits_retain(flags), cookie: 0, is_broken: false })
     }
 

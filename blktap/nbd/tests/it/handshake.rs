@@ -41,6 +41,23 @@ fn the_greeting_is_fixed_newstyle() {
     assert_eq!(out, b"NBDMAGICIHAVEOPT\0\x03");
 }
 
+/// What is asked in few bytes is not answered in many at once.
+#[test]
+fn answers_do_not_pile_up() {
+    let export = nbd::Export { description: "d".repeat(4000), ..export() };
+    let mut handshake = Handshake::new(export, Tls::Off);
+    let bytes = [&FLAGS[..], &option(6, &info("", &[2; 256])).repeat(300)].concat();
+    let (mut taken, mut answered) = (0, 0);
+    while taken < bytes.len() {
+        let mut out = Vec::new();
+        let (more, next) = handshake.push(&bytes[taken..], &mut out).unwrap();
+        assert!(more > 0 && next == Next::More && out.len() < 80_000, "{more} {}", out.len());
+        taken += more;
+        answered += answers(&out).iter().filter(|(_, kind, _)| *kind == 1).count();
+    }
+    assert_eq!(answered, 300);
+}
+
 #[test]
 fn each_option_is_answered() {
     let off = |options: &[(u32, Vec<u8>)], kinds: &[u32]| check(Tls::Off, options, kinds);

@@ -3,4 +3,5 @@
 
 mod bytes;
 mod handshake;
+mod remote;
 mod transmission;
