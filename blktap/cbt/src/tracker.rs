@@ -22,6 +22,9 @@ pub struct Tracker {
     /// Who sets bits in the file does it alone.
     setting: Mutex<()>,
     is_dirty: AtomicBool,
+    /// Held while somebody waits for the disk. Whether a sync failed: the kernel tells of that once, and no later one makes up
+    /// for it.
+    syncing: Mutex<bool>,
 }
 
 impl Tracker {
@@ -48,7 +51,14 @@ impl Tracker {
             bits.extend(bytes.iter().copied().map(AtomicU8::new));
             at += bytes.len() as u64;
         }
-        Ok(Tracker { file, size_bytes, bits, setting: Mutex::new(()), is_dirty: AtomicBool::new(false) })
+        Ok(Tracker {
+            file,
+            size_bytes,
+            bits,
+            setting: Mutex::new(()),
+            is_dirty: AtomicBool::new(false),
+            syncing: Mutex::default(),
+        })
     }
 
     /// The file.
@@ -91,10 +101,16 @@ impl Tracker {
         Ok(())
     }
 
-    /// Makes what was noted durable.
+    /// Makes what was noted durable. When that fails once, it does for good.
     pub fn sync(&self) -> Result<()> {
+        // One at a time: who finds nothing to do relies on what another one did.
+        let mut has_failed = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
+        if *has_failed {
+            let message = format!("an earlier sync of `{}` failed", self.path().display());
+            return Err(Error::io(message, rustix::io::Errno::IO.into()));
+        }
         if self.is_dirty.swap(false, Ordering::AcqRel) {
-            self.file.flush().inspect_err(|_| self.is_dirty.store(true, Ordering::Release))?;
+            self.file.flush().inspect_err(|_| *has_failed = true)?;
         }
         Ok(())
     }
