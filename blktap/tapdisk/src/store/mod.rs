@@ -107,7 +107,8 @@ pub(crate) trait Store: Debug + Send + Sync {
     fn close(self: Box<Self>) -> Result<()>;
 }
 
-/// Reads each sector from the upper of two stores where that holds it itself, from the lower one where not.
+/// Reads each sector from the upper of two stores where that holds it itself, from the lower one where not. Past the end of
+/// that there are zeros: a disk can be larger than its parent.
 fn read_through(upper: &dyn Store, lower: &dyn Store, offset: u64, bytes: &mut [u8]) -> Result<()> {
     let end = offset + bytes.len() as u64;
     let start = offset - offset % SECTOR_BYTES;
@@ -119,7 +120,12 @@ fn read_through(upper: &dyn Store, lower: &dyn Store, offset: u64, bytes: &mut [
         if is_own {
             upper.read(from, bytes)?
         } else {
-            lower.read(from, bytes)?
+            let held = lower.size_bytes().saturating_sub(from).min(bytes.len() as u64);
+            let (held, past) = bytes.split_at_mut(usize::try_from(held).expect("part of a buffer"));
+            past.fill(0);
+            if !held.is_empty() {
+                lower.read(from, held)?;
+            }
         }
         (at, rest) = (at + len_bytes, after);
     }

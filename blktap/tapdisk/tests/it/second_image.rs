@@ -120,6 +120,24 @@ fn a_disk_of_another_server_is_a_disk() {
     reads(&daemon.path("child.vhd"), &oracle);
 }
 
+/// What a leaf has beyond its parent's end is zeros, also where another disk serves the parent.
+#[test]
+fn a_leaf_may_be_larger_than_a_parent_that_another_disk_serves() {
+    let daemon = Daemon::new();
+    let request = sample::request(16, Storage::Dynamic { max_bytes: None });
+    let request = Request { uuid: uuid::Uuid::from_u128(4711), ..request };
+    snapshot::create(&daemon.path("larger.vhd"), &request, &Base::vhd(&daemon.path("parent.vhd")).unwrap()).unwrap();
+    start(&daemon, 0, "vhd:DIR/parent.vhd -R");
+    start(&daemon, 1, "vhd:DIR/larger.vhd -e 0");
+    let mut client = daemon.client(1);
+    let mut oracle = [content("child.vhd"), vec![0; SIZE]].concat();
+    assert!(client.read(0, 2 * SIZE).unwrap() == oracle);
+    let at = SIZE - 100;
+    oracle[at..][..1000].fill(5);
+    assert_eq!(client.write(0, at as u64, &[5; 1000]), 0);
+    assert!(client.read(0, 2 * SIZE).unwrap() == oracle);
+}
+
 /// One disk serves the parents of another, which keeps what it reads of them.
 #[test]
 fn a_leaf_keeps_what_it_reads_of_a_parent_that_another_disk_serves() {
