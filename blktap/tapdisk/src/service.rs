@@ -184,10 +184,8 @@ impl Service {
 
     /// Ends the service of the disk.
     pub(crate) fn close(self) -> Result<()> {
-        if let Some(log) = &self.log {
-            log.sync()?;
-        }
-        self.store.close()
+        let noted = self.log.as_ref().map_or(Ok(()), |log| Ok(log.sync()?));
+        self.store.close().and(noted)
     }
 
     /// The extents of a range from its start on, or of its first part; of neighbours that are alike, one.
