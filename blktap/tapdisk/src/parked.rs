@@ -8,6 +8,8 @@ use nbd::Request;
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Bytes that one client's requests may keep in memory.
 const MAX_BYTES: usize = 64 << 20;
+/// What a request takes beside its bytes.
+const REQUEST_BYTES: usize = 256;
 
 /// What a request still has to write.
 #[derive(Debug)]
@@ -40,10 +42,11 @@ pub(crate) struct Parked {
 impl Parked {
     /// Whether there is room for a request with so many bytes.
     pub(crate) fn takes(&self, bytes: usize) -> bool {
-        self.bytes.saturating_add(bytes) <= MAX_BYTES
+        self.bytes.saturating_add(REQUEST_BYTES).saturating_add(bytes) <= MAX_BYTES
     }
 
     pub(crate) fn push(&mut self, waiting: Waiting) {
+        self.bytes += REQUEST_BYTES;
         if let Payload::Bytes(bytes) = &waiting.payload {
             self.bytes += bytes.len();
         }

@@ -8,8 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rustix::fs::fstat;
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketType, recvmsg};
 
 /// Whoever passes connections has them at hand.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -66,9 +65,10 @@ pub(crate) fn receive(stream: &UnixStream) -> io::Result<(UnixStream, String)> {
         }
     }
     let first = passed.into_iter().next().ok_or_else(|| io::Error::other("no descriptor came with the message"))?;
-    let kind = rustix::fs::FileType::from_raw_mode(fstat(&first)?.st_mode);
-    if kind != rustix::fs::FileType::Socket {
-        return Err(io::Error::other(format!("what was passed is no socket, but {kind:?}")));
+    // Of others a wait may never end: only a stream is sure to be cut when it is shut down.
+    let is_stream = rustix::net::sockopt::socket_type(&first).is_ok_and(|kind| kind == SocketType::STREAM);
+    if !is_stream {
+        return Err(io::Error::other("what was passed is no stream"));
     }
     let client = UnixStream::from(first);
     client.set_nonblocking(false)?;

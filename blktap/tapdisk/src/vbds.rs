@@ -45,9 +45,11 @@ impl Vbds {
 
     /// Gives a minor up. With the last one the daemon is over.
     pub(crate) fn detach(&self, minor: u16) -> Result<()> {
-        self.find(minor)?.retire()?;
+        let retired = self.find(minor)?;
+        retired.retire()?;
         let mut list = self.list();
-        list.vbds.retain(|vbd| vbd.minor() != minor);
+        // Somebody may have detached it as well, and attached another of this minor.
+        list.vbds.retain(|vbd| !Arc::ptr_eq(vbd, &retired));
         list.is_over = list.vbds.is_empty();
         Ok(())
     }

@@ -98,7 +98,7 @@ fn serve() -> io::Result<()> {
 
 /// Says where the control socket is. A daemon then has nobody any more that it could tell anything.
 fn ready(path: &std::path::Path, is_detached: bool) -> io::Result<()> {
-    println!("{}", path.display());
+    writeln!(io::stdout(), "{}", path.display())?;
     io::stdout().flush()?;
     if !is_detached {
         return Ok(());
