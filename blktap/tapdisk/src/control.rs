@@ -4,7 +4,9 @@
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,6 +19,7 @@ use crate::host::Host;
 use crate::params::{Refused, Result};
 use crate::socket_path::SocketPath;
 use crate::stats;
+use crate::vbd::Vbd;
 use crate::vbds::Vbds;
 
 /// Connections at a time; more wait in the socket's queue.
@@ -59,15 +62,37 @@ impl Control {
     ///
     /// The first failure to make a disk durable; all are closed.
     pub(crate) fn run(&self, socket: &SocketPath, receiver: &SocketPath, stop: &UnixStream) -> io::Result<()> {
-        let accepted = thread::scope(|scope| self.accept(scope, socket, receiver, stop));
-        let mut closed = Ok(());
-        for vbd in self.vbds.all() {
+        let ended = thread::scope(|scope| {
+            let accepted = self.accept(scope, socket, receiver, stop);
+            // Who has said only half of a request keeps no disk open.
+            accepted.and(self.close_all())
+        });
+        // Whose request was under way may have opened another.
+        ended.and(self.close_all())
+    }
+
+    /// Closes all disks at once: one whose storage does not answer keeps no other open.
+    fn close_all(&self) -> io::Result<()> {
+        let errno = AtomicI32::new(0);
+        let close = |vbd: Arc<Vbd>| {
             if let Err(refused) = vbd.close() {
                 tracing::error!("closing disk {}: {}", vbd.minor(), refused.message);
-                closed = closed.and(Err(io::Error::from_raw_os_error(refused.errno)));
+                errno.store(refused.errno, Ordering::Relaxed);
             }
+        };
+        thread::scope(|scope| {
+            for vbd in self.vbds.all() {
+                let thread = thread::Builder::new().name(format!("end of {}", vbd.minor())).stack_size(STACK_BYTES);
+                let other = Arc::clone(&vbd);
+                if thread.spawn_scoped(scope, move || close(other)).is_err() {
+                    close(vbd);
+                }
+            }
+        });
+        match errno.into_inner() {
+            0 => Ok(()),
+            errno => Err(io::Error::from_raw_os_error(errno)),
         }
-        accepted.and(closed)
     }
 
     fn accept<'scope>(
@@ -103,8 +128,9 @@ impl Control {
             };
             self.connections.fetch_add(1, Ordering::Relaxed);
             let serve = move || {
-                let served = if is_request { self.serve(stream) } else { self.host.connections.receive(&stream) };
-                if let Err(error) = served {
+                let serve = || if is_request { self.serve(stream) } else { self.host.connections.receive(&stream) };
+                // What failed is in the log; disks are closed in the end all the same.
+                if let Ok(Err(error)) = panic::catch_unwind(AssertUnwindSafe(serve)) {
                     tracing::warn!("control connection: {error}");
                 }
                 self.connections.fetch_sub(1, Ordering::Relaxed);

@@ -194,6 +194,27 @@ fn a_signal_writes_everything_out_and_leaves_no_name() {
     }
 }
 
+/// Half a request at the control socket does not keep disks from being closed.
+#[test]
+fn an_end_waits_for_nobody_who_says_nothing() {
+    let daemon = Daemon::new();
+    daemon.open("vhd:DIR/dynamic.vhd");
+    let client = daemon.client(0);
+    let request = Request::Pid.encode(0);
+    let (first, rest) = request.split_at(7);
+    let mut silent = UnixStream::connect(daemon.control()).unwrap();
+    silent.write_all(first).unwrap();
+    // It is accepted by now.
+    daemon.done("list");
+    daemon.signal(Signal::TERM);
+    assert!(client.sees_the_end());
+    silent.write_all(rest).unwrap();
+    let mut answer = Vec::new();
+    silent.read_to_end(&mut answer).unwrap();
+    assert_eq!(answer.len(), FRAME_BYTES);
+    assert_eq!(daemon.wait().0, Some(0));
+}
+
 #[test]
 fn what_a_killed_daemon_left_is_nobody() {
     let daemon = Daemon::new();
