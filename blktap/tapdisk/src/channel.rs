@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::{ServerConfig, ServerConnection};
 
@@ -37,10 +37,16 @@ impl<'a> Channel<'a> {
     /// Reads some bytes, none at the end. `WouldBlock` when nothing comes in time.
     pub(crate) fn read(&mut self, bytes: &mut [u8], wait: Option<Duration>) -> io::Result<usize> {
         let Some(tls) = &mut self.tls else { return self.arrival.read(bytes, wait) };
+        // A record that comes byte by byte is nothing yet.
+        let deadline = wait.map(|wait| Instant::now() + wait);
         loop {
             match tls.reader().read(bytes) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 read => return read,
+            }
+            let wait = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if wait == Some(Duration::ZERO) {
+                return Err(ErrorKind::WouldBlock.into());
             }
             if tls.read_tls(&mut Timed { arrival: &mut self.arrival, wait })? == 0 {
                 return Ok(0);

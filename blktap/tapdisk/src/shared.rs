@@ -4,11 +4,15 @@
 use std::mem;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::Duration;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::failure::Failure;
 use crate::service::Service;
+
+/// How long whoever only asks waits for others.
+const MOMENT: Duration = Duration::from_millis(500);
 
 /// A disk, or its place.
 #[derive(Debug)]
@@ -23,6 +27,10 @@ pub(crate) struct Shared {
     /// What clients did.
     pub(crate) traffic: Traffic,
 }
+
+/// Somebody has the disk alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Busy;
 
 /// Whether there is a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,6 +145,20 @@ impl Shared {
     /// The disk if it is here, without waiting for an unpause.
     pub(crate) fn peek(&self) -> Option<Reader<'_>> {
         self.service.read().ok().filter(|guard| guard.is_some()).map(Reader)
+    }
+
+    /// The same, for who asks while somebody has the disk alone and may have it for long: `Err` where that did not end in a
+    /// moment.
+    pub(crate) fn glance(&self) -> Result<Option<Reader<'_>>, Busy> {
+        let start = Instant::now();
+        loop {
+            match self.service.try_read() {
+                Ok(guard) => return Ok(Some(guard).filter(|guard| guard.is_some()).map(Reader)),
+                Err(TryLockError::Poisoned(_)) => return Ok(None),
+                Err(TryLockError::WouldBlock) if start.elapsed() > MOMENT => return Err(Busy),
+                Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(1)),
+            }
+        }
     }
 
     fn check_not_ending(&self) -> Result<(), Failure> {
@@ -266,10 +288,8 @@ fn in_parts(
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test says what failed by failing there")]
 mod tests {
-    use std::path::{Path, PathBuf};
-    use std::thread;
-
     use nbd::ErrorCode;
+    use std::path::{Path, PathBuf};
     use testkit::sample;
     use vhd::create::Storage;
 
@@ -310,6 +330,16 @@ mod tests {
     }
 
     #[test]
+    fn who_only_asks_does_not_wait_for_long() {
+        let (_directory, path) = disk();
+        let disk = Shared::new(open(&path), Duration::ZERO);
+        let alone = disk.write().unwrap();
+        thread::scope(|scope| assert!(scope.spawn(|| disk.glance().err()).join().unwrap() == Some(Busy)));
+        drop(alone);
+        assert!(disk.glance().is_ok_and(|disk| disk.is_some()));
+    }
+
+    #[test]
     fn writes_over_what_is_there_go_on_beside_a_reader() {
         let (_directory, path) = disk();
         let disk = Shared::new(open(&path), Duration::ZERO);
@@ -333,7 +363,7 @@ mod tests {
         thread::scope(|scope| {
             let waiting = scope.spawn(|| disk.write_bytes(512, &[7; 512]));
             thread::sleep(Duration::from_millis(50));
-            assert!(!waiting.is_finished() && disk.peek().is_none());
+            assert!(!waiting.is_finished() && disk.peek().is_none() && disk.glance().is_ok_and(|disk| disk.is_none()));
             disk.resume(open(&path));
             waiting.join().unwrap().unwrap();
         });

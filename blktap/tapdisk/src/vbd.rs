@@ -68,6 +68,8 @@ pub(crate) struct Image {
     open: Mutex<Open>,
     /// What became of it and a second one.
     fate: Mutex<Arc<Fate>>,
+    /// As it was seen last.
+    chain: Mutex<Vec<Link>>,
     pub(crate) disk: Disk,
     pub(crate) shared: Arc<Shared>,
     /// Ends the server when something is written to it.
@@ -207,13 +209,17 @@ impl Image {
         Arc::clone(&lock(&self.fate))
     }
 
-    /// The chain, leaf first, as `stats` shows it; nothing while the disk is paused.
+    /// The chain, leaf first, as `stats` shows it; nothing while the disk is paused. Storage that does not answer keeps nobody
+    /// waiting who only asks: it is the last one that was seen then.
     pub(crate) fn chain(&self) -> Vec<Link> {
-        self.shared.peek().map(|disk| disk.chain()).unwrap_or_default()
+        if let Ok(disk) = self.shared.glance() {
+            *lock(&self.chain) = disk.map(|disk| disk.chain()).unwrap_or_default();
+        }
+        lock(&self.chain).clone()
     }
 
     fn serve(run_dir: &RunDir, minor: u16, open: &Open, service: Service, fate: Arc<Fate>) -> Result<Self> {
-        let disk = opening::disk(&service);
+        let (disk, chain) = (opening::disk(&service), Mutex::new(service.chain()));
         let patience = match open.timeout_secs {
             0 => PATIENCE,
             secs => Duration::from_secs(secs.into()),
@@ -250,7 +256,7 @@ impl Image {
         };
         let thread = thread::Builder::new().name(format!("disk {minor}")).stack_size(256 << 10);
         let server = Mutex::new(Some(thread.spawn(run).map_err(failed)?));
-        Ok(Image { open: Mutex::new(open.clone()), fate: Mutex::new(fate), disk, shared, stop, server })
+        Ok(Image { open: Mutex::new(open.clone()), fate: Mutex::new(fate), chain, disk, shared, stop, server })
     }
 
     fn close(&self) -> Result<()> {
