@@ -14,14 +14,14 @@ use crate::passed::Connections;
 #[derive(Debug)]
 pub(crate) struct Host {
     pub(crate) run_dir: RunDir,
-    pub(crate) connections: Connections,
+    pub(crate) connections: Arc<Connections>,
     /// What moves bytes past the page cache.
     pub(crate) engine: Arc<dyn Engine>,
 }
 
 impl Host {
     pub(crate) fn new(run_dir: RunDir, engine: Arc<dyn Engine>) -> Self {
-        Host { run_dir, connections: Connections::default(), engine }
+        Host { run_dir, connections: Arc::default(), engine }
     }
 
     /// The socket of the disk with this minor, whichever tapdisk serves it.

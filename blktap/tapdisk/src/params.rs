@@ -116,7 +116,7 @@ impl<'a> Params<'a> {
         let target = self.path.to_owned();
         let passed = self.path.to_str().and_then(|name| host.connections.take(name));
         let connected = match passed {
-            Some(stream) => Remote::over(stream, target),
+            Some(connection) => Remote::passed(connection, target, Arc::clone(&host.connections)),
             None => Remote::connect(target),
         };
         let failed = |error| Refused::io(format_args!("cannot reach the server at `{}`", self.path.display()), &error);

@@ -20,30 +20,53 @@ const MAX_WAITING: usize = 16;
 
 /// Connections by the names that came with them: whoever opens an image of type `nbd` may name one.
 #[derive(Debug, Default)]
-pub(crate) struct Connections(Mutex<VecDeque<(String, UnixStream)>>);
+pub(crate) struct Connections(Mutex<VecDeque<(String, Passed)>>);
+
+/// A connection that waits.
+#[derive(Debug)]
+pub(crate) enum Passed {
+    /// As it came.
+    New(UnixStream),
+    /// Of a disk that was paused: all is agreed on.
+    Used(nbd::Remote<UnixStream>),
+}
 
 impl Connections {
-    /// Keeps what arrives here. The oldest goes where there are too many.
+    /// Keeps what arrives here, for one use, in place of an older one of this name.
     pub(crate) fn receive(&self, stream: &UnixStream) -> io::Result<()> {
         let (connection, name) = receive(stream)?;
         let mut waiting = self.waiting();
-        if waiting.len() == MAX_WAITING {
-            waiting.pop_front();
-        }
-        waiting.push_back((name, connection));
+        waiting.retain(|(held, _)| *held != name);
+        add(&mut waiting, name, Passed::New(connection));
         Ok(())
     }
 
-    /// The connection of this name, for one use.
-    pub(crate) fn take(&self, name: &str) -> Option<UnixStream> {
+    /// Keeps a connection for whoever opens the image again: nobody passes it a second time.
+    pub(crate) fn keep(&self, name: String, connection: nbd::Remote<UnixStream>) {
+        let mut waiting = self.waiting();
+        if waiting.iter().all(|(held, _)| *held != name) {
+            add(&mut waiting, name, Passed::Used(connection));
+        }
+    }
+
+    /// The connection of this name.
+    pub(crate) fn take(&self, name: &str) -> Option<Passed> {
         let mut waiting = self.waiting();
         let index = waiting.iter().position(|(found, _)| found == name)?;
         waiting.remove(index).map(|(_, connection)| connection)
     }
 
-    fn waiting(&self) -> MutexGuard<'_, VecDeque<(String, UnixStream)>> {
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<(String, Passed)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The oldest goes where there are too many.
+fn add(waiting: &mut VecDeque<(String, Passed)>, name: String, connection: Passed) {
+    if waiting.len() == MAX_WAITING {
+        waiting.pop_front();
+    }
+    waiting.push_back((name, connection));
 }
 
 /// What arrives here, as a stream: it may be a TCP connection just as well. And its name.

@@ -5,13 +5,14 @@ use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nbd::Remote as Connection;
 
 use super::{Link, Store, Stretch, Written};
 use crate::failure::{Failure, Result};
+use crate::passed::{Connections, Passed};
 
 /// How long the other end may take: as long as C's retries.
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -25,6 +26,8 @@ pub(crate) struct Remote {
     connection: Mutex<Connection<UnixStream>>,
     size_bytes: u64,
     target: PathBuf,
+    /// Where a connection goes that was passed to us, for the next one who opens it by this name.
+    kept: Option<Arc<Connections>>,
 }
 
 impl Remote {
@@ -44,13 +47,25 @@ impl Remote {
         Remote::over(stream, target)
     }
 
-    /// Negotiates over a connection; `target` is what it is called.
-    pub(crate) fn over(stream: UnixStream, target: PathBuf) -> io::Result<Self> {
+    /// Goes on with a connection that was passed, and gives it back at the end; `target` is what it is called.
+    pub(crate) fn passed(passed: Passed, target: PathBuf, connections: Arc<Connections>) -> io::Result<Self> {
+        let remote = match passed {
+            Passed::New(stream) => Remote::over(stream, target)?,
+            Passed::Used(connection) => Remote::of(connection, target),
+        };
+        Ok(Remote { kept: Some(connections), ..remote })
+    }
+
+    /// Negotiates.
+    fn over(stream: UnixStream, target: PathBuf) -> io::Result<Self> {
         stream.set_nonblocking(false)?;
         stream.set_read_timeout(Some(TIMEOUT))?;
         stream.set_write_timeout(Some(TIMEOUT))?;
-        let connection = Connection::new(stream, NAME)?;
-        Ok(Remote { size_bytes: connection.size_bytes(), connection: Mutex::new(connection), target })
+        Ok(Remote::of(Connection::new(stream, NAME)?, target))
+    }
+
+    fn of(connection: Connection<UnixStream>, target: PathBuf) -> Self {
+        Remote { size_bytes: connection.size_bytes(), connection: Mutex::new(connection), target, kept: None }
     }
 
     fn connection(&self) -> MutexGuard<'_, Connection<UnixStream>> {
@@ -111,8 +126,12 @@ impl Store for Remote {
 
     fn close(self: Box<Self>) -> Result<()> {
         self.flush()?;
-        // It is as good as gone.
-        drop(self.connection().disconnect());
+        let mut connection = self.connection.into_inner().unwrap_or_else(PoisonError::into_inner);
+        match (self.kept, self.target.into_os_string().into_string()) {
+            (Some(connections), Ok(name)) => connections.keep(name, connection),
+            // It is as good as gone.
+            _ => drop(connection.disconnect()),
+        }
         Ok(())
     }
 }

@@ -5,6 +5,7 @@ use std::mem::MaybeUninit;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
@@ -12,18 +13,22 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg}
 use crate::client::Client;
 use crate::daemon::{Daemon, EndsOthers};
 
+/// Sends a connection and its name.
+fn send(socket: &Path, connection: impl AsFd, name: &str) {
+    let socket = UnixStream::connect(socket).unwrap();
+    let descriptors = [connection.as_fd()];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    assert!(ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)));
+    sendmsg(&socket, &[IoSlice::new(name.as_bytes())], &mut ancillary, SendFlags::empty()).unwrap();
+}
+
 /// A TCP connection whose other end the daemon has.
 fn pass(daemon: &Daemon, receiver: &str) -> TcpStream {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (theirs, _) = listener.accept().unwrap();
-    let path = daemon.run_dir().join(format!("{receiver}{}.0", daemon.pid()));
-    let socket = UnixStream::connect(path).unwrap();
-    let descriptors = [theirs.as_fd()];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    assert!(ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)));
-    sendmsg(&socket, &[IoSlice::new(b"a name")], &mut ancillary, SendFlags::empty()).unwrap();
+    send(&daemon.run_dir().join(format!("{receiver}{}.0", daemon.pid())), theirs, "a name");
     ours.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     ours
 }
@@ -47,6 +52,34 @@ fn a_passed_connection_is_served() {
     let mut reply = [0; 16 + 512];
     stream.read_exact(&mut reply).unwrap();
     assert!(reply[4..8] == [0; 4] && reply[16..] == [7; 512]);
+}
+
+/// Storage migration: the other end is reached over a connection that is passed once, and snapshots pause the disk meanwhile.
+#[test]
+fn a_mirror_over_a_passed_connection_outlives_a_pause() {
+    let other = Daemon::new();
+    other.open("vhd:DIR/dynamic.vhd");
+    let daemon = Daemon::new();
+    daemon.open("vhd:DIR/dynamic.vhd");
+    let receiver = daemon.run_dir().join(format!("nbdclient{}", daemon.pid()));
+    send(&receiver, UnixStream::connect(other.nbd(0)).unwrap(), "mirror");
+    daemon.done("pause -p PID -m 0");
+    daemon.done("unpause -p PID -m 0 -2 nbd:mirror");
+    let mut client = daemon.client(0);
+    let mut oracle = vec![0; crate::served::SIZE];
+    for turn in 1..5 {
+        let at = usize::from(turn) << 20;
+        oracle[at..][..4096].fill(turn);
+        assert_eq!(client.write(0, at as u64, &[turn; 4096]), 0);
+        daemon.done("pause -p PID -m 0");
+        daemon.done("unpause -p PID -m 0");
+    }
+    assert!(daemon.done("stats -p PID -m 0").contains(r#""nbd_mirror_failed":0"#));
+    daemon.done("close -p PID -m 0");
+    other.done("close -p PID -m 0");
+    for path in [daemon.path("dynamic.vhd"), other.path("dynamic.vhd")] {
+        crate::oracle::reads(&path, &oracle);
+    }
 }
 
 #[test]
