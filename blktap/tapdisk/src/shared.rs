@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::service::Service;
 
 /// How long whoever only asks waits for others.
-const MOMENT: Duration = Duration::from_millis(500);
+const MOMENT: Duration = Duration::from_millis(100);
 
 /// A disk, or its place.
 #[derive(Debug)]
