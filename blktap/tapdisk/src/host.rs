@@ -1,14 +1,15 @@
 //! What all disks of this tapdisk share: the directory of sockets, and connections that others passed.
 
 use std::fs;
-use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tap_proto::RunDir;
 use vhd::Engine;
 
 use crate::passed::Connections;
+use crate::socket_path::connect;
 
 /// The surroundings of disks.
 #[derive(Debug)]
@@ -32,7 +33,7 @@ impl Host {
         sockets.retain(|path| {
             let pid = path.file_name().and_then(|name| name.to_str()?.strip_prefix("nbd")?.strip_suffix(&end));
             // A dead tapdisk leaves its socket behind.
-            pid.is_some_and(|pid| pid.parse::<u32>().is_ok()) && UnixStream::connect(path).is_ok()
+            pid.is_some_and(|pid| pid.parse::<u32>().is_ok()) && connect(path, Duration::ZERO).is_ok()
         });
         sockets.pop()
     }

@@ -13,9 +13,12 @@ use nbd::Remote as Connection;
 use super::{Link, Store, Stretch, Written};
 use crate::failure::{Failure, Result};
 use crate::passed::{Connections, Passed};
+use crate::socket_path::connect;
 
 /// How long the other end may take: as long as C's retries.
 const TIMEOUT: Duration = Duration::from_secs(120);
+/// How long it may take to let us in.
+const CONNECT_TIME: Duration = Duration::from_secs(10);
 /// The export that C's tapdisk lists; it takes any name, and so do we.
 const NAME: &str = "tapdisk_client";
 
@@ -33,11 +36,11 @@ pub(crate) struct Remote {
 impl Remote {
     /// Connects to the socket at this path, or to `address:port`.
     pub(crate) fn connect(target: PathBuf) -> io::Result<Self> {
-        let stream = match UnixStream::connect(&target) {
+        let stream = match connect(&target, CONNECT_TIME) {
             Ok(stream) => stream,
             Err(error) => match target.to_str().and_then(|text| text.parse::<std::net::SocketAddr>().ok()) {
                 Some(address) => {
-                    let stream = TcpStream::connect_timeout(&address, Duration::from_secs(10))?;
+                    let stream = TcpStream::connect_timeout(&address, CONNECT_TIME)?;
                     stream.set_nodelay(true)?;
                     UnixStream::from(OwnedFd::from(stream))
                 }
