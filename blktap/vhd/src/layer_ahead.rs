@@ -50,6 +50,7 @@ impl<M: Medium> Layer<M> {
 
     /// Ends the file behind its last block again.
     fn give_back(&self) -> Result<()> {
+        self.catch_up(true)?;
         let (writable, file) = (self.writable()?, self.image.file());
         let offset = writable.end.next_multiple_of(SECTOR_BYTES);
         let end = sum("footer", &[offset, FOOTER_LEN])?;

@@ -50,8 +50,18 @@ impl<M: Medium> Layer<M> {
             writable.note(file.perform(&planned.growth))?;
             self.sync()?;
         }
+        self.catch_up(!planned.placed.is_empty())?;
         writable.note(file.perform_from(source.unwrap_or(file), &planned.content))?;
         Ok(is_sure)
+    }
+
+    /// Waits, before the first block gets a place, until what an earlier writer left is durable: one that was killed may have
+    /// cleared entries, and until then the end of the image and what lies behind it are somebody's after a crash.
+    pub(crate) fn catch_up(&self, gives_places: bool) -> Result<()> {
+        match self.writable()?.is_caught_up.load(Ordering::Acquire) || !gives_places {
+            true => Ok(()),
+            false => self.sync(),
+        }
     }
 
     /// Performs steps of which none leads to another.
@@ -155,6 +165,7 @@ impl<M: Medium> Layer<M> {
         let writable = self.writable()?;
         self.synced(self.image.file().flush())?;
         writable.places.synced();
+        writable.is_caught_up.store(true, Ordering::Release);
         Ok(())
     }
 

@@ -44,6 +44,8 @@ pub(crate) struct Writable {
     pub(crate) unpointed: Mutex<BTreeSet<usize>>,
     /// A write or sync failed: nobody knows what reached the disk, so nothing may build on it.
     pub(crate) has_failed: AtomicBool,
+    /// Whether what earlier writers left is durable.
+    pub(crate) is_caught_up: AtomicBool,
     /// Held while somebody waits for the disk.
     pub(crate) syncing: Mutex<()>,
 }
@@ -99,6 +101,7 @@ impl<M: Medium> Layer<M> {
             whole: vec![],
             unpointed: Mutex::default(),
             has_failed: false.into(),
+            is_caught_up: false.into(),
             syncing: Mutex::default(),
         };
         if let Some(Blocks { bat, .. }) = &layer.blocks {
