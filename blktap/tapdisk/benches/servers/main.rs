@@ -54,8 +54,8 @@ fn main() {
     }
     let text = table::text(&machine, &lines, &args);
     print!("{text}");
-    for line in lines.iter().filter(|line| line.is_missed()) {
-        println!("MISSED {}: {}", line.id, line.promised);
+    for line in &lines {
+        line.missed.iter().for_each(|missed| println!("MISSED {}: {missed}", line.id));
     }
     if let Some(path) = &args.record {
         record::write(path, &text);

@@ -64,6 +64,9 @@ impl Programs {
             let why = if *peer == Server::CTapdisk { "$C_TAPDISK and $C_TAP_CTL name none" } else { "not installed" };
             println!("SKIPPED {}: {why}", peer.name());
         }
+        if testkit::find_program("tap-ctl").is_none() {
+            println!("SKIPPED memory of ours: tap-ctl is not built. help: cargo build --release -p tap-ctl");
+        }
         let has_cache_modes = said(TAPDISK, &["serve", "--help"]).is_some_and(|help| help.contains("--cache"));
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("control.sh"), include_str!("control.sh")).unwrap();

@@ -10,8 +10,8 @@ use crate::server::{Programs, Server};
 #[derive(Debug)]
 pub(crate) struct Line {
     pub(crate) id: &'static str,
-    pub(crate) promised: String,
-    kept: Kept,
+    /// What is promised and not kept, with what ours is.
+    pub(crate) missed: Vec<String>,
     cells: Vec<String>,
     other_cores: Option<f64>,
 }
@@ -24,12 +24,6 @@ enum Kept {
     Unknown,
     No,
     NotYet,
-}
-
-impl Line {
-    pub(crate) fn is_missed(&self) -> bool {
-        self.kept == Kept::No
-    }
 }
 
 pub(crate) fn line(row: &Row, figures: &Figures, programs: &Programs, machine: &Machine) -> Line {
@@ -48,22 +42,25 @@ pub(crate) fn line(row: &Row, figures: &Figures, programs: &Programs, machine: &
         Some(format!("{ratio:.2}"))
     });
     cells.push(ratios.collect::<Vec<_>>().join(", "));
-    let mut promised = Vec::new();
+    let (mut promised, mut missed) = (Vec::new(), Vec::new());
     let mut kept = if programs.is_yet_to_come(Server::Ours, row) { Kept::NotYet } else { Kept::Yes };
     for &(quantity, limit) in row.promises {
         let (words, this) = judge(quantity, limit, figures);
-        promised.push(words);
         kept = kept.max(this);
+        if this == Kept::No {
+            let ours = figures.median(Server::Ours, quantity).map(|ours| quantity.show(ours)).unwrap_or_default();
+            missed.push(format!("{ours}, promised {words}"));
+        }
+        promised.push(if this == Kept::No { format!("**{words}**") } else { words });
     }
-    let promised = promised.join("; ");
     let words = match kept {
         Kept::Yes => "yes",
         Kept::Unknown => "?",
         Kept::No => "**no**",
         Kept::NotYet => "not yet",
     };
-    cells.extend([promised.clone(), words.to_owned()]);
-    Line { id: row.id, promised, kept, cells, other_cores: figures.other_cores() }
+    cells.extend([promised.join("; "), words.to_owned()]);
+    Line { id: row.id, missed, cells, other_cores: figures.other_cores() }
 }
 
 /// The promise in words, and whether it is kept.
