@@ -134,7 +134,6 @@ fn bits_of(byte: u64, blocks: &Range<u64>) -> u8 {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test says what failed by failing there")]
 mod tests {
     use super::*;
     use crate::log::Log;

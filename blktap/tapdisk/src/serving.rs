@@ -8,7 +8,7 @@ use nbd::{Command, CommandFlags, ErrorCode, Form, Request, Session, Violation};
 use crate::failure::Failure;
 use crate::outlet::{OUTLET_BYTES, Outlet};
 use crate::parked::{Parked, Payload, Waiting};
-use crate::shared::Shared;
+use crate::shared::{Operations, Shared};
 
 /// Replies are sent when so much is there.
 const OUTPUT_BYTES: usize = 256 << 10;
@@ -107,11 +107,13 @@ impl<'a> Serving<'a> {
                     let Some((request, used)) = self.session.request(input)? else { break };
                     self.begun += 1;
                     if let Some(bytes) = self.sectors(&request, &input[used..]) {
+                        self.count(&request);
                         batch.writes.push((request, bytes));
                         taken += used + bytes.len();
                         continue;
                     }
                     if self.is_short_read(&request) {
+                        self.count(&request);
                         batch.read_bytes += request.len_bytes;
                         batch.reads.push(request);
                         taken += used;
@@ -185,7 +187,7 @@ impl<'a> Serving<'a> {
         }
         if self.disk.read_many(&mut reads).is_ok() {
             let reads = &self.disk.traffic.reads;
-            requests.iter().for_each(|request| reads.add(request.len_bytes, begun.elapsed()));
+            requests.iter().for_each(|request| reads.end(request.len_bytes, begun.elapsed()));
             return;
         }
         // Each by itself: which of them failed, and why.
@@ -233,9 +235,16 @@ impl<'a> Serving<'a> {
         }
     }
 
+    fn count(&self, request: &Request) {
+        self.disk.traffic.of(request.command).into_iter().for_each(Operations::begin);
+    }
+
     fn begin(&mut self, request: Request, output: &mut Vec<u8>) {
         let refused = self.session.check(&request).err();
         let failed = refused.map(|(code, why)| Failure::new(code, why));
+        if failed.is_none() || request.payload_bytes > 0 {
+            self.count(&request);
+        }
         if request.payload_bytes > 0 {
             self.work = Some(Work::Write { request, done: 0, failed });
         } else if let Some(failed) = failed {
@@ -286,8 +295,8 @@ impl<'a> Serving<'a> {
     /// Replies to what changed the disk, or did not.
     fn finish(&self, request: &Request, done: Result<(), Failure>, begun: Instant, output: &mut Vec<u8>) {
         let is_read = request.command == Command::Read;
-        if request.command.is_write() {
-            self.disk.traffic.writes.add(request.len_bytes, begun.elapsed());
+        if let Some(counts) = self.disk.traffic.of(request.command) {
+            counts.end(if is_read { 0 } else { request.len_bytes }, begun.elapsed());
         }
         let is_forced = request.command.is_write() && request.flags.contains(CommandFlags::FUA);
         match done.and_then(|()| if is_forced { self.disk.read().and_then(|disk| disk.flush()) } else { Ok(()) }) {
@@ -323,13 +332,16 @@ impl<'a> Serving<'a> {
         let len = if len < left && failed.is_none() { len - ((at + len as u64) % 4096) as usize } else { len };
         let begun = Instant::now();
         let failed = match failed {
-            None => self.disk.write_bytes(at, &input[..len]).err(),
-            failed => failed,
+            // What was refused, or a piece that nobody keeps: the rest of it is only taken.
+            Some(failed) => Some(failed),
+            None => match self.disk.write_bytes(at, &input[..len]) {
+                Err(failed) if self.waits(&failed, left) => {
+                    self.work = Some(Work::Keep { request, at, bytes: Vec::with_capacity(left) });
+                    return (0, true);
+                }
+                done => done.err(),
+            },
         };
-        if failed.as_ref().is_some_and(|failed| self.waits(failed, left)) {
-            self.work = Some(Work::Keep { request, at, bytes: Vec::with_capacity(left) });
-            return (0, true);
-        }
         if len == left {
             self.finish(&request, failed.map_or(Ok(()), Err), begun, output);
         } else {
@@ -370,6 +382,7 @@ impl<'a> Serving<'a> {
             if let Err(failed) = read {
                 output.truncate(begin);
                 if self.session.form() == Form::Simple && done > 0 {
+                    self.disk.traffic.reads.drop_one();
                     return Err(Violation::of_server(failed.message));
                 }
                 self.finish(&request, Err(failed), begun, output);
@@ -377,11 +390,23 @@ impl<'a> Serving<'a> {
             }
         }
         if is_last {
-            self.disk.traffic.reads.add(request.len_bytes, begun.elapsed());
+            self.disk.traffic.reads.end(request.len_bytes, begun.elapsed());
         } else {
             self.work = Some(Work::Read { request, done: done + len as u64 });
         }
         Ok(progress)
+    }
+}
+
+impl Drop for Serving<'_> {
+    /// The client is gone: what it asked for is not outstanding any more.
+    fn drop(&mut self) {
+        let work = self.work.take().map(|work| match work {
+            Work::Write { request, .. } | Work::Keep { request, .. } | Work::Read { request, .. } => request,
+        });
+        let parked = self.parked.take().into_iter().map(|waiting| waiting.request);
+        let counts = parked.chain(work).filter_map(|request| self.disk.traffic.of(request.command));
+        counts.for_each(Operations::drop_one);
     }
 }
 

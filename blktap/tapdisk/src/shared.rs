@@ -8,6 +8,8 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nbd::Command;
+
 use crate::failure::Failure;
 use crate::service::Service;
 
@@ -49,6 +51,17 @@ pub(crate) struct Traffic {
     pub(crate) errors: AtomicU64,
 }
 
+impl Traffic {
+    /// What requests of a command are counted as, if they are.
+    pub(crate) fn of(&self, command: Command) -> Option<&Operations> {
+        match command {
+            Command::Read => Some(&self.reads),
+            command if command.is_write() => Some(&self.writes),
+            _ => None,
+        }
+    }
+}
+
 /// Counts of one kind of request.
 #[derive(Debug, Default)]
 pub(crate) struct Operations {
@@ -59,11 +72,20 @@ pub(crate) struct Operations {
 }
 
 impl Operations {
-    /// A request that is done.
-    pub(crate) fn add(&self, bytes: u64, took: Duration) {
+    /// A request is there.
+    pub(crate) fn begin(&self) {
+        self.begun.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Nobody waits for it any more.
+    pub(crate) fn drop_one(&self) {
+        self.begun.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// A request that is answered.
+    pub(crate) fn end(&self, bytes: u64, took: Duration) {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         self.micros.fetch_add(micros, Ordering::Relaxed);
-        self.begun.fetch_add(1, Ordering::Relaxed);
         self.done.fetch_add(1, Ordering::Relaxed);
         self.sectors.fetch_add(bytes.div_ceil(512), Ordering::Relaxed);
     }
@@ -286,7 +308,6 @@ fn in_parts(
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test says what failed by failing there")]
 mod tests {
     use nbd::ErrorCode;
     use std::path::{Path, PathBuf};

@@ -77,7 +77,6 @@ pub(crate) fn connect(path: &Path, limit: Duration) -> io::Result<UnixStream> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test says what failed by failing there")]
 mod tests {
     use super::*;
 

@@ -9,6 +9,8 @@ use crate::shared::Operations;
 use crate::store::Link;
 use crate::vbd::Vbd;
 
+/// blktap's own name for this key: the storage manager reads it under this one.
+const REDIRECTED_SECTORS: &str = "FIXME_enospc_redirect_count";
 /// Numbers of blktap's drivers.
 const DRIVERS: [(&str, u8); 5] = [("aio", 0), ("vhd", 4), ("ram", 5), ("log", 9), ("nbd", 15)];
 
@@ -30,7 +32,7 @@ pub(crate) fn of(vbd: &Vbd) -> Value {
         "name": vbd.name().as_os_str().to_string_lossy(),
         "secs": sectors,
         "images": images,
-        "FIXME_enospc_redirect_count": fate.redirected_sectors(),
+        REDIRECTED_SECTORS: fate.redirected_sectors(),
         "nbd_mirror_failed": u8::from(fate.is_mirror_lost()),
         "reqs_outstanding": begun.saturating_sub(done),
         "reqs": requests,

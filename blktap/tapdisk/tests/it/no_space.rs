@@ -61,6 +61,38 @@ fn a_write_waits_for_room_while_others_go_on() {
 }
 
 #[test]
+fn a_write_past_the_end_never_waits_for_room() {
+    let daemon = Daemon::new();
+    daemon.open("vhd:DIR/dynamic.vhd");
+    let mut client = daemon.client(0);
+    for len in [512, MIB] {
+        client.send(0, WRITE, SIZE as u64, len, &vec![1; len]);
+        assert!(is_answered(&mut client), "{len}");
+        assert_eq!(client.status(SIZE as u64), NO_SPACE, "{len}");
+    }
+}
+
+#[test]
+fn a_write_of_which_a_piece_was_given_up_is_not_done() {
+    let daemon = Daemon::new();
+    daemon.open("vhd:DIR/dynamic.vhd");
+    let mut client = daemon.client(0);
+    limit(daemon.pid(), Some(100));
+    // More than is kept for one client: the last cannot wait, and has pieces that could.
+    let (len, kept) = (7 * MIB, 9);
+    for turn in 0..=kept {
+        client.send(0, WRITE, turn, len, &vec![3; len]);
+    }
+    assert_eq!(client.status(kept), NO_SPACE);
+    let stats = |daemon: &Daemon| daemon.done("stats -p PID -m 0");
+    assert!(stats(&daemon).contains(&format!(r#""reqs_outstanding":{kept},"#)), "{}", stats(&daemon));
+    drop(client);
+    let mut client = daemon.client(0);
+    assert_eq!(client.read(0, 512).unwrap().len(), 512);
+    limit(daemon.pid(), None);
+}
+
+#[test]
 fn a_write_waits_no_longer_than_it_may() {
     let daemon = Daemon::new();
     daemon.open("vhd:DIR/dynamic.vhd -t 1");
