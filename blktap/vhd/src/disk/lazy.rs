@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::{Disk, below};
+use super::Disk;
+use super::open::below;
 use crate::base::Base;
 use crate::chain::OpenParent;
 use crate::error::Result;
