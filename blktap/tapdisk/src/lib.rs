@@ -27,6 +27,7 @@ mod engine;
 mod failure;
 mod host;
 mod listener;
+mod local_leaf;
 mod log;
 mod metrics;
 mod opening;

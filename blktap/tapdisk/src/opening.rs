@@ -26,7 +26,7 @@ pub(crate) fn open(host: &Host, minor: u16, open: &Open, fate: &Arc<Fate>) -> Re
     let key = open.extra.key.as_ref().map(|bytes| Key::new(bytes)).transpose();
     let key = key.map_err(|error| Refused::new(Errno::INVAL, error.to_string()))?;
     let how = how(host, open, key.as_ref());
-    let first = first(host, open, &how)?;
+    let first = first(host, minor, open, &how, fate)?;
     let store = if has_second(open) { with_second(host, minor, first, open, how, fate)? } else { first };
     let mut service = Service::new(store);
     if open.flags.contains(Flags::ADD_LOG) {
@@ -55,8 +55,17 @@ fn how<'a>(host: &Host, open: &Open, key: Option<&'a Key>) -> How<'a> {
 }
 
 /// The image, on its own parents or on those that another disk serves, which it may keep what it reads of.
-fn first(host: &Host, open: &Open, how: &How<'_>) -> Result<Box<dyn Store>> {
+fn first(host: &Host, minor: u16, open: &Open, how: &How<'_>, fate: &Arc<Fate>) -> Result<Box<dyn Store>> {
     let params = Params::parse(open.path.as_os_str())?;
+    if let Kind::LocalLeaf(leaf) = params.kind {
+        if has_second(open) {
+            return Err(Refused::new(
+                Errno::INVAL,
+                "a local leaf cache is two images already: no other is written too",
+            ));
+        }
+        return leaf.open(params.path, how, host.run_dir.no_space_signal(minor), fate);
+    }
     let store: Box<dyn Store> = if open.flags.contains(Flags::REUSE_PRT) {
         let minor = u16::try_from(open.parent_devnum).ok();
         let socket = minor.and_then(|minor| host.nbd_socket_of(minor));

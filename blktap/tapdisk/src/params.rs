@@ -12,6 +12,7 @@ use vhd::{Cache, Disk, Engine, Image, ImageFile};
 
 use crate::failure::Failure;
 use crate::host::Host;
+use crate::local_leaf::LocalLeaf;
 use crate::store::{Chain, Remote, Store, ram};
 
 /// How much longer than it needs a file is at most while it is served: a hole.
@@ -59,11 +60,12 @@ pub(crate) enum Kind {
     Ram,
     /// A disk that another server has: a socket, `address:port`, or the name of a connection that was passed to us.
     Nbd,
+    /// Two images of a chain that are both written.
+    LocalLeaf(LocalLeaf),
 }
 
 /// Types of blktap that are no longer, or not yet, served.
-const KNOWN: [&str; 12] =
-    ["sync", "vmdk", "vhdsync", "qcow", "bc", "vhdi", "log", "remus", "lc", "llcache", "llpcache", "valve"];
+const KNOWN: [&str; 10] = ["sync", "vmdk", "vhdsync", "qcow", "bc", "vhdi", "log", "remus", "lc", "valve"];
 
 /// How an image is opened.
 #[derive(Clone, Debug)]
@@ -100,6 +102,8 @@ impl<'a> Params<'a> {
             b"vhd" => Kind::Vhd,
             b"nbd" => Kind::Nbd,
             b"ram" => Kind::Ram,
+            b"llp" => Kind::LocalLeaf(LocalLeaf::Persistent),
+            b"lle" => Kind::LocalLeaf(LocalLeaf::Ephemeral),
             other if KNOWN.iter().any(|known| known.as_bytes() == other) => {
                 return Err(refused(Errno::NOSYS, "images of this type are not served"));
             }
@@ -130,6 +134,7 @@ impl<'a> Params<'a> {
             Kind::Aio => Disk::open_raw_with(self.path, &how.open())?,
             Kind::Ram => return self.open_ram(how),
             Kind::Nbd => return Err(Refused::new(Errno::INVAL, "another server's disk is no image")),
+            Kind::LocalLeaf(_) => return Err(Refused::new(Errno::INVAL, "a local leaf cache is two images already")),
         };
         how.chain(disk)
     }
@@ -148,7 +153,8 @@ impl<'a> Params<'a> {
             return Err(Refused::new(Errno::INVAL, "only a VHD can lie on a parent that another disk serves"));
         }
         let image = Image::on(ImageFile::open_with(self.path, &how.open())?)?;
-        let disk = if how.is_read_only { Disk::of_reader(image)? } else { Disk::of(image, vec![], None)? };
+        let disk =
+            if how.is_read_only { Disk::of_reader(image.not_poisoned()?)? } else { Disk::of(image, vec![], None)? };
         how.chain(disk)
     }
 }

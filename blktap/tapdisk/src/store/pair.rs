@@ -66,6 +66,11 @@ impl Fate {
         self.redirected_sectors.load(Ordering::Relaxed)
     }
 
+    /// The second image is written from now on.
+    pub(crate) fn switch(&self) {
+        self.has_switched.store(true, Ordering::Release);
+    }
+
     /// The disk goes on without its mirror.
     pub(crate) fn lose_mirror(&self, why: &str) {
         if !self.is_mirror_lost.swap(true, Ordering::AcqRel) {
@@ -117,7 +122,7 @@ impl Pair {
     fn switch(&mut self, failed: &Failure) {
         tracing::warn!("no room in `{}`, going on with the second image: {}", self.shown(), failed.message);
         self.turn = Turn::Second;
-        self.fate.has_switched.store(true, Ordering::Release);
+        self.fate.switch();
         let made = OpenOptions::new().write(true).create(true).truncate(false).open(&self.signal);
         if let Err(error) = made {
             tracing::error!("cannot make `{}`: {error}", self.signal.display());
@@ -183,17 +188,21 @@ impl Store for Pair {
     }
 
     fn links(&self) -> Vec<Link> {
-        let (first, mut second) = (self.first.links(), self.second.store().links());
-        second.truncate(1);
+        let (mut first, mut second) = (self.first.links(), self.second.store().links());
         match (self.turn, self.role) {
-            (Turn::Second, Role::Mirror) => self.second.store().links(),
-            (Turn::Second, Role::Standby) => second.into_iter().chain(first).collect(),
-            _ => {
-                let mut links = first;
-                links.splice(1.min(links.len())..1.min(links.len()), second);
-                links
+            (Turn::Second, Role::Mirror) => return second,
+            (Turn::Second, Role::Standby) => std::mem::swap(&mut first, &mut second),
+            _ => {}
+        }
+        let parents = [first.split_off(1.min(first.len())), second.split_off(1.min(second.len()))].concat();
+        let mut links = [first, second].concat();
+        // Mostly both have the same parents.
+        for parent in parents {
+            if links.iter().all(|link| link.path != parent.path) {
+                links.push(parent);
             }
         }
+        links
     }
 
     fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<()> {

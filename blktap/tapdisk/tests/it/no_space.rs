@@ -1,7 +1,8 @@
 //! Images that cannot grow: who waits, who is told, and what goes on. The daemon's files are limited, as a full disk would.
 
 use std::fs;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use testkit::sample;
@@ -101,7 +102,7 @@ fn a_write_waits_no_longer_than_it_may() {
     assert_eq!(client.write(0, MIB as u64, &[1; 512]), NO_SPACE);
     // Who pauses does not wait for it.
     client.send(0, WRITE, 0, 512, &[1; 512]);
-    std::thread::sleep(Duration::from_millis(100));
+    thread::sleep(Duration::from_millis(100));
     daemon.done("pause -p PID -m 0");
     limit(daemon.pid(), None);
     daemon.done("unpause -p PID -m 0");
@@ -123,11 +124,19 @@ fn serve_says_so_at_once_and_goes_on() {
     assert_eq!(client.flush(), 0);
 }
 
-/// A child of `parent.vhd`; with `max_bytes`, with tables for a disk so large.
-fn child(daemon: &Daemon, name: &str, max_bytes: Option<u64>) {
+/// A child of another image; with `max_bytes`, with tables for a disk so large.
+fn child(daemon: &Daemon, name: &str, parent: &str, max_bytes: Option<u64>) {
     let request = sample::request(8, Storage::Dynamic { max_bytes });
-    let request = Request { uuid: uuid::Uuid::from_u128(4711), ..request };
-    snapshot::create(&daemon.path(name), &request, &Base::vhd(&daemon.path("parent.vhd")).unwrap()).unwrap();
+    let request = Request { uuid: uuid::Uuid::new_v4(), ..request };
+    snapshot::create(&daemon.path(name), &request, &Base::vhd(&daemon.path(parent)).unwrap()).unwrap();
+}
+
+/// Gives all blocks of an image their places. Returns where it ends.
+fn place_all(daemon: &Daemon, name: &str) -> u64 {
+    let mut disk = vhd::Disk::open_rw(&daemon.path(name)).unwrap();
+    disk.place(&[0, 1, 2, 3]).unwrap();
+    disk.close().unwrap();
+    fs::metadata(daemon.path(name)).unwrap().len()
 }
 
 #[test]
@@ -135,12 +144,9 @@ fn a_second_image_takes_over_and_nothing_is_lost() {
     for options in ["-s", ""] {
         let daemon = Daemon::new();
         // Blocks of the first lie 4 MiB behind those of the second.
-        child(&daemon, "wide.vhd", Some(2040 << 30));
-        child(&daemon, "spare.vhd", None);
-        let mut spare = vhd::Disk::open_rw(&daemon.path("spare.vhd")).unwrap();
-        spare.place(&[0, 1, 2, 3]).unwrap();
-        spare.close().unwrap();
-        let room = fs::metadata(daemon.path("spare.vhd")).unwrap().len();
+        child(&daemon, "wide.vhd", "parent.vhd", Some(2040 << 30));
+        child(&daemon, "spare.vhd", "parent.vhd", None);
+        let room = place_all(&daemon, "spare.vhd");
         daemon.open(&format!("vhd:DIR/wide.vhd -2 vhd:DIR/spare.vhd {options}"));
         let mut client = daemon.client(0);
         let mut oracle = content("wide.vhd");
@@ -169,6 +175,60 @@ fn a_second_image_takes_over_and_nothing_is_lost() {
         if options.is_empty() {
             daemon.done("close -p PID -m 0");
             reads(&daemon.path("spare.vhd"), &oracle);
+        }
+    }
+}
+
+#[test]
+fn a_local_leaf_without_room_leaves_the_disk_to_the_shared_image() {
+    for (kind, lower, upper) in [("llp", "shared.vhd", "local.vhd"), ("lle", "local.vhd", "shared.vhd")] {
+        let daemon = Daemon::new();
+        // Blocks of the local image lie behind those of the shared one.
+        let max_bytes = |name| (name == "local.vhd").then_some(2040 << 30);
+        child(&daemon, lower, "parent.vhd", max_bytes(lower));
+        child(&daemon, upper, lower, max_bytes(upper));
+        let is_ephemeral = kind == "lle";
+        if !is_ephemeral {
+            place_all(&daemon, "shared.vhd");
+        }
+        daemon.open(&format!("{kind}:DIR/{upper}"));
+        let mut client = daemon.client(0);
+        let mut oracle = vec![0; SIZE];
+        oracle[MIB..2 * MIB].fill(0x77);
+        for (turn, at) in [(1, 0), (2, 5 * MIB), (3, 100), (4, 1024)] {
+            oracle[at..][..5120].fill(turn);
+            assert_eq!(client.write(0, at as u64, &oracle[at..][..5120]), 0, "{kind}");
+            assert!(!daemon.path("tapdisk-enospc0").exists(), "{kind}");
+        }
+        let room = fs::metadata(daemon.path("shared.vhd")).unwrap().len().max(4 * MIB as u64);
+        limit(daemon.pid(), Some(room));
+        let at = 2 * MIB + 512;
+        oracle[at..][..5120].fill(5);
+        client.send(0, WRITE, at as u64, 5120, &oracle[at..][..5120]);
+        // Not before: the shared image grows too.
+        let until = Instant::now() + Duration::from_secs(60);
+        while !daemon.path("tapdisk-enospc0").exists() {
+            assert!(Instant::now() < until, "{kind}");
+            thread::sleep(Duration::from_millis(10));
+        }
+        limit(daemon.pid(), None);
+        assert_eq!(client.status(at as u64), 0, "{kind}");
+        // Nothing goes back to the local image, which would have room.
+        oracle[7 * MIB..][..5120].fill(6);
+        assert_eq!(client.write(0, 7 * MIB as u64, &[6; 5120]), 0, "{kind}");
+        assert!(client.read(0, SIZE).unwrap() == oracle, "{kind}");
+        daemon.done("pause -p PID -m 0");
+        daemon.done("unpause -p PID -m 0");
+        assert!(client.read(0, SIZE).unwrap() == oracle, "{kind}");
+        daemon.done("close -p PID -m 0");
+        reads(&daemon.path("shared.vhd"), &oracle);
+        if is_ephemeral {
+            // Opened anew: what the shared image holds stays on top.
+            daemon.done(&format!("open -p PID -m 0 -a lle:DIR/{upper}"));
+            oracle[2 * MIB..][..1024].fill(7);
+            let mut client = daemon.client(0);
+            assert_eq!(client.write(0, 2 * MIB as u64, &[7; 1024]), 0);
+            assert!(client.read(0, SIZE).unwrap() == oracle);
         }
     }
 }
