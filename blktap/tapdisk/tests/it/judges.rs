@@ -23,17 +23,20 @@ pub(crate) fn run(test: &str, program: &str, arguments: &[&str]) -> Option<Strin
     Some(text)
 }
 
-/// Bytes without a pattern, with a hole of zeros.
-fn noise() -> Vec<u8> {
+/// Numbers without a pattern, the same ones each time.
+fn numbers() -> impl Iterator<Item = usize> {
     let mut state = 1u32;
-    let mut bytes: Vec<u8> = std::iter::repeat_with(|| {
+    std::iter::repeat_with(move || {
         state ^= state << 13;
         state ^= state >> 17;
         state ^= state << 5;
-        state.to_be_bytes()[1]
+        (state >> 1) as usize
     })
-    .take(SIZE)
-    .collect();
+}
+
+/// Bytes without a pattern, with a hole of zeros.
+fn noise() -> Vec<u8> {
+    let mut bytes: Vec<u8> = numbers().map(|number| number.to_be_bytes()[6]).take(SIZE).collect();
     bytes[2 * MIB..6 * MIB].fill(0);
     bytes
 }
@@ -84,34 +87,60 @@ fn qemu_writes_compares_and_converts() {
     });
 }
 
+/// A random operation for qemu-io, on whole sectors.
+fn operation(numbers: &mut impl Iterator<Item = usize>) -> String {
+    let mut below = |end| numbers.next().unwrap() % end;
+    let len = [512, 4096, 65536, 7 * 512, MIB][below(5)];
+    let (at, pattern) = (below((SIZE - len) / 512) * 512, 1 + below(254));
+    match below(20) {
+        ..11 => format!("write -q -P {pattern} {at} {len}"),
+        11..14 => format!("write -q -z {at} {len}"),
+        14..16 => format!("write -q -z -u {at} {len}"),
+        16..18 => "flush".to_owned(),
+        _ => format!("write -q -f -P {pattern} {at} {len}"),
+    }
+}
+
 #[test]
-fn fio_verifies_what_it_wrote() {
-    let test = "fio_verifies_what_it_wrote";
+fn qemu_finds_what_a_flat_file_would_hold() {
+    let test = "qemu_finds_what_a_flat_file_would_hold";
+    check(test, |uri, raw, oracle| {
+        let mut numbers = numbers();
+        let operations: Vec<String> = (0..500).map(|_| operation(&mut numbers)).collect();
+        let arguments: Vec<&str> = operations.iter().flat_map(|operation| ["-c", operation]).collect();
+        fs::write(raw, &*oracle).unwrap();
+        for disk in [uri, raw] {
+            run(test, "qemu-io", &[&["-f", "raw"], &arguments[..], &[disk]].concat())?;
+        }
+        *oracle = fs::read(raw).unwrap();
+        run(test, "qemu-img", &["compare", "-f", "raw", "-F", "raw", raw, uri]).map(drop)
+    });
+}
+
+/// What fio writes in these jobs, and reads again.
+fn check_fio(test: &str, jobs: &[&str]) {
     check(test, |uri, raw, oracle| {
         let uri_option = format!("--uri={uri}");
         let state = format!("--aux-path={}", raw.rsplit_once('/').unwrap().0);
-        run(
-            test,
-            "fio",
-            &[
-                "--name=v",
-                "--ioengine=nbd",
-                &uri_option,
-                &state,
-                "--rw=randwrite",
-                "--bsrange=512-64k",
-                "--blockalign=512",
-                "--size=8M",
-                "--iodepth=16",
-                "--verify=crc32c",
-                "--verify_fatal=1",
-                "--do_verify=1",
-                "--verify_state_save=0",
-            ],
-        )?;
+        let all =
+            ["--ioengine=nbd", &uri_option, &state, "--rw=randwrite", "--verify_fatal=1", "--verify_state_save=0"];
+        run(test, "fio", &[&all[..], jobs].concat())?;
         let back = format!("{raw}.back");
         run(test, "qemu-img", &["convert", "-f", "raw", "-O", "raw", uri, &back])?;
         *oracle = fs::read(back).unwrap();
         Some(())
     });
+}
+
+#[test]
+fn fio_verifies_what_it_wrote() {
+    let job = ["--bsrange=512-64k", "--blockalign=512", "--size=8M", "--iodepth=16", "--verify=crc32c", "--name=v"];
+    check_fio("fio_verifies_what_it_wrote", &job);
+}
+
+#[test]
+fn fio_verifies_what_several_jobs_wrote() {
+    let all = ["--bs=4k", "--size=2M", "--iodepth=8", "--verify=md5"];
+    let jobs = ["--name=a", "--offset=0", "--name=b", "--offset=3M", "--name=c", "--offset=6M"];
+    check_fio("fio_verifies_what_several_jobs_wrote", &[&all[..], &jobs].concat());
 }
