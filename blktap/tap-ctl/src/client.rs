@@ -41,7 +41,8 @@ impl Client {
         let stream = UnixStream::connect(&path).map_err(|source| {
             // The standard library refuses names that do not fit an address without a number.
             let source = if source.kind() == ErrorKind::InvalidInput { Errno::NAMETOOLONG.into() } else { source };
-            Error::io(format!("cannot reach tapdisk {pid} at `{}`", path.display()), source)
+            let error = Error::io(format!("cannot reach tapdisk {pid} at `{}`", path.display()), source);
+            error.with_help("`tap-ctl list` shows the tapdisks and disks that there are")
         })?;
         let deadline = timeout.map(|timeout| Instant::now() + timeout);
         Ok(Connection { stream, pid, deadline, trace: self.trace })
@@ -66,11 +67,13 @@ impl Client {
 /// An answer that does not belong to the request.
 pub(crate) fn unexpected(pid: i32, reply: &Reply) -> Error {
     match reply {
-        Reply::Error { errno, message } if message.is_empty() => {
-            Error::numbered(errno.abs(), format!("tapdisk {pid} refuses: {}", Errno::from_raw_os_error(errno.abs())))
-        }
         Reply::Error { errno, message } => {
-            Error::numbered(errno.abs(), format!("tapdisk {pid} refuses: {}", message.as_os_str().display()))
+            let why = match message.is_empty() {
+                true => Errno::from_raw_os_error(errno.abs()).to_string(),
+                false => message.as_os_str().to_string_lossy().into_owned(),
+            };
+            Error::numbered(errno.abs(), format!("tapdisk {pid} refuses: {why}"))
+                .with_help(format!("its log says more: /var/log/blktap/tapdisk.{pid}.log"))
         }
         reply => Error::new(Errno::INVAL, format!("tapdisk {pid} answers something else: {reply:?}")),
     }

@@ -16,6 +16,7 @@ pub struct Error {
     errno: i32,
     message: String,
     source: Option<Box<dyn StdError + Send + Sync>>,
+    help: Option<String>,
 }
 
 impl Error {
@@ -24,16 +25,31 @@ impl Error {
     }
 
     pub(crate) fn numbered(errno: i32, message: impl Into<String>) -> Self {
-        Error { errno, message: message.into(), source: None }
+        Error { errno, message: message.into(), source: None, help: None }
     }
 
     pub(crate) fn io(message: impl Into<String>, source: io::Error) -> Self {
         let errno = source.raw_os_error().unwrap_or(Errno::IO.raw_os_error());
-        Error { errno, message: message.into(), source: Some(Box::new(source)) }
+        Error { errno, message: message.into(), source: Some(Box::new(source)), help: None }
     }
 
     pub(crate) fn malformed(message: impl Into<String>, source: Malformed) -> Self {
-        Error { errno: Errno::PROTO.raw_os_error(), message: message.into(), source: Some(Box::new(source)) }
+        Error {
+            errno: Errno::PROTO.raw_os_error(),
+            message: message.into(),
+            source: Some(Box::new(source)),
+            help: None,
+        }
+    }
+
+    /// The same, and what to do about it.
+    pub(crate) fn with_help(self, help: impl Into<String>) -> Self {
+        Error { help: Some(help.into()), ..self }
+    }
+
+    /// What to do about it, where that is known.
+    pub fn help(&self) -> Option<&str> {
+        self.help.as_deref()
     }
 
     /// A positive Linux error number.

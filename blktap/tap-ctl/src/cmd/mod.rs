@@ -190,6 +190,7 @@ pub fn run(arguments: &[OsString], terminal: &mut Terminal) -> i32 {
         }
         Failure::Failed(error) => {
             terminal.explain(&error);
+            error.help().into_iter().for_each(|help| terminal.help(help));
             error.errno()
         }
     };
