@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::apart;
 use crate::attribute;
 use crate::bat::{Bat, BatUsage};
+use crate::bat_pages::{BatPages, PAGE_BYTES};
 use crate::batmap::{Batmap, BatmapHeader, RawBatmapHeader};
 use crate::bitmap::Bitmap;
 use crate::error::{Error, ErrorKind, Result};
@@ -25,8 +26,8 @@ use crate::units::{Extent, SECTOR_BYTES, in_memory, sector_aligned, sum};
 
 /// A footer's length on a 64-bit scale.
 const FOOTER_LEN: u64 = FOOTER_BYTES as u64;
-/// Bytes of a BAT that are read at a time: what a processor's cache holds.
-const BAT_PIECE_BYTES: usize = 256 << 10;
+/// Bytes of a BAT that are read at a time: what a processor's cache holds, and whole pages.
+const BAT_PIECE_BYTES: usize = 16 * PAGE_BYTES;
 
 /// How often a header that is wrong is read of a device, and the time between.
 const MAX_HEADER_READS: u32 = 10;
@@ -163,6 +164,18 @@ impl<M: Medium> Image<M> {
         Ok(Bat::new(entries, self.header()?.block_size))
     }
 
+    /// Reads the BAT for a disk that will be open for long.
+    pub(crate) fn bat_pages(&self) -> Result<BatPages> {
+        let mut pages = BatPages::default();
+        self.each_bat_piece(|piece, len| {
+            if pages.len() == 0 {
+                pages = BatPages::with_room(len);
+            }
+            pages.push(piece);
+        })?;
+        Ok(pages)
+    }
+
     /// Reads the BAT for what of it is in use, without keeping it.
     pub fn bat_usage(&self) -> Result<BatUsage> {
         let mut usage = BatUsage::of(self.header()?.block_size);
@@ -274,10 +287,15 @@ impl<M: Medium> Image<M> {
 
     /// The byte position after headers, BAT, batmap and the parent's paths.
     pub(crate) fn metadata_end(&self) -> Result<u64> {
+        self.metadata_end_with(self.batmap()?.as_ref())
+    }
+
+    /// The same for who has read the batmap.
+    pub(crate) fn metadata_end_with(&self, batmap: Option<&Batmap>) -> Result<u64> {
         let header = self.header()?;
         let header_end = sum("header", &[self.footer.data_offset, HEADER_BYTES as u64])?;
         let mut end = header_end.max(Bat::room(header)?.end("BAT")?);
-        if let Some(batmap) = self.batmap()? {
+        if let Some(batmap) = batmap {
             end = end.max(batmap.header().map_room().end("batmap")?);
         }
         for locator in header.locators.iter().filter(|locator| locator.is_used()) {
@@ -295,15 +313,21 @@ impl<M: Medium> Image<M> {
     /// An error when the image must not be written: under this footer, its own or a new one, its metadata lies over itself,
     /// or the file ends where a longer file would have a batmap.
     pub(crate) fn check_apart(&self, footer: &Footer) -> Result<()> {
+        let batmap = self.batmap().map_err(|error| error.within(self.cannot_write()))?;
+        self.check_apart_with(footer, batmap.as_ref())
+    }
+
+    /// The same for who has read the batmap.
+    pub(crate) fn check_apart_with(&self, footer: &Footer, batmap: Option<&Batmap>) -> Result<()> {
         let Some((_, header)) = &self.sparse else { return Ok(()) };
-        let checked = self.batmap().and_then(|batmap| {
+        let checked = || {
             let (at, len_bytes) = (Bat::room(header).and_then(BatmapHeader::extent)?, self.file.len_bytes());
             if footer.creator.is_tap() && at.offset < len_bytes && len_bytes < at.end("batmap header")? {
                 return Err(Error::corrupt(format!("file ends inside the header of a batmap: {len_bytes}")));
             }
-            apart::check(footer, header, batmap.as_ref(), self.primary_offset())
-        });
-        checked.map_err(|error| error.within(format!("cannot write to `{}`", self.file.path().display())))
+            apart::check(footer, header, batmap, self.primary_offset())
+        };
+        checked().map_err(|error| error.within(self.cannot_write()))
     }
 
     /// Bytes that a fast resize can let the disk grow to: what the BAT has room for.
@@ -318,6 +342,10 @@ impl<M: Medium> Image<M> {
         bytes
             .and_then(|bytes| locator_path::decode(locator.code, &bytes))
             .map_err(|error| error.within(self.cannot_read("parent locator")))
+    }
+
+    pub(crate) fn cannot_write(&self) -> String {
+        format!("cannot write to `{}`", self.file.path().display())
     }
 
     fn cannot_read(&self, what: &str) -> String {

@@ -6,7 +6,7 @@ use std::ops::Range;
 use blockcrypto::{Cipher, Key};
 use rustix::io::Errno;
 
-use crate::bat::{Bat, UNUSED};
+use crate::bat_pages::BatPages;
 use crate::batmap::Batmap;
 use crate::bitmap::Bitmap;
 use crate::encryption;
@@ -34,8 +34,8 @@ pub(crate) struct Layer<M: Medium = ImageFile> {
 #[derive(Debug)]
 pub(crate) struct Blocks {
     pub(crate) header: Header,
-    pub(crate) bat: Bat,
-    batmap: Option<Batmap>,
+    pub(crate) bat: BatPages,
+    pub(crate) batmap: Option<Batmap>,
 }
 
 /// A stretch of the disk, in the image or not.
@@ -53,7 +53,7 @@ impl<M: Medium> Layer<M> {
             DiskKind::Fixed => None,
             DiskKind::Dynamic | DiskKind::Differencing => {
                 let batmap = image.batmap().ok().flatten();
-                Some(Blocks { header: image.header()?.clone(), bat: image.bat()?, batmap })
+                Some(Blocks { header: image.header()?.clone(), bat: image.bat_pages()?, batmap })
             }
             DiskKind::Other(number) => {
                 let (path, message) = (image.file().path().display(), "is no disk type of this format");
@@ -80,7 +80,7 @@ impl<M: Medium> Layer<M> {
 
     /// Bytes of a block, and how many blocks the disk has. `None` for a fixed disk.
     pub(crate) fn block_geometry(&self) -> Option<(u64, usize)> {
-        self.blocks.as_ref().map(|blocks| (blocks.header.block_size.bytes(), blocks.bat.entries().len()))
+        self.blocks.as_ref().map(|blocks| (blocks.header.block_size.bytes(), blocks.bat.len()))
     }
 
     /// Ranges of the disk of which the image holds something: its blocks in use, or all of a fixed disk.
@@ -88,8 +88,8 @@ impl<M: Medium> Layer<M> {
         let fixed = self.blocks.is_none().then_some(0..self.size_bytes());
         let blocks = self.blocks.iter().flat_map(|blocks| {
             let block_bytes = blocks.header.block_size.bytes();
-            let used = (0u64..).zip(blocks.bat.entries()).filter(|&(_, &entry)| entry != UNUSED);
-            used.map(move |(index, _)| index * block_bytes..(index + 1) * block_bytes)
+            let start = move |index: usize| index as u64 * block_bytes;
+            blocks.bat.used().map(move |(index, _)| start(index)..start(index + 1))
         });
         fixed.into_iter().chain(blocks)
     }
@@ -115,12 +115,11 @@ impl<M: Medium> Layer<M> {
         bitmap: &mut Option<(usize, Bitmap)>,
         runs: &mut Vec<LayerRun>,
     ) -> Result<()> {
-        let entry = blocks.bat.entries().get(piece.index).copied().unwrap_or(UNUSED);
         let whole = (piece.sectors.end - piece.sectors.start) * SECTOR_BYTES;
-        if entry == UNUSED {
+        let Some(entry) = blocks.bat.place(piece.index) else {
             add(runs, LayerRun { len_bytes: whole, offset: None });
             return Ok(());
-        }
+        };
         let block_size = blocks.header.block_size;
         let data = u64::from(entry) * SECTOR_BYTES + Bitmap::len_bytes(block_size);
         let at = |sector: u64| Some(data + sector * SECTOR_BYTES);
@@ -179,7 +178,7 @@ impl Blocks {
 
     /// Where a sector of a block that has a place lies.
     pub(crate) fn data_offset(&self, index: usize, sector: u64) -> Option<u64> {
-        let entry = self.bat.entries().get(index).copied().filter(|&entry| entry != UNUSED)?;
+        let entry = self.bat.place(index)?;
         Some((u64::from(entry) + sector) * SECTOR_BYTES + Bitmap::len_bytes(self.header.block_size))
     }
 

@@ -73,7 +73,7 @@ impl<M: Medium> Layer<M> {
         let space = self.space(blocks, writable);
         // Behind the end of a file nothing is what it seems.
         let is_inside = |&entry: &u32| u64::from(entry) * SECTOR_BYTES < space.medium_bytes;
-        let unplaced = blocks.bat.entries().len().saturating_sub(writable.places.used_count());
+        let unplaced = blocks.bat.len().saturating_sub(writable.places.used_count());
         let gaps = space.gaps(writable.metadata_end, writable.places.used().take_while(is_inside), unplaced);
         if let Some(writable) = &mut self.writable {
             writable.places.found(gaps);

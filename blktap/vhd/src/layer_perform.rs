@@ -14,6 +14,7 @@ use std::sync::atomic::Ordering;
 
 use rustix::io::Errno;
 
+use crate::bat::UNUSED;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layer::Layer;
 use crate::layer_write::Writable;
@@ -147,10 +148,9 @@ impl<M: Medium> Layer<M> {
             && !unpointed.is_empty()
         {
             let mut steps = Vec::new();
-            for &index in unpointed.iter() {
-                if let Some(&entry) = blocks.bat.entries().get(index) {
-                    write_plan::add_entry(&mut steps, blocks.header.table_offset, index, entry);
-                }
+            for &index in unpointed.iter().filter(|&&index| index < blocks.bat.len()) {
+                let entry = blocks.bat.place(index).unwrap_or(UNUSED);
+                write_plan::add_entry(&mut steps, blocks.header.table_offset, index, entry);
             }
             writable.note(self.image.file().perform(&Plan { steps }))?;
             unpointed.clear();
@@ -191,7 +191,7 @@ impl<M: Medium> Layer<M> {
     }
 
     pub(crate) fn cannot_write(&self) -> String {
-        format!("cannot write to `{}`", self.image.file().path().display())
+        self.image.cannot_write()
     }
 }
 

@@ -7,7 +7,6 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 
 use crate::aligned::AlignedBuffer;
-use crate::bat::UNUSED;
 use crate::bitmap::Bitmap;
 use crate::encryption;
 use crate::error::{Error, ErrorKind, Result};
@@ -89,7 +88,14 @@ impl<M: Medium> Layer<M> {
             let path = image.file().path().display();
             return Err(Error::corrupt(format!("`{path}` is a fixed disk without a footer at its end")));
         }
-        image.check_apart(image.footer())?;
+        // One that could not be read is an error here.
+        let read = layer.blocks.as_ref().and_then(|blocks| blocks.batmap.as_ref());
+        let again = match read {
+            None => image.batmap().map_err(|error| error.within(image.cannot_write()))?,
+            Some(_) => None,
+        };
+        let batmap = read.or(again.as_ref());
+        image.check_apart_with(image.footer(), batmap)?;
         let footer = RawFooter::from(image.footer());
         let mut writable = Writable {
             footer,
@@ -104,11 +110,12 @@ impl<M: Medium> Layer<M> {
             is_caught_up: false.into(),
             syncing: Mutex::default(),
         };
-        if let Some(Blocks { bat, .. }) = &layer.blocks {
-            writable.metadata_end = image.metadata_end()?;
-            writable.end = writable.metadata_end.max(bat.end_of_data().unwrap_or(0));
-            writable.places = Places::of(bat.entries().iter().copied().filter(|&entry| entry != UNUSED));
-            writable.whole = vec![0; bat.entries().len().div_ceil(64)];
+        if let Some(blocks) = &layer.blocks {
+            writable.metadata_end = image.metadata_end_with(batmap)?;
+            writable.places = Places::of(blocks.bat.used().map(|(_, entry)| entry));
+            let blocks_end = writable.places.last_used().map_or(0, |entry| blocks.end_of(entry));
+            writable.end = writable.metadata_end.max(blocks_end);
+            writable.whole = vec![0; blocks.bat.len().div_ceil(64)];
         }
         layer.writable = Some(writable);
         layer.find_gaps();
@@ -258,8 +265,8 @@ impl<M: Medium> Layer<M> {
     /// Those of these blocks that have no place, and how many of them, from the first on, the BAT can give one.
     pub(crate) fn unplaced(&self, indices: Range<usize>) -> Result<(Vec<usize>, usize)> {
         let (blocks, writable) = (self.blocks()?, self.writable()?);
-        let entries = blocks.bat.entries();
-        let unplaced: Vec<usize> = indices.filter(|&index| entries.get(index) == Some(&UNUSED)).collect();
+        let inside = indices.start..indices.end.min(blocks.bat.len());
+        let unplaced: Vec<usize> = inside.filter(|&index| blocks.bat.place(index).is_none()).collect();
         let free = writable.places.free_count().min(unplaced.len());
         let (fitting, _) = self.space(blocks, writable).room(unplaced.len() - free);
         Ok((unplaced, free + fitting))
@@ -301,7 +308,7 @@ impl<M: Medium> Layer<M> {
     pub(crate) fn space<'a>(&self, blocks: &Blocks, writable: &'a Writable) -> Space<'a> {
         let file = self.image.file();
         let medium_bytes = file.len_bytes();
-        let unplaced = blocks.bat.entries().len().saturating_sub(writable.places.used_count());
+        let unplaced = blocks.bat.len().saturating_sub(writable.places.used_count());
         let write_back = writable.ahead.map(|ahead| WriteBack {
             zero_from: ahead.zero_from.unwrap_or(medium_bytes),
             ahead_blocks: ahead.blocks.min(unplaced),
@@ -352,10 +359,7 @@ impl<M: Medium> Layer<M> {
         space: &Space<'_>,
         index: usize,
     ) -> Result<Option<u32>> {
-        let entry = blocks.bat.entries().get(index).copied().unwrap_or(UNUSED);
-        if entry == UNUSED {
-            return Ok(None);
-        }
+        let Some(entry) = blocks.bat.place(index) else { return Ok(None) };
         let refuse = |why: &str| {
             let offset = u64::from(entry) * SECTOR_BYTES;
             self.in_block(index, Error::corrupt(format!("BAT entry {entry} (byte {offset}) {why}")))

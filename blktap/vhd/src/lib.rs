@@ -25,6 +25,7 @@ mod apart;
 mod attribute;
 mod base;
 pub mod bat;
+mod bat_pages;
 pub mod batmap;
 pub mod bitmap;
 mod canonical;
