@@ -94,6 +94,11 @@ impl<M: Medium> Layer<M> {
         fixed.into_iter().chain(blocks)
     }
 
+    /// Whether a block has a place, in an image that has blocks.
+    pub(crate) fn holds(&self, block: usize) -> bool {
+        self.blocks.as_ref().is_some_and(|blocks| blocks.bat.place(block).is_some())
+    }
+
     /// Where a range of whole sectors, which must lie in the disk, is found. Neighbouring runs differ. `bitmap` is the
     /// last one that was read, for the next call.
     pub(crate) fn map(&self, range: Range<u64>, bitmap: &mut Option<(usize, Bitmap)>) -> Result<Vec<LayerRun>> {

@@ -80,6 +80,7 @@ pub mod repair;
 pub mod resize;
 mod resize_plan;
 pub mod revert;
+mod seen;
 pub mod snapshot;
 mod space;
 mod threads;

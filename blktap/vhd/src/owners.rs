@@ -1,74 +1,82 @@
 //! Which image of a chain holds what: for each block of the disk the first image that holds any of it, built once, and
-//! of blocks in use where each sector lies, found once. So a chain of thirty images costs what one image costs.
+//! of blocks in use where each sector lies, found once. So a chain of thirty images costs what one image costs. Of one image
+//! alone its BAT says the first.
 
-use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
-
-use lru::LruCache;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::layer::Layer;
 use crate::map::{Place, Run, add};
 use crate::medium::Medium;
+use crate::seen::{Block, Seen};
 
-/// No image holds any of the block.
-const NOBODY: u16 = u16::MAX;
-
-/// Runs that are remembered at most, of all blocks together: 8 MiB.
-const MAX_RUNS: usize = 256 << 10;
-/// Blocks that are remembered at most.
-const MAX_BLOCKS: NonZeroUsize = NonZeroUsize::new(16 << 10).expect("not zero");
+/// No image holds any of the block. Memory that is zero from the start is taken only where blocks are somebody's.
+const NOBODY: u16 = 0;
 
 /// The owner map of a disk.
 #[derive(Debug)]
 pub(crate) struct Owners {
     block_bytes: u64,
-    /// By block: how deep in the chain its first owner is.
+    /// By block: its first owner, 1 for the leaf. Empty where there are no parents.
     first: Vec<u16>,
     /// By depth: what is visible of the image. A parent may be smaller than its child: past its end everything is zero.
     reach: Vec<u64>,
     seen: Mutex<Seen>,
 }
 
-/// Blocks of which it is known where each sector lies.
-#[derive(Debug)]
-struct Seen {
-    blocks: LruCache<u64, Arc<[Run]>>,
-    runs: usize,
-}
-
 impl Owners {
     /// The map of a chain, leaf first.
     pub(crate) fn of<M: Medium>(layers: &[Layer<M>]) -> Result<Self> {
         let mut owners = Owners { block_bytes: 0, first: vec![], reach: vec![], seen: Mutex::new(Seen::new()) };
-        layers.iter().try_for_each(|layer| owners.push(layer))?;
+        for (depth, layer) in layers.iter().enumerate() {
+            owners.push(&layers[..depth], layer)?;
+        }
         Ok(owners)
     }
 
-    /// The chain has another image at its end.
-    pub(crate) fn push<M: Medium>(&mut self, layer: &Layer<M>) -> Result<()> {
-        let number = u16::try_from(self.reach.len()).ok().filter(|&number| number != NOBODY);
-        let number = number.ok_or_else(|| Error::new(ErrorKind::ChainLoop, "chain has too many images"))?;
-        if let (true, Some((block_bytes, blocks))) = (self.reach.is_empty(), layer.block_geometry()) {
-            self.block_bytes = block_bytes;
-            self.first = vec![NOBODY; blocks];
-        }
+    /// The chain of these images has another one at its end.
+    pub(crate) fn push<M: Medium>(&mut self, above: &[Layer<M>], layer: &Layer<M>) -> Result<()> {
+        let owner = u16::try_from(self.reach.len() + 1);
+        let owner = owner.map_err(|_| Error::new(ErrorKind::ChainLoop, "chain has too many images"))?;
         let reach = self.reach.last().map_or(layer.size_bytes(), |&reach| reach.min(layer.size_bytes()));
         self.reach.push(reach);
+        match above {
+            [] => self.block_bytes = layer.block_geometry().map_or(0, |(block_bytes, _)| block_bytes),
+            [leaf] if self.block_bytes > 0 => {
+                self.first = vec![NOBODY; leaf.block_geometry().map_or(0, |(_, blocks)| blocks)];
+                self.fill(1, leaf, leaf.size_bytes());
+                self.fill(owner, layer, reach);
+            }
+            _ => self.fill(owner, layer, reach),
+        }
+        self.forget_seen();
+        Ok(())
+    }
+
+    /// What nobody before holds is the owner's.
+    fn fill<M: Medium>(&mut self, owner: u16, layer: &Layer<M>, reach: u64) {
         if self.block_bytes == 0 {
-            return Ok(());
+            return;
         }
         for held in layer.held() {
             for block in held.start / self.block_bytes..held.end.min(reach).div_ceil(self.block_bytes) {
                 match usize::try_from(block).ok().and_then(|block| self.first.get_mut(block)) {
-                    Some(first) => *first = number.min(*first),
+                    Some(first) if *first == NOBODY => *first = owner,
+                    Some(_) => {}
                     None => break,
                 }
             }
         }
-        self.forget_seen();
-        Ok(())
+    }
+
+    /// How deep the first image is that holds any of a block.
+    fn first<M: Medium>(&self, layers: &[Layer<M>], block: u64) -> Option<usize> {
+        let block = usize::try_from(block).ok()?;
+        match layers {
+            [only] => only.holds(block).then_some(0),
+            _ => usize::from(*self.first.get(block)?).checked_sub(1),
+        }
     }
 
     /// The chain has another end: what was nobody's may be somebody's now.
@@ -95,15 +103,14 @@ impl Owners {
             let (start, end) = (block * self.block_bytes, (block + 1).saturating_mul(self.block_bytes));
             let part = at..end.min(range.end);
             at = part.end;
-            let first = usize::try_from(block).ok().and_then(|block| self.first.get(block)).copied();
-            match first.filter(|&first| first != NOBODY) {
+            match self.first(layers, block) {
                 None => chain.below(part, runs),
                 Some(first) => {
                     let whole = start..end.min(self.reach.first().copied().unwrap_or(0));
-                    match self.seen(&chain, block, first.into(), whole) {
-                        Ok(seen) => cut(&seen, start, &part, runs),
+                    match self.seen(&chain, block, first, whole) {
+                        Ok(seen) => seen.cut(&part, runs),
                         // Damage elsewhere in the block is nothing to this request.
-                        Err(_) => chain.resolve(first.into(), part, runs)?,
+                        Err(_) => chain.resolve(first, part, runs)?,
                     }
                 }
             }
@@ -123,16 +130,16 @@ impl Owners {
         Chain { layers, reach: &self.reach, base_bytes }.resolve(first, range, runs)
     }
 
-    fn seen<M: Medium>(&self, chain: &Chain<'_, M>, block: u64, first: usize, whole: Range<u64>) -> Result<Arc<[Run]>> {
+    fn seen<M: Medium>(&self, chain: &Chain<'_, M>, block: u64, first: usize, whole: Range<u64>) -> Result<Arc<Block>> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(runs) = seen.blocks.get(&block) {
-            return Ok(Arc::clone(runs));
+        if let Some(found) = seen.get(block) {
+            return Ok(found);
         }
-        let mut runs = Vec::new();
+        let (mut runs, start) = (Vec::new(), whole.start);
         chain.resolve(first, whole, &mut runs)?;
-        let runs: Arc<[Run]> = runs.into();
-        seen.add(block, Arc::clone(&runs));
-        Ok(runs)
+        let found = Arc::new(Block::new(start, &runs));
+        seen.add(block, Arc::clone(&found));
+        Ok(found)
     }
 
     /// The leaf holds something in every block of this range now.
@@ -144,45 +151,9 @@ impl Owners {
         for block in range.start / self.block_bytes..range.end.div_ceil(self.block_bytes) {
             seen.forget(block);
             if let Some(first) = usize::try_from(block).ok().and_then(|block| self.first.get_mut(block)) {
-                *first = 0;
+                *first = 1;
             }
         }
-    }
-}
-
-impl Seen {
-    fn new() -> Self {
-        Seen { blocks: LruCache::new(MAX_BLOCKS), runs: 0 }
-    }
-
-    fn add(&mut self, block: u64, runs: Arc<[Run]>) {
-        self.runs += runs.len();
-        if let Some((_, old)) = self.blocks.push(block, runs) {
-            self.runs -= old.len();
-        }
-        while self.runs > MAX_RUNS && self.blocks.len() > 1 {
-            let Some((_, old)) = self.blocks.pop_lru() else { break };
-            self.runs -= old.len();
-        }
-    }
-
-    fn forget(&mut self, block: u64) {
-        if let Some(old) = self.blocks.pop(&block) {
-            self.runs -= old.len();
-        }
-    }
-}
-
-/// Adds what of a block's runs, which begin at `start`, is in `part`.
-fn cut(block: &[Run], start: u64, part: &Range<u64>, runs: &mut Vec<Run>) {
-    let mut at = start;
-    for run in block {
-        let end = at + run.len_bytes;
-        let (from, to) = (at.max(part.start), end.min(part.end));
-        if from < to {
-            add(runs, Run { len_bytes: to - from, place: run.place.plus(from - at) });
-        }
-        at = end;
     }
 }
 

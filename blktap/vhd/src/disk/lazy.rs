@@ -49,7 +49,7 @@ impl LazyDisk {
             }
             Some(OpenParent::Vhd(parent)) => {
                 let parent = Layer::reader(*parent)?;
-                self.disk.owners.push(&parent)?;
+                self.disk.owners.push(&self.disk.layers, &parent)?;
                 self.disk.layers.push(parent);
             }
         }
