@@ -28,7 +28,8 @@ Serve an image: allocate, spawn, attach and open in one
 
 usage: tap-ctl create -a TYPE:PATH [OPTIONS]
 
-  -a TYPE:PATH  The image: vhd:FILE, aio:FILE for a raw file or device, ram:MIB, nbd:SOCKET
+  -a TYPE:PATH  The image: vhd:FILE, aio:FILE for a raw file or device, nbd:SOCKET of another
+                server, ram:FILE a copy in memory, llp:FILE or lle:FILE a local leaf cache
   -R            Read only
   -D            Through the page cache, not past it; only read only, and only of regular files
   -e MINOR      The parent is served by this disk
