@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Session;
-use crate::definition::{Definitions, Driver, Name};
+use crate::definition::{Driver, Name};
 use crate::error::{Error, Result};
 use crate::machine::Machine;
 use crate::origin::{self, CheckedOut};
@@ -46,9 +46,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let definitions = session.definitions()?;
     session.whole_lock(&definitions)?;
     let names = Session::names(&args.sources)?;
-    for name in &names {
-        known(&definitions, name)?;
-    }
+    session.known_sources(&definitions, &names)?;
     if let Some(file) = &args.from {
         let [source] = names.as_slice() else {
             return Err(Error::input("--from brings a file of one source").help("cargo xtask fetch NAME --from FILE"));
@@ -63,14 +61,6 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let world = World::new(session.layout.clone(), definitions, &wanted, machine)?;
     let sources: BTreeSet<Name> = if names.is_empty() { world.sources() } else { names.into_iter().collect() };
     fetch_all(session, &world, &sources, args.discard)
-}
-
-fn known(definitions: &Definitions, name: &Name) -> Result<()> {
-    if definitions.manifest.sources.contains_key(name) {
-        return Ok(());
-    }
-    let known = definitions.manifest.sources.keys().map(Name::as_str).collect::<Vec<_>>().join(", ");
-    Err(Error::input(format!("manifest `{}` has no source `{name}`; it has {known}", definitions.manifest_name)))
 }
 
 fn fetch_all(session: &Session, world: &World, sources: &BTreeSet<Name>, discard: bool) -> Result<()> {

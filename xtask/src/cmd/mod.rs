@@ -11,6 +11,8 @@ mod gc;
 mod graph;
 mod list;
 mod log;
+mod moves;
+mod pin;
 mod schema;
 mod standing;
 mod status;
@@ -73,6 +75,7 @@ enum Command {
     Build(build::Args),
     Fetch(fetch::Args),
     Update(update::Args),
+    Pin(pin::Args),
     List(list::Args),
     Status(status::Args),
     Graph(graph::Args),
@@ -150,6 +153,24 @@ impl Session {
         Ok(lock.clone())
     }
 
+    /// `Err` when one of them is no source of the manifest.
+    fn known_sources(&self, definitions: &Definitions, names: &[Name]) -> Result<()> {
+        let sources = &definitions.manifest.sources;
+        let Some(unknown) = names.iter().find(|name| !sources.contains_key(*name)) else { return Ok(()) };
+        let known = sources.keys().map(Name::as_str).collect::<Vec<_>>().join(", ");
+        Err(Error::input(format!("manifest `{}` has no source `{unknown}`; it has {known}", self.manifest)))
+    }
+
+    /// `Err` when the lock is frozen; `what` is what would have been done.
+    fn not_frozen(&self, lock: &Lock, what: &str) -> Result<()> {
+        if !lock.frozen {
+            return Ok(());
+        }
+        let manifest = &self.manifest;
+        Err(Error::input(format!("cannot {what}: the lock of `{manifest}` is frozen"))
+            .help(format!("cargo xtask unfreeze --manifest {manifest}")))
+    }
+
     /// What a fetch needs to know; `say` gets retries, fallbacks and their reasons.
     fn fetching<'a>(&'a self, discard: bool, say: &'a (dyn Fn(&str) + Sync)) -> Fetching<'a> {
         let Session { layout, manifest, offline, cancel, .. } = self;
@@ -181,6 +202,7 @@ pub fn run(cli: Cli) -> i32 {
             Command::Build(args) => build::run(&session, &args),
             Command::Fetch(args) => fetch::run(&session, &args),
             Command::Update(args) => update::run(&session, &args),
+            Command::Pin(args) => pin::run(&session, &args),
             Command::List(args) => list::run(&session, &args),
             Command::Status(args) => status::run(&session, &args),
             Command::Graph(args) => graph::run(&session, &args),

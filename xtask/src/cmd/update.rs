@@ -1,11 +1,16 @@
 //! `update`: moves pins to what the manifest tracks, and writes the lock.
 
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
 use super::Session;
+use super::moves::{Move, moves};
 use crate::definition::{Lock, Name, Origin, Pin};
 use crate::error::{Error, Result};
 use crate::origin;
 use crate::run::{Event, Mode, Report, timed};
-use crate::turn::{self, Hold};
+use crate::turn::{self, Hold, Turn};
 
 /// Pin sources at what the manifest tracks now, and write the lock
 ///
@@ -13,7 +18,8 @@ use crate::turn::{self, Hold};
 ///     cargo xtask update xen               this one; the others stay at their pins
 ///     cargo xtask update --dry-run         show what would move
 ///
-/// The only command that asks what is newest. Everything else works at the pins.
+/// Before the lock is written it shows the commits that each move brings, by author; of a branch that was rewound also those
+/// that are gone. The only command that asks what is newest. Everything else works at the pins.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
@@ -30,26 +36,18 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     }
     let report = Report::new(if session.json { Mode::Json } else { Mode::Auto }, None);
     let say = |line: &str| report.note(line);
-    // Before the lock is read: two runs would each write the other's pins back.
-    let _turn = turn::take(
-        &session.layout.state().join("update.lock"),
-        Hold::Alone,
-        &session.cancel,
-        &say,
-        "another cargo xtask update works in this checkout; waiting for its end",
-    )?;
+    let _turn = turn(session, &say)?;
     let definitions = session.definitions()?;
     let names = Session::names(&args.sources)?;
     let fetching = session.fetching(false, &say);
     origin::sweep(&session.layout);
     let old = definitions.lock.clone().unwrap_or_default();
-    let mut new = Lock::default();
-    let mut lines = Vec::new();
-    let sources = &definitions.manifest.sources;
-    if let Some(unknown) = names.iter().find(|name| !sources.contains_key(*name)) {
-        let known = sources.keys().map(Name::as_str).collect::<Vec<_>>().join(", ");
-        return Err(Error::input(format!("manifest `{}` has no source `{unknown}`; it has {known}", session.manifest)));
+    if !args.dry_run {
+        session.not_frozen(&old, "move pins")?;
     }
+    let mut new = Lock { frozen: old.frozen, ..Lock::default() };
+    let sources = &definitions.manifest.sources;
+    session.known_sources(&definitions, &names)?;
     for (name, origin) in sources {
         let before = old.sources.get(name);
         let asked = names.is_empty() || names.contains(name);
@@ -64,35 +62,39 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
                 pin
             }
         };
-        if let Some(after) = after {
-            lines.extend(moved(name, before, &after));
-            new.sources.insert(name.clone(), after);
-        }
+        new.sources.extend(after.map(|pin| (name.clone(), pin)));
     }
-    for gone in old.sources.keys().filter(|name| !sources.contains_key(*name)) {
-        lines.push(format!("{gone}: no longer a source"));
-    }
-    if session.json {
-        super::print_json(&new)?;
-    } else if lines.is_empty() {
-        println!("every pin is what its origin says now");
-    } else {
-        lines.iter().for_each(|line| println!("{line}"));
-    }
+    let moves = moves(&fetching, Some(&definitions.manifest), &old, &new)?;
+    show(session, &new, &moves, "every pin is what its origin says now")?;
     if args.dry_run || definitions.lock.as_ref() == Some(&new) {
         return Ok(());
     }
     new.write(&session.lock_file())
 }
 
-fn moved(name: &Name, before: Option<&Pin>, after: &Pin) -> Option<String> {
-    let show = |pin: &Pin| {
-        let exact = pin.version.clone().or(pin.commit.as_ref().map(ToString::to_string));
-        exact.unwrap_or_else(|| format!("tree {}", &pin.tree.to_string()[..12]))
-    };
-    match before {
-        Some(before) if before == after => None,
-        Some(before) => Some(format!("{name}: {} -> {}", show(before), show(after))),
-        None => Some(format!("{name}: {}", show(after))),
+/// The lock for ourselves, taken before it is read: two runs would each write the other's pins back.
+pub(super) fn turn(session: &Session, say: &dyn Fn(&str)) -> Result<Turn> {
+    let lock_file = session.layout.state().join("update.lock");
+    let waiting = "another cargo xtask update works in this checkout; waiting for its end";
+    turn::take(&lock_file, Hold::Alone, &session.cancel, say, waiting)
+}
+
+/// Prints what moves, or `nothing`.
+pub(super) fn show(session: &Session, new: &Lock, moves: &[Move], nothing: &str) -> Result<()> {
+    if session.json {
+        return super::print_json(&Printed { version: new.version, sources: &new.sources, moves });
     }
+    if moves.is_empty() {
+        println!("{nothing}");
+    }
+    moves.iter().for_each(|moved| println!("{}", moved.text()));
+    Ok(())
+}
+
+/// The lock as it is then, and what moved.
+#[derive(Debug, Serialize)]
+struct Printed<'a> {
+    version: u32,
+    sources: &'a BTreeMap<Name, Pin>,
+    moves: &'a [Move],
 }

@@ -18,6 +18,9 @@ pub const VERSION: u32 = 1;
 pub struct Lock {
     /// The version of the file's form.
     pub version: u32,
+    /// Nothing moves a pin until `unfreeze`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub frozen: bool,
     /// By name of the source.
     #[serde(default)]
     pub sources: BTreeMap<Name, Pin>,
@@ -25,7 +28,7 @@ pub struct Lock {
 
 impl Default for Lock {
     fn default() -> Self {
-        Lock { version: VERSION, sources: BTreeMap::new() }
+        Lock { version: VERSION, frozen: false, sources: BTreeMap::new() }
     }
 }
 
@@ -164,7 +167,7 @@ mod tests {
             submodules: Vec::new(),
         };
         let sources = BTreeMap::from([("a".parse().unwrap(), git), ("b.c".parse().unwrap(), apt)]);
-        let lock = Lock { version: VERSION, sources };
+        let lock = Lock { version: VERSION, frozen: true, sources };
         lock.write(&path).unwrap();
         assert_eq!(Lock::read(&path).unwrap(), Some(lock));
         assert!(std::fs::read_to_string(&path).unwrap().starts_with("# Written by `cargo xtask update`"));

@@ -27,7 +27,7 @@ mod unpack;
 
 use std::path::{Path, PathBuf};
 
-use crate::definition::{Name, Origin, Pin};
+use crate::definition::{Apt, Name, Origin, Pin};
 use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::process::Cancel;
@@ -37,6 +37,7 @@ use crate::turn::{self, Hold};
 
 pub use download::download_program;
 pub use files::place_file;
+pub use git::{Entry, Story};
 pub use local_work::{Change, ChangeKind, State, is_untouched, only_here, state};
 pub use scratch::sweep;
 
@@ -115,6 +116,37 @@ pub fn resolve(ctx: &Fetching<'_>, source: &Name, origin: &Origin, old: Option<&
     let stamps = stamp::Stamps::of(ctx.layout, source);
     let what = format!("source `{source}`");
     alone(&stamps.lock_file(), ctx, &what, || place::resolve(ctx, source, origin, old, &stamps)).map(Some)
+}
+
+/// The origin that names `revision` instead of what the manifest tracks: any commit, tag or ref of a git origin, a version of
+/// an apt one.
+pub fn at(ctx: &Fetching<'_>, source: &Name, origin: &Origin, revision: &str) -> Result<Origin> {
+    let refused =
+        |message: String| Err(Error::input(format!("cannot pin source `{source}` at `{revision}`: {message}")));
+    let elsewhere =
+        |key: &str, value: &str| format!("manifest `{}` names its {key}, {value}; change it there", ctx.manifest);
+    match origin {
+        Origin::Git(git) => match &git.commit {
+            Some(commit) if commit != revision => refused(elsewhere("commit", commit)),
+            _ => git::at(ctx, source, git, revision).map(Origin::Git),
+        },
+        Origin::Apt(apt) => match &apt.version {
+            Some(version) if version != revision => refused(elsewhere("version", version)),
+            _ => Ok(Origin::Apt(Apt { version: Some(revision.to_owned()), ..apt.clone() })),
+        },
+        Origin::Archive(_) => {
+            refused("an archive has no revisions; its address in the manifest names the release".into())
+        }
+        Origin::Path(_) => refused("it is a local directory, as it is".into()),
+    }
+}
+
+/// What lies between two pins of a source; `None` where its origin knows no history, or nothing lies between.
+pub fn story(ctx: &Fetching<'_>, source: &Name, origin: &Origin, old: &Pin, new: &Pin) -> Result<Option<Story>> {
+    match (origin, &old.commit, &new.commit) {
+        (Origin::Git(git), Some(old), Some(new)) if old != new => git::between(ctx, source, git, old, new).map(Some),
+        _ => Ok(None),
+    }
 }
 
 /// Runs `work` while no other run holds `lock_file`. `what` is named to whoever waits.

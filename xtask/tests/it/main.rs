@@ -5,5 +5,6 @@
 mod build;
 mod default_manifest;
 mod origin;
+mod pins;
 mod real;
 mod tier;

@@ -17,6 +17,7 @@ use super::verdict::{self, Verdict};
 use super::{Tracked, address, program};
 use crate::definition::Commit;
 use crate::error::{Context, Error, Result};
+use crate::process::Program;
 
 /// How many commits of a tracked ref are fetched in the hope that the pin is among them.
 const DEPTH: u32 = 100;
@@ -33,6 +34,8 @@ enum Rung<'a> {
     End(&'a str, u32),
     /// All branches and tags with all their history, and this ref, if it is another.
     Everything(Option<&'a str>),
+    /// All history of a commit or ref, without files where the server can leave them out.
+    Past(&'a str),
 }
 
 impl Rung<'_> {
@@ -42,6 +45,7 @@ impl Rung<'_> {
             Rung::End(name, 1) => format!("the tip of {name}"),
             Rung::End(name, depth) => format!("the last {depth} commits of {name}"),
             Rung::Everything(_) => "all of it".to_owned(),
+            Rung::Past(name) => format!("the commits before {name}"),
         }
     }
 
@@ -56,6 +60,7 @@ impl Rung<'_> {
                 arguments.extend(name.map(new));
                 arguments
             }
+            Rung::Past(name) => vec!["--filter=tree:0".into(), new(name)],
         }
     }
 }
@@ -124,6 +129,70 @@ pub(super) fn newest(
     })
 }
 
+/// The refs of these full names that the origin has, with what they name; an annotated tag also as `NAME^{}`.
+pub(super) fn advertised(ctx: &Fetching<'_>, what: &str, urls: &[String], names: &[String]) -> Result<refs::Refs> {
+    let urls = reachable(ctx, what, urls, names.first().map_or("", String::as_str))?;
+    attempts::along(ctx, what, &urls, |url| {
+        // A file that is no repository: what is listed has nothing to do with where we are.
+        let words = ["--git-dir=/dev/null", "ls-remote", "--quiet", "--end-of-options", url];
+        let peeled = names.iter().map(|name| format!("{name}^{{}}"));
+        let names: Vec<String> = names.iter().cloned().chain(peeled).collect();
+        let argv = words.into_iter().chain(names.iter().map(String::as_str)).map(OsStr::new);
+        let ended = asking(ctx, argv).run(ctx.cancel)?;
+        if !ended.status.success() {
+            return Err(match verdict::of(&String::from_utf8_lossy(&ended.stderr)) {
+                Verdict::Failed(failure) => failure,
+                Verdict::OtherWay(said) | Verdict::NoSuchRef(said) => Failure::Permanent(said),
+            });
+        }
+        let text = String::from_utf8_lossy(&ended.stdout).into_owned();
+        let found = text.lines().filter_map(|line| line.split_once('\t'));
+        // A pattern matches the ends of names too.
+        let asked = found.filter(|(_, name)| names.iter().any(|asked| asked == name));
+        Ok(asked.map(|(id, name)| (name.to_owned(), id.to_owned())).collect())
+    })
+}
+
+/// git that talks to a server.
+fn asking<'a>(ctx: &Fetching<'_>, argv: impl IntoIterator<Item = &'a OsStr>) -> Program {
+    let program = program(argv).timeout(TIMEOUT);
+    // A user's `insteadOf` could make a local address a remote one.
+    if ctx.offline { program.env("GIT_ALLOW_PROTOCOL", "file") } else { program }
+}
+
+/// Afterwards the repository of history knows `commit` and all before it.
+pub(super) fn past(
+    ctx: &Fetching<'_>,
+    what: &str,
+    history: &Mirror,
+    urls: &[String],
+    name: Option<&str>,
+    commit: &Commit,
+) -> Result<()> {
+    let is_known = || history.dir().is_dir() && mirror::peel(history.dir(), Path::new(""), commit.as_str()).is_ok();
+    if is_known() {
+        return Ok(());
+    }
+    let urls = reachable(ctx, what, urls, &format!("commit {commit}"))?;
+    alone(&history.lock_file(), ctx, what, || {
+        if is_known() {
+            return Ok(());
+        }
+        let rungs: Vec<Rung<'_>> = [Some(commit.as_str()), name].into_iter().flatten().map(Rung::Past).collect();
+        attempts::along(ctx, what, &urls, |url| climb_down(ctx, what, history, url, &rungs, Some(commit)).map(|_| ()))
+    })
+}
+
+/// Afterwards the mirror has all branches and tags with all their history.
+pub(super) fn everything(ctx: &Fetching<'_>, what: &str, mirror: &Mirror, urls: &[String]) -> Result<()> {
+    let urls = reachable(ctx, what, urls, "its history")?;
+    alone(&mirror.lock_file(), ctx, &format!("the mirror of {what}"), || {
+        attempts::along(ctx, what, &urls, |url| {
+            climb_down(ctx, what, mirror, url, &[Rung::Everything(Some("HEAD"))], None).map(|_| ())
+        })
+    })
+}
+
 /// The addresses that may be asked: offline only those on this machine.
 fn reachable(ctx: &Fetching<'_>, what: &str, urls: &[String], wanted: &str) -> Result<Vec<String>> {
     let may = |url: &&String| !ctx.offline || address::is_local(url);
@@ -187,12 +256,7 @@ fn fetch(
     let argv = before.iter().copied().chain(switches.iter().map(|word| word.as_str())).chain(after.iter().copied());
     let argv = argv.chain(specs.iter().map(|word| word.as_str())).map(OsStr::new);
     let started = Instant::now();
-    let mut program = program(argv).timeout(TIMEOUT);
-    if ctx.offline {
-        // A user's `insteadOf` could make a local address a remote one.
-        program = program.env("GIT_ALLOW_PROTOCOL", "file");
-    }
-    let ended = program.run(ctx.cancel)?;
+    let ended = asking(ctx, argv).run(ctx.cancel)?;
     if ended.timed_out {
         return Err(Failure::Permanent(format!("nothing complete came within {} minutes", TIMEOUT.as_secs() / 60)));
     }

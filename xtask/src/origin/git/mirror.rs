@@ -32,6 +32,11 @@ impl Mirror {
         Ok(Mirror { dir: layout.mirrors().join(address::mirror_name(url)) })
     }
 
+    /// The repository beside it that `history.rs` reads.
+    pub(super) fn history(&self) -> Self {
+        Mirror { dir: self.dir.with_extension("history") }
+    }
+
     /// The bare repository.
     pub(super) fn dir(&self) -> &Path {
         &self.dir
@@ -39,7 +44,9 @@ impl Mirror {
 
     /// Held by the one run that changes it.
     pub(super) fn lock_file(&self) -> PathBuf {
-        self.dir.with_extension("lock")
+        let mut name = self.dir.file_stem().unwrap_or_default().to_os_string();
+        name.push(if self.dir.extension().is_some_and(|kind| kind == "history") { ".history.lock" } else { ".lock" });
+        self.dir.with_file_name(name)
     }
 
     /// The commit is a pin of it: everything it needs is here.

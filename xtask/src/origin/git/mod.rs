@@ -3,6 +3,7 @@
 //!
 //! - `mirror.rs`: one bare mirror a repository, in the store; `ladder.rs`: how little of a repository a server gives.
 //! - `checkout.rs`: a work tree with a `.git` of its own; `submodules.rs`: those below it.
+//! - `history.rs`: what lies between two commits. `revision.rs`: what a person calls a commit.
 //! - `address.rs`: URLs; `refs.rs`: HEAD and packed-refs as files; `verdict.rs`: what git's words mean.
 //!
 //! Children per repository: one `git fetch`, one `git read-tree`. What else git would be started for (init, config, clone, rev-parse,
@@ -10,9 +11,11 @@
 
 mod address;
 mod checkout;
+mod history;
 mod ladder;
 mod mirror;
 mod refs;
+mod revision;
 mod submodules;
 mod verdict;
 
@@ -28,7 +31,10 @@ use crate::error::{Context, Error, Result};
 use crate::layout::Layout;
 use crate::process::Program;
 
+pub(super) use history::between;
+pub use history::{Entry, Story};
 use mirror::Mirror;
+pub(super) use revision::at;
 
 /// Variables by which a caller's git (a hook, an alias) tells its children what repository they are in.
 const REPOSITORY_VARIABLES: [&str; 12] = [

@@ -1,6 +1,6 @@
 //! `build` against real make, cc and sh: what runs again and what does not, and what is left after every kind of failure.
 
-mod checkout;
+pub mod checkout;
 mod damage;
 mod elsewhere;
 mod incremental;
@@ -8,7 +8,7 @@ mod kill;
 mod messages;
 mod outside;
 mod overrides;
-mod run;
+pub mod run;
 mod small;
 mod space;
 mod stop;
