@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Session;
-use crate::definition::{Driver, Name};
+use crate::definition::{Definitions, Driver, Name};
 use crate::error::{Error, Result};
 use crate::machine::Machine;
 use crate::origin::{self, CheckedOut};
@@ -56,14 +56,35 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         let kept = crate::origin::place_file(&session.fetching(false, &quiet), source, pin, file)?;
         println!("{source}: took {} ({} bytes, sha256 {})", kept.path, kept.size, kept.sha256);
     }
-    let wanted = Wanted { names: Vec::new(), all: args.all || !names.is_empty() };
+    let how = How { discard: args.discard, again: false };
+    fetch_named(session, definitions, names, args.all, how)
+}
+
+/// What is done with local work.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct How {
+    /// Thrown away.
+    pub discard: bool,
+    /// Refused, even where the source is at its pin.
+    pub again: bool,
+}
+
+/// Brings these sources, or all that the manifest's components need.
+pub(super) fn fetch_named(
+    session: &Session,
+    definitions: Definitions,
+    names: Vec<Name>,
+    all: bool,
+    how: How,
+) -> Result<()> {
+    let wanted = Wanted { names: Vec::new(), all: all || !names.is_empty() };
     let machine = Machine::of(&session.layout, false)?;
     let world = World::new(session.layout.clone(), definitions, &wanted, machine)?;
     let sources: BTreeSet<Name> = if names.is_empty() { world.sources() } else { names.into_iter().collect() };
-    fetch_all(session, &world, &sources, args.discard)
+    fetch_all(session, &world, &sources, how)
 }
 
-fn fetch_all(session: &Session, world: &World, sources: &BTreeSet<Name>, discard: bool) -> Result<()> {
+fn fetch_all(session: &Session, world: &World, sources: &BTreeSet<Name>, how: How) -> Result<()> {
     let report = Report::new(if session.json { Mode::Json } else { Mode::Auto }, None);
     // Not beside a build or a distclean: all work below the same directories.
     let say = |line: &str| report.note(line);
@@ -76,7 +97,7 @@ fn fetch_all(session: &Session, world: &World, sources: &BTreeSet<Name>, discard
             if session.cancel.is_stopped() {
                 return;
             }
-            if let Err(error) = fetch_one(session, world, source, discard, &report) {
+            if let Err(error) = fetch_one(session, world, source, how, &report) {
                 failures.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(error);
             }
         }
@@ -98,9 +119,9 @@ fn fetch_all(session: &Session, world: &World, sources: &BTreeSet<Name>, discard
     }
 }
 
-fn fetch_one(session: &Session, world: &World, source: &Name, discard: bool, report: &Report) -> Result<()> {
+fn fetch_one(session: &Session, world: &World, source: &Name, how: How, report: &Report) -> Result<()> {
     report.send(Event::FetchStarted { source: source.to_string() });
-    let (result, seconds) = timed(|| fetch_source(session, world, source, discard, &|line| report.note(line)));
+    let (result, seconds) = timed(|| fetch_source(session, world, source, how, &|line| report.note(line)));
     match result? {
         CheckedOut::Already | CheckedOut::Fetched | CheckedOut::Moved | CheckedOut::Local => {}
         CheckedOut::Kept => report.note(format!("`{source}` has local changes and was left as it is")),
@@ -120,10 +141,11 @@ pub fn fetch_source(
     session: &Session,
     world: &World,
     source: &Name,
-    discard: bool,
+    how: How,
     say: &(dyn Fn(&str) + Sync),
 ) -> Result<CheckedOut> {
-    let result = origin::fetch(&session.fetching(discard, say), source, world.origin(source)?, world.pin(source));
+    let fetch = if how.again { origin::fetch_again } else { origin::fetch };
+    let result = fetch(&session.fetching(how.discard, say), source, world.origin(source)?, world.pin(source));
     world.forget(source);
     result
 }

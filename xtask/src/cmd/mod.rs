@@ -2,11 +2,14 @@
 
 mod build;
 mod clean;
+mod diff;
 mod distclean;
 mod doctor;
 #[cfg(not(feature = "extras"))]
 mod extras;
 mod fetch;
+mod force_update;
+mod freeze;
 mod gc;
 mod graph;
 mod list;
@@ -17,6 +20,7 @@ mod schema;
 mod standing;
 mod status;
 mod test;
+mod unfreeze;
 mod update;
 mod why;
 
@@ -74,8 +78,12 @@ struct Global {
 enum Command {
     Build(build::Args),
     Fetch(fetch::Args),
+    ForceUpdate(force_update::Args),
     Update(update::Args),
     Pin(pin::Args),
+    Diff(diff::Args),
+    Freeze(freeze::Args),
+    Unfreeze(unfreeze::Args),
     List(list::Args),
     Status(status::Args),
     Graph(graph::Args),
@@ -201,8 +209,12 @@ pub fn run(cli: Cli) -> i32 {
         match cli.command {
             Command::Build(args) => build::run(&session, &args),
             Command::Fetch(args) => fetch::run(&session, &args),
+            Command::ForceUpdate(args) => force_update::run(&session, &args),
             Command::Update(args) => update::run(&session, &args),
             Command::Pin(args) => pin::run(&session, &args),
+            Command::Diff(args) => diff::run(&session, &args),
+            Command::Freeze(args) => freeze::run(&session, &args),
+            Command::Unfreeze(args) => unfreeze::run(&session, &args),
             Command::List(args) => list::run(&session, &args),
             Command::Status(args) => status::run(&session, &args),
             Command::Graph(args) => graph::run(&session, &args),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::definition::{Lock, Manifest, Name, Pin};
+use crate::definition::{Lock, Name, Origin, Pin};
 use crate::error::{Kind, Result};
 use crate::origin::{self, Entry, Fetching, Story};
 
@@ -28,8 +28,11 @@ pub struct Move {
     unknown: Option<String>,
 }
 
-/// What differs between two locks, in the order of names. `manifest` says where history comes from.
-pub fn moves(ctx: &Fetching<'_>, manifest: Option<&Manifest>, old: &Lock, new: &Lock) -> Result<Vec<Move>> {
+/// Where history comes from.
+pub type Origins = BTreeMap<Name, Origin>;
+
+/// What differs between two locks, in the order of names.
+pub fn moves(ctx: &Fetching<'_>, origins: &Origins, old: &Lock, new: &Lock) -> Result<Vec<Move>> {
     let mut names: Vec<&Name> = old.sources.keys().chain(new.sources.keys()).collect();
     names.sort();
     names.dedup();
@@ -47,8 +50,7 @@ pub fn moves(ctx: &Fetching<'_>, manifest: Option<&Manifest>, old: &Lock, new: &
             commits: None,
             unknown: None,
         };
-        let origin = manifest.and_then(|manifest| manifest.sources.get(source));
-        if let (Some(origin), Some(from), Some(to)) = (origin, from, to) {
+        if let (Some(origin), Some(from), Some(to)) = (origins.get(source), from, to) {
             // That the commits cannot be told keeps nobody from moving.
             match origin::story(ctx, source, origin, from, to) {
                 Ok(story) => {
@@ -73,7 +75,7 @@ impl Move {
         let name = &self.source;
         let mut text = match (&self.from, &self.to) {
             (Some(from), Some(to)) => format!("{name}: {} -> {}", exact(from), exact(to)),
-            (None, Some(to)) => format!("{name}: {}", exact(to)),
+            (None, Some(to)) => format!("{name}: {} (new)", exact(to)),
             (Some(from), None) => format!("{name}: no longer a source (was {})", exact(from)),
             (None, None) => name.to_string(),
         };
@@ -101,7 +103,7 @@ impl Move {
 }
 
 /// A pin in one word.
-fn exact(pin: &Pin) -> String {
+pub fn exact(pin: &Pin) -> String {
     let exact = pin.version.clone().or(pin.commit.as_ref().map(ToString::to_string));
     let file = || pin.files.first().map(|file| format!("{} (sha256 {})", file.path, &file.sha256.to_string()[..12]));
     exact.or_else(file).unwrap_or_else(|| format!("tree {}", &pin.tree.to_string()[..12]))

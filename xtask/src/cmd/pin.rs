@@ -49,7 +49,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     report.send(Event::FetchEnded { source: name.to_string(), seconds });
     let mut new = Lock { sources: old.sources.clone(), ..Lock::default() };
     new.sources.extend(pin.map(|pin| (name.clone(), pin)));
-    let moves = moves(&fetching, Some(&definitions.manifest), &old, &new)?;
+    let moves = moves(&fetching, &definitions.manifest.sources, &old, &new)?;
     show(session, &new, &moves, &format!("{name} is pinned there"))?;
     if args.dry_run || moves.is_empty() {
         return Ok(());

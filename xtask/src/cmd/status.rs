@@ -69,10 +69,15 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         component_rows(session, &world)?.into_iter().filter(|row| shown(&row.component)).collect();
     if session.json {
         return super::print_json(&serde_json::json!({
-            "manifest": session.manifest, "locked": world.definitions.lock.is_some(), "sources": sources, "components": components,
+            "manifest": session.manifest, "locked": world.definitions.lock.is_some(),
+            "frozen": world.definitions.lock.as_ref().is_some_and(|lock| lock.frozen), "sources": sources, "components": components,
         }));
     }
-    let locked = if world.definitions.lock.is_some() { "" } else { "  (a plan: not locked)" };
+    let locked = match &world.definitions.lock {
+        Some(lock) if lock.frozen => "  (frozen)",
+        Some(_) => "",
+        None => "  (a plan: not locked)",
+    };
     println!("{}: {}{locked}", session.manifest, world.definitions.manifest.summary);
     println!("\nsources");
     for row in &sources {

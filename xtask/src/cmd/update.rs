@@ -64,7 +64,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         };
         new.sources.extend(after.map(|pin| (name.clone(), pin)));
     }
-    let moves = moves(&fetching, Some(&definitions.manifest), &old, &new)?;
+    let moves = moves(&fetching, &definitions.manifest.sources, &old, &new)?;
     show(session, &new, &moves, "every pin is what its origin says now")?;
     if args.dry_run || definitions.lock.as_ref() == Some(&new) {
         return Ok(());

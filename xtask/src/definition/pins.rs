@@ -70,8 +70,9 @@ struct Fault {
 
 fn faults(name: &Name, manifest: &Manifest, lock: &Lock) -> Vec<Fault> {
     let mut faults = Vec::new();
+    let unfreeze = if lock.frozen { format!("cargo xtask unfreeze --manifest {name} && ") } else { String::new() };
     for (source, origin) in &manifest.sources {
-        let update = format!("cargo xtask update --manifest {name} {source}");
+        let update = format!("{unfreeze}cargo xtask update --manifest {name} {source}");
         match (origin, lock.sources.get(source)) {
             (Origin::Path(_), None) => {}
             (Origin::Path(_), Some(_)) => {
@@ -97,7 +98,7 @@ fn faults(name: &Name, manifest: &Manifest, lock: &Lock) -> Vec<Fault> {
     for source in lock.sources.keys().filter(|source| !manifest.sources.contains_key(*source)) {
         let message = format!("the lock pins `{source}`, which is no source of manifest `{name}`");
         let finding = Finding::new(Place::of("sources").key(source.as_str()).name(), message, "stale");
-        let help = format!("cargo xtask update --manifest {name}");
+        let help = format!("{unfreeze}cargo xtask update --manifest {name}");
         faults.push(Fault { path: lock_path(name), finding: finding.help(help) });
     }
     faults

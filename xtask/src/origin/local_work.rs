@@ -85,6 +85,11 @@ pub fn state(layout: &Layout, source: &Name, origin: &Origin, pin: Option<&Pin>)
     })
 }
 
+/// What no commit and no pin has of a local directory; `None` where no repository is around it, so that nobody can tell.
+pub fn uncommitted_in(dir: &Path) -> Result<Option<Vec<Change>>> {
+    git::uncommitted_below(dir)
+}
+
 /// Branches and stashes that would go with the checkout of a source, whatever it is at: nothing else has their commits. `uses` are
 /// all origins and pins that manifests give it.
 pub fn only_here(layout: &Layout, source: &Name, uses: &[(&Origin, Option<&Pin>)]) -> Result<Vec<String>> {
@@ -211,8 +216,8 @@ fn compare(before: &Tree, now: &Tree) -> Vec<Change> {
     changes
 }
 
-/// A tree that fetch may replace, or an error that names what would be lost.
-pub(super) fn lines(place: &Path, changes: &[Change], commits: &[String]) -> String {
+/// Local work, named in one line.
+pub fn lines(place: &Path, changes: &[Change], commits: &[String]) -> String {
     const SHOWN: usize = 10;
     let items: Vec<String> =
         commits.iter().map(|commit| format!("commit {commit}")).chain(changes.iter().map(Change::to_string)).collect();

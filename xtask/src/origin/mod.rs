@@ -38,7 +38,7 @@ use crate::turn::{self, Hold};
 pub use download::download_program;
 pub use files::place_file;
 pub use git::{Entry, Story};
-pub use local_work::{Change, ChangeKind, State, is_untouched, only_here, state};
+pub use local_work::{Change, ChangeKind, State, is_untouched, lines, only_here, state, uncommitted_in};
 pub use scratch::sweep;
 
 /// What every fetch needs to know.
@@ -92,14 +92,36 @@ pub fn directory(layout: &Layout, source: &Name, origin: &Origin) -> PathBuf {
 /// Afterwards the source's directory holds the tree of `pin`, or somebody's work on top of it. Without a pin (a manifest without
 /// a lock) what is there stays, and what is not is fetched as the origin stands now.
 pub fn fetch(ctx: &Fetching<'_>, source: &Name, origin: &Origin, pin: Option<&Pin>) -> Result<CheckedOut> {
+    bring(ctx, source, origin, pin, Manner::Gentle)
+}
+
+/// The same, but the directory holds the tree of `pin` afterwards, and nothing else: local work is refused, by name, unless
+/// `discard` is said.
+pub fn fetch_again(ctx: &Fetching<'_>, source: &Name, origin: &Origin, pin: Option<&Pin>) -> Result<CheckedOut> {
+    bring(ctx, source, origin, pin, Manner::Strict)
+}
+
+/// What fetch does where somebody works in a source that is at its pin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Manner {
+    /// Leaves it.
+    Gentle,
+    /// Refuses.
+    Strict,
+}
+
+fn bring(ctx: &Fetching<'_>, source: &Name, origin: &Origin, pin: Option<&Pin>, manner: Manner) -> Result<CheckedOut> {
     if let Origin::Path(local) = origin {
         return local_directory(ctx.layout, source, &local.dir).map(|()| CheckedOut::Local);
     }
     let stamps = stamp::Stamps::of(ctx.layout, source);
-    if !ctx.discard && local_work::is_untouched_at(ctx.layout, source, origin, pin, &stamps.read()) {
+    let may_trust = !ctx.discard && manner == Manner::Gentle;
+    if may_trust && local_work::is_untouched_at(ctx.layout, source, origin, pin, &stamps.read()) {
         return Ok(CheckedOut::Already);
     }
-    alone(&stamps.lock_file(), ctx, &format!("source `{source}`"), || place::fetch(ctx, source, origin, pin, &stamps))
+    alone(&stamps.lock_file(), ctx, &format!("source `{source}`"), || {
+        place::fetch(ctx, source, origin, pin, &stamps, manner)
+    })
 }
 
 /// The pin of the origin as it stands now, complete: what `update` writes into the lock. `None` for a `path` origin. `old` comes

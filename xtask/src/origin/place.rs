@@ -8,7 +8,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use super::local_work::{self, Found, is_that, look};
 use super::scratch::Scratch;
 use super::stamp::{Recorded, Stamp, Stamps, recipe};
-use super::{CheckedOut, Fetching, Order, Prepared, Wanted, prepare};
+use super::{CheckedOut, Fetching, Manner, Order, Prepared, Wanted, prepare};
 use crate::definition::{Name, Origin, Pin};
 use crate::error::{Context, Error, Result};
 use crate::stat_index::{Modes, scan};
@@ -20,6 +20,7 @@ pub(super) fn fetch(
     origin: &Origin,
     pin: Option<&Pin>,
     stamps: &Stamps,
+    manner: Manner,
 ) -> Result<CheckedOut> {
     let layout = ctx.layout;
     let (place, index) = (layout.source(source), layout.source_index(source));
@@ -36,7 +37,9 @@ pub(super) fn fetch(
             false
         }
         Found::Untouched(stamp) => is_that(stamp, pin) && stamp.recipe == recipe(origin),
-        Found::HeadMoved { stamp, .. } | Found::Worked { stamp, .. } if is_that(stamp, pin) && !ctx.discard => {
+        Found::HeadMoved { stamp, .. } | Found::Worked { stamp, .. }
+            if is_that(stamp, pin) && !ctx.discard && manner == Manner::Gentle =>
+        {
             return Ok(CheckedOut::Kept);
         }
         other => {
@@ -111,7 +114,7 @@ fn aside(place: &Path, source: &Name) -> PathBuf {
 fn may_replace(ctx: &Fetching<'_>, source: &Name, place: &Path, found: &Found, pin: Option<&Pin>) -> Result<()> {
     let help = |error: Error| {
         error
-            .help(format!("to give it up and take the locked tree: cargo xtask fetch {source} --discard"))
+            .help(format!("to give it up and take the locked tree: cargo xtask force-update {source} --discard"))
             .help(format!("to keep it, move it away: mv {} {}.mine", place.display(), place.display()))
     };
     match found {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Args, Session};
-use crate::cmd::fetch::{fetch_source, vendor_crates};
+use crate::cmd::fetch::{How, fetch_source, vendor_crates};
 use crate::definition::{Driver, Name};
 use crate::digest::Digest;
 use crate::error::{Error, Kind, Result};
@@ -174,7 +174,7 @@ impl Run<'_> {
     fn fetch(&self, source: &Name, vendor: &BTreeSet<Name>) -> Result<()> {
         self.report.send(Event::FetchStarted { source: source.to_string() });
         let (result, seconds) =
-            timed(|| fetch_source(self.session, self.world, source, false, &|line| self.report.note(line)));
+            timed(|| fetch_source(self.session, self.world, source, How::default(), &|line| self.report.note(line)));
         let kept = result?;
         if kept == origin::CheckedOut::Kept {
             self.report

@@ -236,10 +236,31 @@ pub(super) fn only_here(places: &[PathBuf], mirrors: &[PathBuf]) -> Result<Vec<S
 /// Files that differ from the commit that a work tree is at, ignored ones too: a build would see them.
 pub(super) fn uncommitted(place: &Path) -> Result<Vec<Change>> {
     let cannot = || format!("cannot tell what was changed in `{}`", place.display());
-    let repository = Repository::open(place).context(cannot)?;
     let mut options = git2::StatusOptions::new();
-    options.include_untracked(true).include_ignored(true).recurse_untracked_dirs(true).recurse_ignored_dirs(true);
-    let statuses = repository.statuses(Some(&mut options)).context(cannot)?;
+    options.include_ignored(true).recurse_ignored_dirs(true);
+    changes(&Repository::open(place).context(cannot)?, options).context(cannot)
+}
+
+/// Files below a directory that the repository around it has no commit of; `None` where there is no repository.
+pub(super) fn uncommitted_below(dir: &Path) -> Result<Option<Vec<Change>>> {
+    let cannot = || format!("cannot tell what was changed in `{}`", dir.display());
+    let dir = dir.canonicalize().context(cannot)?;
+    let repository = match Repository::discover(&dir) {
+        Err(error) if error.code() == git2::ErrorCode::NotFound => return Ok(None),
+        repository => repository.context(cannot)?,
+    };
+    let top = repository.workdir().map(Path::canonicalize).transpose().context(cannot)?;
+    let Some(below) = top.as_deref().and_then(|top| dir.strip_prefix(top).ok()) else { return Ok(None) };
+    let mut options = git2::StatusOptions::new();
+    if !below.as_os_str().is_empty() {
+        options.pathspec(below).disable_pathspec_match(true);
+    }
+    changes(&repository, options).context(cannot).map(Some)
+}
+
+fn changes(repository: &Repository, mut options: git2::StatusOptions) -> Result<Vec<Change>, git2::Error> {
+    options.include_untracked(true).recurse_untracked_dirs(true);
+    let statuses = repository.statuses(Some(&mut options))?;
     let changes = statuses.iter().map(|entry| {
         let status = entry.status();
         let kind = if status.is_wt_new() || status.is_index_new() || status.is_ignored() {

@@ -42,7 +42,7 @@ fn edited_added_and_removed_files_are_named_and_kept() {
     let report = world.fetch(&tracked, Some(&new)).unwrap_err().report();
     assert!(expected.iter().all(|name| report.contains(name)), "{report}");
     assert!(
-        report.contains("help: to give it up and take the locked tree: cargo xtask fetch thing --discard"),
+        report.contains("help: to give it up and take the locked tree: cargo xtask force-update thing --discard"),
         "{report}"
     );
     assert_eq!(world.read("dir/a"), "mine\n");

@@ -1,0 +1,106 @@
+//! `freeze`: every tracked ref becomes its exact revision, and stays it.
+
+use super::Session;
+use super::moves::exact;
+use super::update::turn;
+use crate::definition::{Definitions, Lock, Origin};
+use crate::error::{Error, Result};
+use crate::origin::{self, State};
+use crate::run::{Mode, Report};
+
+/// Hold every source at its exact revision
+///
+///     cargo xtask freeze                   from now on nothing moves: `update` and `pin` are refused
+///     cargo xtask unfreeze                 takes it back
+///
+/// What the lock does not pin yet is pinned as its origin stands now. Refused while a source holds local work: a frozen lock says
+/// what is built. The mark stands in the lock, for everybody who has it.
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {}
+
+pub fn run(session: &Session, _args: &Args) -> Result<()> {
+    let report = Report::new(if session.json { Mode::Json } else { Mode::Auto }, None);
+    let say = |line: &str| report.note(line);
+    let _turn = turn(session, &say)?;
+    let mut definitions = session.definitions()?;
+    refuse_local_work(session, &definitions, &say)?;
+    let old = definitions.lock.clone().unwrap_or_default();
+    let fetching = session.fetching(false, &say);
+    let mut new = Lock { frozen: true, ..Lock::default() };
+    let mut rows = Vec::new();
+    for (name, origin) in &definitions.manifest.sources {
+        let pin = match old.sources.get(name) {
+            Some(pin) if !matches!(origin, Origin::Path(_)) => Some(pin.clone()),
+            _ => origin::resolve(&fetching, name, origin, None)?,
+        };
+        let Some(pin) = pin else { continue };
+        rows.push((name.clone(), tracked(origin), exact(&pin)));
+        new.sources.insert(name.clone(), pin);
+    }
+    definitions.lock = Some(new.clone());
+    definitions.check_lock(&session.layout)?;
+    if new != old {
+        new.write(&session.lock_file())?;
+    }
+    if session.json {
+        let row = |(name, tracked, exact): &(_, Option<String>, String)| serde_json::json!({ "source": name, "tracked": tracked, "frozen": exact });
+        let sources: Vec<_> = rows.iter().map(row).collect();
+        return super::print_json(&serde_json::json!({ "manifest": session.manifest, "sources": sources }));
+    }
+    if new == old {
+        println!("{} is frozen already", session.manifest);
+        return Ok(());
+    }
+    for (name, tracked, exact) in rows {
+        println!("{name}: {}{exact}", tracked.map(|tracked| format!("{tracked} -> ")).unwrap_or_default());
+    }
+    println!("{} is frozen (cargo xtask unfreeze takes it back)", session.manifest);
+    Ok(())
+}
+
+/// What of an origin moves, in words.
+fn tracked(origin: &Origin) -> Option<String> {
+    match origin {
+        Origin::Git(git) => {
+            let named = |what: &str, name: &Option<String>| name.as_ref().map(|name| format!("{what} {name}"));
+            named("branch", &git.branch).or(named("tag", &git.tag)).or(git.r#ref.clone())
+        }
+        Origin::Apt(apt) if apt.version.is_none() => Some(
+            apt.suite
+                .as_ref()
+                .map_or_else(|| "the newest version".to_owned(), |suite| format!("the newest version in {suite}")),
+        ),
+        Origin::Apt(_) | Origin::Archive(_) | Origin::Path(_) => None,
+    }
+}
+
+/// What would make a build something else than its lock says: whoever freezes or releases refuses it, by name.
+fn refuse_local_work(session: &Session, definitions: &Definitions, say: &dyn Fn(&str)) -> Result<()> {
+    let mut found = Vec::new();
+    for (name, origin) in &definitions.manifest.sources {
+        let pin = definitions.lock.as_ref().and_then(|lock| lock.sources.get(name));
+        let place = origin::directory(&session.layout, name, origin);
+        let work = match origin::state(&session.layout, name, origin, pin)? {
+            State::Worked { changes, commits } => Some(origin::lines(&place, &changes, &commits)),
+            State::Foreign => Some(format!("`{}` is not what the lock names", place.display())),
+            State::Local if !place.is_dir() => None,
+            State::Local => match origin::uncommitted_in(&place)? {
+                Some(changes) if changes.is_empty() => None,
+                Some(changes) => Some(origin::lines(&place, &changes, &[])),
+                None => {
+                    say(&format!("source `{name}` is a directory in no repository: no lock holds it"));
+                    None
+                }
+            },
+            State::Missing | State::AtPin | State::OffPin { .. } => None,
+        };
+        found.extend(work.map(|work| format!("  {name}: {work}")));
+    }
+    if found.is_empty() {
+        return Ok(());
+    }
+    Err(Error::input(format!("cannot freeze `{}`: sources hold local work\n{}", session.manifest, found.join("\n")))
+        .help("to throw it away: cargo xtask force-update NAME --discard")
+        .help("to keep it as patches: cargo xtask dev export NAME; what is in this repository: git commit"))
+}
