@@ -1,10 +1,10 @@
 //! What must hold inside one manifest, once its shape is right. Looks at no other file.
 
 use super::diagnostic::Finding;
-use super::form::{installed_fault, package_fault, url_fault};
+use super::form::{installed_fault, package_fault, relative_fault, url_fault};
 use super::lock::Commit;
 use super::place::Place;
-use super::{Git, Manifest, Origin};
+use super::{Git, Manifest, Origin, Signed};
 
 /// Everything that is wrong in `manifest` alone.
 pub(super) fn check_manifest(manifest: &Manifest) -> Vec<Finding> {
@@ -65,6 +65,7 @@ fn check_origin(place: &dyn Fn() -> Place, origin: &Origin, findings: &mut Vec<F
             empty("urls", git.urls.is_empty(), "at least one URL is wanted");
             check_urls(place, &git.urls, findings);
             check_git(place, git, findings);
+            check_signed(place, git, findings);
         }
         Origin::Archive(archive) => {
             empty("urls", archive.urls.is_empty(), "at least one URL is wanted");
@@ -86,6 +87,34 @@ fn check_urls(place: &dyn Fn() -> Place, urls: &[String], findings: &mut Vec<Fin
         if let Some(fault) = url_fault(url) {
             findings.push(Finding::new(place().key("urls").index(index), format!("bad URL `{url}`"), fault));
         }
+    }
+}
+
+fn check_signed(place: &dyn Fn() -> Place, git: &Git, findings: &mut Vec<Finding>) {
+    match (git.require_signed, &git.allowed_signers) {
+        (Some(_), None) => findings
+            .push(Finding::new(place().key("require-signed"), "nobody is said to sign this source", "by whom?").help(
+                "add `allowed-signers = \"FILE\"`: ssh's allowed_signers, or a GPG keyring, beside the manifest",
+            )),
+        (None, Some(_)) => findings.push(
+            Finding::new(place().key("allowed-signers"), "these signers are not asked for", "without `require-signed`")
+                .help("add `require-signed = \"tag\"` or `require-signed = \"commit\"`"),
+        ),
+        _ => {}
+    }
+    if let (Some(Signed::Tag), None) = (git.require_signed, &git.tag) {
+        let message = "a signed tag is wanted, but this origin names no tag";
+        findings.push(
+            Finding::new(place().key("require-signed"), message, "nothing here is a tag")
+                .help("name it, `tag = \"...\"`, or write `require-signed = \"commit\"`"),
+        );
+    }
+    if let Some((file, fault)) = git.allowed_signers.as_ref().and_then(|file| Some((file, relative_fault(file)?))) {
+        findings.push(Finding::new(
+            place().key("allowed-signers"),
+            format!("`{file}` is no file below the manifest's directory"),
+            fault,
+        ));
     }
 }
 

@@ -63,6 +63,9 @@ pub struct Pin {
     /// git: the commit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commit: Option<Commit>,
+    /// git: the tag object whose signature was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signed_tag: Option<Commit>,
     /// apt: the version with its revision.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
@@ -151,6 +154,7 @@ mod tests {
         let commit = Commit::try_from("0".repeat(40)).unwrap();
         let git = Pin {
             commit: Some(commit.clone()),
+            signed_tag: Some(commit.clone()),
             version: None,
             tree: hash,
             epoch: 7,
@@ -160,6 +164,7 @@ mod tests {
         let file = File { path: "pool/a.tar.xz".to_owned(), size: 1, sha256: hash };
         let apt = Pin {
             commit: None,
+            signed_tag: None,
             version: Some("1-1".to_owned()),
             tree: hash,
             epoch: 8,

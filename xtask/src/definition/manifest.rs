@@ -73,6 +73,21 @@ pub struct Git {
     /// Fetch and pin submodules too.
     #[serde(default)]
     pub submodules: bool,
+    /// What must be signed by one of `allowed-signers`.
+    pub require_signed: Option<Signed>,
+    /// ssh's allowed_signers file or a GPG keyring, relative to the manifest.
+    pub allowed_signers: Option<String>,
+}
+
+/// What of a revision must be signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "extras", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Signed {
+    /// The tag.
+    Tag,
+    /// The commit.
+    Commit,
 }
 
 /// One archive.

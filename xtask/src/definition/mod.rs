@@ -31,7 +31,7 @@ pub use component::{Component, Driver, Extra, Packages, Skip, Step, Told};
 pub use diagnostic::{Diagnostics, Problem};
 pub use load::{Definitions, manifest_names};
 pub use lock::{Commit, File, Lock, Pin, Submodule};
-pub use manifest::{Apt, Archive, DebianPatches, Git, Local, Manifest, Origin};
+pub use manifest::{Apt, Archive, DebianPatches, Git, Local, Manifest, Origin, Signed};
 pub use name::Name;
 pub use placeholder::Placeholder;
 #[cfg(feature = "extras")]

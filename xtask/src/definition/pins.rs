@@ -5,7 +5,7 @@ use super::diagnostic::{Diagnostics, File, Finding, Problem};
 use super::form::relative_fault;
 use super::lock::VERSION;
 use super::place::Place;
-use super::{Definitions, Lock, Manifest, Name, Origin, Pin};
+use super::{Definitions, Lock, Manifest, Name, Origin, Pin, Signed};
 use crate::layout::Layout;
 
 impl Definitions {
@@ -135,6 +135,8 @@ fn misfits(origin: &Origin, pin: &Pin) -> Vec<(&'static str, String, &'static st
                 "is another commit than the manifest's",
                 "the manifest was changed after it was locked",
             );
+            let unsigned = git.require_signed == Some(Signed::Tag) && pin.signed_tag.is_none();
+            misfit(unsigned, "", "has no signed tag", "the manifest asks for one");
             let unwanted = !git.submodules && !pin.submodules.is_empty();
             misfit(unwanted, "submodules", "has submodules", "the manifest does not ask for them");
         }

@@ -48,8 +48,15 @@ pub(super) fn prepare(ctx: &Fetching<'_>, archive: &Archive, order: &Order<'_>) 
             file.path, old.sha256, file.sha256
         ));
     }
-    let pin =
-        Pin { commit: None, version: None, tree: tree.root().hash, epoch, files: vec![file], submodules: Vec::new() };
+    let pin = Pin {
+        commit: None,
+        signed_tag: None,
+        version: None,
+        tree: tree.root().hash,
+        epoch,
+        files: vec![file],
+        submodules: Vec::new(),
+    };
     Ok(Prepared { pin, tree })
 }
 

@@ -52,7 +52,11 @@ impl Stamp {
 /// See `Stamp::recipe`. Addresses are not in it: the same content from elsewhere is the same.
 pub(super) fn recipe(origin: &Origin) -> String {
     match origin {
-        Origin::Git(git) => format!("git submodules={}", git.submodules),
+        // What was fetched before a signature was asked for is looked at again.
+        Origin::Git(git) => match (git.require_signed, &git.allowed_signers) {
+            (Some(signed), Some(file)) => format!("git submodules={} {signed:?} signed by {file}", git.submodules),
+            _ => format!("git submodules={}", git.submodules),
+        },
         Origin::Archive(archive) => format!("archive strip={}", archive.strip),
         Origin::Apt(apt) => format!("apt {} {:?}", apt.package, apt.debian_patches),
         Origin::Path(local) => format!("path {}", local.dir),
@@ -154,8 +158,15 @@ mod tests {
     }
 
     fn stamp(tree: &Tree) -> Stamp {
-        let pin =
-            Pin { commit: None, version: None, tree: tree.root().hash, epoch: 1, files: vec![], submodules: vec![] };
+        let pin = Pin {
+            commit: None,
+            signed_tag: None,
+            version: None,
+            tree: tree.root().hash,
+            epoch: 1,
+            files: vec![],
+            submodules: vec![],
+        };
         Stamp { recipe: "archive strip=1".into(), pin }
     }
 

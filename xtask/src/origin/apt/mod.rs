@@ -69,6 +69,7 @@ pub(super) fn prepare(ctx: &Fetching<'_>, apt: &Apt, order: &Order<'_>) -> Resul
     let tree = order.scan()?;
     let pin = Pin {
         commit: None,
+        signed_tag: None,
         version: Some(chosen.version),
         tree: tree.root().hash,
         epoch,

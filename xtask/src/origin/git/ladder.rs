@@ -106,6 +106,21 @@ pub(super) fn obtain(
     })
 }
 
+/// Afterwards the mirror holds the tag object `tag` and the commit behind it, which is given.
+pub(super) fn tag(ctx: &Fetching<'_>, what: &str, mirror: &Mirror, urls: &[String], tag: &Commit) -> Result<Commit> {
+    if mirror.dir().is_dir()
+        && let Ok(commit) = mirror::peel(mirror.dir(), Path::new(""), tag.as_str())
+        && mirror.holds(&commit)?
+    {
+        return Ok(commit);
+    }
+    let urls = reachable(ctx, what, urls, &format!("tag {tag}"))?;
+    alone(&mirror.lock_file(), ctx, &format!("the mirror of {what}"), || {
+        let rungs = [Rung::Alone(tag.as_str()), Rung::Everything(None)];
+        attempts::along(ctx, what, &urls, |url| climb_down(ctx, what, mirror, url, &rungs, Some(tag)))
+    })
+}
+
 /// The commit that the origin's tracked ref names now; afterwards the mirror holds it.
 pub(super) fn newest(
     ctx: &Fetching<'_>,

@@ -4,6 +4,7 @@
 //! - `mirror.rs`: one bare mirror a repository, in the store; `ladder.rs`: how little of a repository a server gives.
 //! - `checkout.rs`: a work tree with a `.git` of its own; `submodules.rs`: those below it.
 //! - `history.rs`: what lies between two commits. `revision.rs`: what a person calls a commit.
+//! - `signature.rs`: whether the right person signed it.
 //! - `address.rs`: URLs; `refs.rs`: HEAD and packed-refs as files; `verdict.rs`: what git's words mean.
 //!
 //! Children per repository: one `git fetch`, one `git read-tree`. What else git would be started for (init, config, clone, rev-parse,
@@ -16,6 +17,7 @@ mod ladder;
 mod mirror;
 mod refs;
 mod revision;
+mod signature;
 mod submodules;
 mod verdict;
 
@@ -26,7 +28,7 @@ use git2::{Odb, Oid, Repository};
 
 use super::local_work::{Change, ChangeKind};
 use super::{Fetching, Order, Prepared, Wanted};
-use crate::definition::{Commit, Git, Name, Origin, Pin};
+use crate::definition::{Commit, Git, Name, Origin, Pin, Signed};
 use crate::error::{Context, Error, Result};
 use crate::layout::Layout;
 use crate::process::Program;
@@ -101,14 +103,7 @@ pub(super) fn prepare(ctx: &Fetching<'_>, git: &Git, order: &Order<'_>) -> Resul
     let urls = address::absolute(ctx.layout, &git.urls);
     let what = format!("source `{}`", order.source);
     let mirror = Mirror::of(ctx.layout, &urls)?;
-    let commit = match order.wanted {
-        Wanted::Pinned(pin) => {
-            let commit = commit_of(ctx, order.source, pin)?;
-            ladder::obtain(ctx, &what, &mirror, &urls, tracked(git), commit)?;
-            commit.clone()
-        }
-        Wanted::Newest(_) => ladder::newest(ctx, &what, &mirror, &urls, tracked(git))?,
-    };
+    let At { commit, signed_tag } = obtain(ctx, order.source, git, order.wanted)?;
     checkout::build(ctx, &what, &mirror, &urls, &commit, order.into, order.carry)?;
     if let Some(old) = order.carry {
         submodules::keep_vanished(ctx, &what, old, order.into, &mirror, &commit)?;
@@ -120,8 +115,59 @@ pub(super) fn prepare(ctx: &Fetching<'_>, git: &Git, order: &Order<'_>) -> Resul
     };
     let epoch = mirror.epoch(&commit)?;
     let tree = order.scan()?;
-    let pin = Pin { commit: Some(commit), version: None, tree: tree.root().hash, epoch, files: Vec::new(), submodules };
+    let pin = Pin {
+        commit: Some(commit),
+        signed_tag,
+        version: None,
+        tree: tree.root().hash,
+        epoch,
+        files: Vec::new(),
+        submodules,
+    };
     Ok(Prepared { pin, tree })
+}
+
+/// A revision that the mirror holds, and that is signed as the manifest wants it.
+struct At {
+    commit: Commit,
+    signed_tag: Option<Commit>,
+}
+
+fn obtain(ctx: &Fetching<'_>, source: &Name, git: &Git, wanted: Wanted<'_>) -> Result<At> {
+    let urls = address::absolute(ctx.layout, &git.urls);
+    let what = format!("source `{source}`");
+    let mirror = Mirror::of(ctx.layout, &urls)?;
+    if git.require_signed == Some(Signed::Tag) {
+        let tag = match wanted {
+            Wanted::Pinned(pin) => signature::locked_tag(ctx, source, pin)?,
+            Wanted::Newest(_) => signature::newest_tag(ctx, source, git, &urls)?,
+        };
+        let commit = ladder::tag(ctx, &what, &mirror, &urls, &tag)?;
+        if let Wanted::Newest(_) = wanted {
+            signature::is_called(&mirror, source, git, &tag)?;
+        }
+        signature::check(ctx, source, git, &mirror, &tag)?;
+        return match wanted {
+            Wanted::Pinned(pin) if pin.commit.as_ref() != Some(&commit) => Err(Error::input(format!(
+                "the lock of `{}` names another commit of {what} than its signed tag {tag} does, {commit}",
+                ctx.manifest
+            ))
+            .help(format!("cargo xtask update {source}"))),
+            _ => Ok(At { commit, signed_tag: Some(tag) }),
+        };
+    }
+    let commit = match wanted {
+        Wanted::Pinned(pin) => {
+            let commit = commit_of(ctx, source, pin)?;
+            ladder::obtain(ctx, &what, &mirror, &urls, tracked(git), commit)?;
+            commit.clone()
+        }
+        Wanted::Newest(_) => ladder::newest(ctx, &what, &mirror, &urls, tracked(git))?,
+    };
+    if git.require_signed == Some(Signed::Commit) {
+        signature::check(ctx, source, git, &mirror, &commit)?;
+    }
+    Ok(At { commit, signed_tag: None })
 }
 
 /// The mirrors of a repository and of its submodules.
@@ -136,10 +182,8 @@ pub(super) fn unmoved(ctx: &Fetching<'_>, source: &Name, git: &Git, old: &Pin) -
     if git.submodules || !old.submodules.is_empty() {
         return Ok(false);
     }
-    let urls = address::absolute(ctx.layout, &git.urls);
-    let mirror = Mirror::of(ctx.layout, &urls)?;
-    let newest = ladder::newest(ctx, &format!("source `{source}`"), &mirror, &urls, tracked(git))?;
-    Ok(old.commit.as_ref() == Some(&newest))
+    let At { commit, signed_tag } = obtain(ctx, source, git, Wanted::Newest(Some(old)))?;
+    Ok(old.commit.as_ref() == Some(&commit) && old.signed_tag == signed_tag)
 }
 
 fn commit_of<'a>(ctx: &Fetching<'_>, source: &Name, pin: &'a Pin) -> Result<&'a Commit> {

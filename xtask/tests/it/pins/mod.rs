@@ -5,3 +5,4 @@ mod force_update;
 mod freeze;
 mod moves;
 mod project;
+mod signed;
