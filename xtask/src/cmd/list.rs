@@ -1,13 +1,14 @@
 //! `list`: manifests, components, sources.
 
 use super::Session;
-use crate::definition::{Definitions, manifest_names};
+use crate::definition::{Definitions, Stand, manifest_names};
 use crate::error::Result;
 
 /// List the components and sources of a manifest
 ///
 ///     cargo xtask list                     components of the default manifest
 ///     cargo xtask list --manifests         the manifests there are
+///     cargo xtask list --origins           which file each value of a manifest that includes others comes from
 ///     cargo xtask list --json              with everything that is known of each
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
@@ -15,6 +16,9 @@ pub struct Args {
     /// The manifests instead
     #[arg(long)]
     manifests: bool,
+    /// Where each value of the manifest stands instead, and what it overrides
+    #[arg(long, conflicts_with = "manifests")]
+    origins: bool,
 }
 
 pub fn run(session: &Session, args: &Args) -> Result<()> {
@@ -22,6 +26,9 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         return manifests(session);
     }
     let definitions = session.definitions()?;
+    if args.origins {
+        return origins(session, &definitions);
+    }
     let manifest = &definitions.manifest;
     let how = |name| {
         if manifest.components.contains(name) {
@@ -58,6 +65,24 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
             component.source,
             component.licence
         );
+    }
+    Ok(())
+}
+
+fn origins(session: &Session, definitions: &Definitions) -> Result<()> {
+    let at = |stand: &Stand| format!("{}:{}", stand.file, stand.line);
+    if session.json {
+        let row = |(value, stand, over): (&str, &Stand, &[Stand])| {
+            let over: Vec<String> = over.iter().map(at).collect();
+            serde_json::json!({ "value": value, "from": at(stand), "overrides": over })
+        };
+        let values: Vec<_> = definitions.origins.values().map(row).collect();
+        return super::print_json(&serde_json::json!({ "manifest": session.manifest, "values": values }));
+    }
+    for (value, stand, over) in definitions.origins.values() {
+        let over = over.iter().rev().map(at).collect::<Vec<_>>().join(", ");
+        let over = if over.is_empty() { over } else { format!("  (over {over})") };
+        println!("  {value:<24} {}{over}", at(stand));
     }
     Ok(())
 }

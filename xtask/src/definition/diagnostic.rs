@@ -26,6 +26,11 @@ impl File {
         Some(File { path, text: text.into() })
     }
 
+    /// The line of a byte, counted from 1.
+    pub(super) fn line(&self, at: usize) -> usize {
+        self.line_and_column(at).0 + 1
+    }
+
     /// Both counted from 0, the column in characters.
     fn line_and_column(&self, at: usize) -> (usize, usize) {
         let before = self.text.get(..at).unwrap_or(&self.text);

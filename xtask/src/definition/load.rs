@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use super::check_component::check_component;
 use super::check_manifest::check_manifest;
 use super::diagnostic::{At, Diagnostics, File, Finding, Problem};
+use super::include::{self, Layers, Origins};
 use super::pins::{check_lock, lock_help};
 use super::place::Place;
 use super::references::World;
@@ -27,6 +28,8 @@ pub struct Definitions {
     pub components: BTreeMap<Name, Component>,
     /// The lock, if there is one; it may be incomplete.
     pub lock: Option<Lock>,
+    /// Where each value of the manifest stands.
+    pub origins: Origins,
 }
 
 impl Definitions {
@@ -57,20 +60,20 @@ impl Definitions {
             findings.extend(cycles.extract_if(.., |(first, _)| first == *name).map(|(_, finding)| finding));
             file.note(findings, &mut problems);
         }
-        if let Some((manifest, file)) = &manifest_read {
-            file.note(check_manifest(manifest), &mut problems);
-            file.note(world.check_manifest(manifest), &mut problems);
+        if let Some((manifest, layers)) = &manifest_read {
+            layers.note(check_manifest(manifest), &mut problems);
+            layers.note(world.check_manifest(manifest), &mut problems);
         }
         if let Some((lock, file)) = &lock_read {
             file.note(check_lock(manifest, lock), &mut problems);
         }
-        let (Some((loaded, _)), true) = (manifest_read, problems.is_empty()) else {
+        let (Some((loaded, layers)), true) = (manifest_read, problems.is_empty()) else {
             return Err(Diagnostics::new(problems));
         };
         let needed = needed(&loaded, &components);
         components.retain(|name, _| needed.contains(name));
         let lock = lock_read.map(|(lock, _)| lock);
-        Ok(Definitions { manifest_name: manifest.clone(), manifest: loaded, components, lock })
+        Ok(Definitions { manifest_name: manifest.clone(), manifest: loaded, components, lock, origins: layers.origins })
     }
 }
 
@@ -119,14 +122,14 @@ fn closure<'a>(
 }
 
 /// A file that could be read, and the places where a stand-in stands for what it says.
-struct Checked {
-    file: File,
+pub(super) struct Checked {
+    pub(super) file: File,
     mended: Vec<Place>,
 }
 
 impl Checked {
     /// Adds what was found in the file, but for what was found in a stand-in.
-    fn note(&self, findings: Vec<Finding>, problems: &mut Vec<Problem>) {
+    pub(super) fn note(&self, findings: Vec<Finding>, problems: &mut Vec<Problem>) {
         let is_real = |finding: &Finding| match &finding.at {
             At::Place(place) => !self.mended.iter().any(|mended| place.is_within(mended)),
             At::Bytes(_) => true,
@@ -136,14 +139,14 @@ impl Checked {
 }
 
 /// What came of reading one file.
-enum Opened<T> {
+pub(super) enum Opened<T> {
     Absent,
     Unreadable(Problem),
     Text(File, shape::Read<T>),
 }
 
 impl<T: DeserializeOwned> Opened<T> {
-    fn open(root: &Path, path: String) -> Self {
+    pub(super) fn open(root: &Path, path: String) -> Self {
         match std::fs::read_to_string(root.join(&path)) {
             Ok(text) => {
                 let read = shape::read(&text);
@@ -163,7 +166,7 @@ impl<T: DeserializeOwned> Opened<T> {
     }
 
     /// Adds what is wrong in its shape; gives the value, mended where it had to be.
-    fn note(self, problems: &mut Vec<Problem>) -> Option<(T, Checked)> {
+    pub(super) fn note(self, problems: &mut Vec<Problem>) -> Option<(T, Checked)> {
         match self {
             Opened::Absent => None,
             Opened::Unreadable(problem) => {
@@ -199,17 +202,17 @@ fn component_names(root: &Path, problems: &mut Vec<Problem>) -> BTreeSet<Name> {
     names
 }
 
-fn read_manifest(root: &Path, name: &Name, problems: &mut Vec<Problem>) -> Option<(Manifest, Checked)> {
-    let opened = Opened::open(root, format!("manifests/{name}.toml"));
-    if matches!(opened, Opened::Absent) {
+fn read_manifest(root: &Path, name: &Name, problems: &mut Vec<Problem>) -> Option<(Manifest, Layers)> {
+    if !root.join("manifests").join(format!("{name}.toml")).exists() {
         let known = toml_stems(&root.join("manifests")).unwrap_or_default();
         let help = match did_you_mean(name.as_str(), known.iter().map(String::as_str)) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("manifests here: {}", known.into_iter().collect::<Vec<_>>().join(", ")),
         };
         problems.push(Problem::without_file(format!("there is no manifest `{name}`"), Some(help)));
+        return None;
     }
-    opened.note(problems)
+    include::read(root, name, problems)
 }
 
 /// The names of the `.toml` files of a directory, without their ending.

@@ -18,6 +18,7 @@ fn repository(files: &[(&str, &str)]) -> (tempfile::TempDir, Layout) {
         fs::create_dir(dir.path().join(folder)).unwrap();
     }
     for (path, text) in files {
+        fs::create_dir_all(dir.path().join(path).parent().unwrap()).unwrap();
         fs::write(dir.path().join(path), text).unwrap();
     }
     let layout = Layout { root: dir.path().to_path_buf(), store: dir.path().join("store") };
@@ -118,6 +119,84 @@ fn shapes_are_explained() {
     let text = "summary = 5\nlicence = 'MIT'\nhomepage = 'x'\nsource = 'tree'\nneeds = 'b'\nserial = 'yes'\nstep = [{ run = ['x'] }]\n\
                 [build.make]\nmake = 'V=1'\n[build.meson]\n[packages]\ndebain = []\nubuntu = []\n";
     check(&[MANIFEST, ("components/a.toml", text)], snapbox::file!["golden/shapes.txt"]);
+}
+
+#[test]
+fn later_files_stand_over_earlier_ones_and_each_value_says_where_it_stands() {
+    let git = |branch: &str| format!("git = {{ urls = ['u'], branch = '{branch}' }}\n");
+    let component = format!("{TOP}build.make = {{}}\n").replace("'tree'", "'one'");
+    let files = [
+        ("components/a.toml", component.as_str()),
+        (
+            "manifests/common/base.toml",
+            &format!(
+                "components = ['x']\noptional = ['a']\n[sources.one]\n{}[sources.two]\n{}",
+                git("base"),
+                git("base")
+            ),
+        ),
+        (
+            "manifests/common/signed.toml",
+            "include = ['base.toml']\n[sources.two]\ngit = { urls = ['u'], branch = 'signed', require-signed = 'commit', allowed-signers = 'keys' }\n",
+        ),
+        (
+            "manifests/m.toml",
+            &format!(
+                "include = ['common/base.toml', 'common/signed.toml']\nsummary = 'm'\ncomponents = ['a']\noptional = []\n[sources.one]\n{}",
+                git("m")
+            ),
+        ),
+    ];
+    let (_dir, layout) = repository(&files);
+    let definitions = Definitions::load(&layout, &"m".parse().unwrap()).unwrap();
+    let Manifest { summary, components, optional, sources, .. } = &definitions.manifest;
+    assert_eq!((summary.as_str(), components.len(), optional.len()), ("m", 1, 0));
+    let git = |source: &str| match &sources[source] {
+        Origin::Git(git) => git.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(git("one").branch.as_deref(), Some("m"));
+    // Named as seen from manifests/, and the base did not come a second time to stand over it.
+    assert_eq!(git("two").branch.as_deref(), Some("signed"));
+    assert_eq!(git("two").allowed_signers.as_deref(), Some("common/keys"));
+    let shown: Vec<String> = definitions
+        .origins
+        .values()
+        .map(|(value, at, over)| format!("{value} {}:{} over {}", at.file, at.line, over.len()))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "components manifests/m.toml:3 over 1",
+            "optional manifests/m.toml:4 over 1",
+            "sources.one manifests/m.toml:5 over 1",
+            "sources.two manifests/common/signed.toml:2 over 1",
+            "summary manifests/m.toml:2 over 0",
+        ]
+    );
+}
+
+#[test]
+fn what_is_wrong_with_included_files_is_shown_in_them() {
+    let rest = "summary = 'm'\ncomponents = ['a']\n[sources]\n";
+    check(
+        &[
+            MANIFEST,
+            ("components/a.toml", &format!("{TOP}build.make = {{}}\n")),
+            ("manifests/m.toml", &format!("include = ['b.toml', '../x.toml', 'bb.toml', 'm.toml']\n{rest}")),
+            ("manifests/b.toml", "include = ['c.toml']\nsumary = 'x'\n"),
+            ("manifests/c.toml", "include = ['b.toml']\n"),
+        ],
+        snapbox::file!["golden/include.txt"],
+    );
+    check(
+        &[
+            ("components/a.toml", &format!("{TOP}build.make = {{}}\n")),
+            ("manifests/m.toml", "include = ['b.toml']\nsummary = 'm'\n"),
+            ("manifests/b.toml", "sources.tree.git = { urls = ['u'] }\ncomponents = ['a', 'b']\n"),
+        ],
+        snapbox::file!["golden/include-checks.txt"],
+    );
 }
 
 #[test]

@@ -11,6 +11,9 @@ use super::Name;
 #[cfg_attr(feature = "extras", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Manifest {
+    /// Files that this one stands over, relative to it, later ones over earlier ones.
+    #[serde(default)]
+    pub include: Vec<String>,
     /// What this set is, in one line.
     pub summary: String,
     /// Built by `build` without a name.

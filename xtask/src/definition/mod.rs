@@ -1,7 +1,7 @@
 //! Definitions: what people write (`components/`, `manifests/`) and what commands write (`manifests/NAME.lock`), parsed
 //! into types that cannot be wrong. Nothing here touches a network, a store or a process.
 //!
-//! `load.rs` reads the files, `shape.rs` finds every mistake in the form of one, the `check_*.rs` what is wrong in
+//! `load.rs` reads the files, `include.rs` a manifest that is several, `shape.rs` finds every mistake in the form of one, the `check_*.rs` what is wrong in
 //! well-formed ones, `diagnostic.rs` shows all of it with line and caret.
 
 mod check_component;
@@ -11,6 +11,7 @@ mod component;
 mod diagnostic;
 mod document;
 mod form;
+mod include;
 mod load;
 #[cfg(test)]
 mod load_tests;
@@ -29,6 +30,7 @@ mod suggest;
 
 pub use component::{Component, Driver, Extra, Packages, Skip, Step, Told};
 pub use diagnostic::{Diagnostics, Problem};
+pub use include::{Origins, Stand};
 pub use load::{Definitions, manifest_names};
 pub use lock::{Commit, File, Lock, Pin, Submodule};
 pub use manifest::{Apt, Archive, DebianPatches, Git, Local, Manifest, Origin, Signed};

@@ -13,13 +13,15 @@ impl Definitions {
     pub fn check_lock(&self, layout: &Layout) -> Result<(), Diagnostics> {
         let nothing = Lock::default();
         let faults = faults(&self.manifest_name, &self.manifest, self.lock.as_ref().unwrap_or(&nothing));
-        let files = [
-            File::read(&layout.root, manifest_path(&self.manifest_name)),
-            File::read(&layout.root, lock_path(&self.manifest_name)),
-        ];
-        let problem = |fault: Fault| match files.iter().flatten().find(|file| file.path == fault.path) {
-            Some(file) => fault.finding.in_file(file),
-            None => Problem::without_file(fault.finding.message, fault.finding.help),
+        let manifest = manifest_path(&self.manifest_name);
+        let problem = |fault: Fault| {
+            // What a manifest lacks a pin of may stand in a file that it includes.
+            let stands = self.origins.file_of(&fault.finding).filter(|_| fault.path == manifest);
+            let path = stands.map_or(fault.path.clone(), str::to_owned);
+            match File::read(&layout.root, path) {
+                Some(file) => fault.finding.in_file(&file),
+                None => Problem::without_file(fault.finding.message, fault.finding.help),
+            }
         };
         Diagnostics::new(faults.into_iter().map(problem).collect()).into_result()
     }

@@ -3,6 +3,7 @@
 mod diff;
 mod force_update;
 mod freeze;
+mod include;
 mod moves;
 mod project;
 mod signed;
