@@ -2,6 +2,7 @@
 
 mod build;
 mod clean;
+mod dev;
 mod diff;
 mod distclean;
 mod doctor;
@@ -82,6 +83,7 @@ enum Command {
     Update(update::Args),
     Pin(pin::Args),
     Diff(diff::Args),
+    Dev(dev::Args),
     Freeze(freeze::Args),
     Unfreeze(unfreeze::Args),
     List(list::Args),
@@ -212,6 +214,7 @@ pub fn run(cli: Cli) -> i32 {
             Command::ForceUpdate(args) => force_update::run(&session, &args),
             Command::Update(args) => update::run(&session, &args),
             Command::Pin(args) => pin::run(&session, &args),
+            Command::Dev(args) => dev::run(&session, &args),
             Command::Diff(args) => diff::run(&session, &args),
             Command::Freeze(args) => freeze::run(&session, &args),
             Command::Unfreeze(args) => unfreeze::run(&session, &args),

@@ -34,7 +34,7 @@ impl Default for Lock {
 
 /// What stands at the top of every lock.
 const HEADER: &str = "\
-# Written by `cargo xtask update`, and only by it: the exact revision of every source of the manifest beside this file.
+# Written by `cargo xtask update`, `pin` and `freeze` only: the exact revision of every source of the manifest beside this file.
 # After a conflict in a merge take either side, then run `cargo xtask update` for the sources in question.
 ";
 

@@ -10,6 +10,7 @@ mod check_text;
 mod component;
 mod diagnostic;
 mod document;
+mod edit;
 mod form;
 mod include;
 mod load;
@@ -30,6 +31,7 @@ mod suggest;
 
 pub use component::{Component, Driver, Extra, Packages, Skip, Step, Told};
 pub use diagnostic::{Diagnostics, Problem};
+pub use edit::with_patches;
 pub use include::{Origins, Stand};
 pub use load::{Definitions, manifest_names};
 pub use lock::{Commit, File, Lock, Pin, Submodule};

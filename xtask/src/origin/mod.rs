@@ -37,7 +37,7 @@ use crate::turn::{self, Hold};
 
 pub use download::download_program;
 pub use files::place_file;
-pub use git::{Entry, Story};
+pub use git::{Entry, Patch, Series, Story, is_same_change};
 pub use local_work::{Change, ChangeKind, State, is_untouched, lines, only_here, state, uncommitted_in};
 pub use scratch::sweep;
 
@@ -160,6 +160,24 @@ pub fn at(ctx: &Fetching<'_>, source: &Name, origin: &Origin, revision: &str) ->
             refused("an archive has no revisions; its address in the manifest names the release".into())
         }
         Origin::Path(_) => refused("it is a local directory, as it is".into()),
+    }
+}
+
+/// The commits that a person made on top of a pin, as patches of the files that are wanted; numbered after `before`.
+pub fn export(
+    ctx: &Fetching<'_>,
+    source: &Name,
+    pin: &Pin,
+    before: usize,
+    wants: &dyn Fn(&str) -> bool,
+) -> Result<Series> {
+    let place = ctx.layout.source(source);
+    match &pin.commit {
+        Some(base) if place.join(".git").is_dir() => git::series(ctx, source, &place, base, before, wants),
+        _ => {
+            Err(Error::input(format!("cannot export source `{source}`: `{}` is no checkout of git's", place.display()))
+                .help(format!("cargo xtask fetch {source}   # a source with a git origin")))
+        }
     }
 }
 

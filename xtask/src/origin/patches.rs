@@ -8,6 +8,7 @@ use std::path::Path;
 use super::Fetching;
 use super::git::program;
 use crate::error::{Context, Error, Result};
+use crate::patch::{failed_hunk, hunk_lengths};
 
 /// One patch and how many leading path parts its names carry too much.
 pub(super) struct Patch<'a> {
@@ -42,7 +43,8 @@ pub(super) fn apply(ctx: &Fetching<'_>, tree: &Path, patch: &Patch<'_>) -> Resul
     let said = String::from_utf8_lossy(&ended.stderr).into_owned();
     if !ended.status.success() {
         let reasons: Vec<&str> = said.lines().filter(|line| !line.starts_with("Checking patch")).collect();
-        return Err(Error::machine(cannot()).because(reasons.join("\n    ")));
+        let hunk = failed_hunk(&text, &said).map(|hunk| format!(": {hunk}")).unwrap_or_default();
+        return Err(Error::machine(format!("{}{hunk}", cannot())).because(reasons.join("\n    ")));
     }
     match left_out.as_slice() {
         [] => {}
@@ -121,14 +123,6 @@ fn has_hunk_without_context(patch: &str) -> bool {
         }
     }
     false
-}
-
-/// How many lines of the old and the new file a hunk has: `@@ -1,2 +3,4 @@`.
-fn hunk_lengths(line: &str) -> Option<(u32, u32)> {
-    let (ranges, _) = line.strip_prefix("@@ -")?.split_once(" @@")?;
-    let (old, new) = ranges.split_once(" +")?;
-    let length = |range: &str| range.split_once(',').map_or(Some(1), |(_, length)| length.parse().ok());
-    Some((length(old)?, length(new)?))
 }
 
 #[cfg(test)]

@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 
 use super::event::Event;
 use super::failure::{first_error, hints, lacks_memory, lacks_space, read_log};
+use super::patches::Patched;
 use super::report::Report;
 use super::stray::Since;
 use crate::action::{Action, Inputs};
 use crate::definition::{Component, Name};
 use crate::error::{Context, Error, Result};
-use crate::process::{Cancel, Program, shell_line};
+use crate::process::{Cancel, shell_line};
 use crate::recipe::Step;
 use crate::sandbox::Sandbox;
 use crate::stat_index::{Modes, scan};
@@ -33,6 +34,8 @@ pub struct Job<'a> {
     pub action: &'a Action,
     /// Where the files of its source are.
     pub source: &'a Path,
+    /// The pin that its source is at; nothing when somebody works in it.
+    pub pin: Option<String>,
     /// Where the files of other sources are.
     pub extra: &'a BTreeMap<String, PathBuf>,
     /// SOURCE_DATE_EPOCH, which every source file gets as its time.
@@ -113,26 +116,15 @@ impl Building<'_> {
         {
             return Err(lost());
         }
+        let patched = Patched {
+            component: job.name.as_str(),
+            source: (job.component.source.as_str(), job.pin.as_deref()),
+            tree: &job.sandbox.host("src"),
+            tmp: &job.sandbox.host("tmp"),
+            root: job.root,
+        };
         for (name, bytes) in &job.inputs.patches {
-            let patch = job.sandbox.host("tmp").join(name);
-            crate::atomic::write(&patch, bytes)?;
-            // Without the ceiling git would find the repository around us and leave out, silently, paths that are not below it.
-            Program::new(
-                ["git", "apply", "-p1", "--whitespace=nowarn"]
-                    .map(std::ffi::OsString::from)
-                    .into_iter()
-                    .chain([patch.into()]),
-            )
-            .dir(job.sandbox.host("src"))
-            .env("GIT_CEILING_DIRECTORIES", job.sandbox.host(""))
-            .run(self.cancel)?
-            .success(|| format!("cannot apply patch `{name}` of `{}`", job.name))
-            .map_err(|error| {
-                Error::input(error.to_string()).because(crate::error::causes(&error)).help(format!(
-                    "the source has moved on; refresh the patch in components/{}.toml or drop it",
-                    job.name
-                ))
-            })?;
+            patched.apply(name, bytes, self.cancel)?;
         }
         crate::atomic::remove_tree(&job.sandbox.host("tmp"))?;
         fs::create_dir_all(job.sandbox.host("tmp")).context(|| "cannot make the build's own tmp".to_owned())

@@ -4,6 +4,7 @@
 mod component;
 mod event;
 mod failure;
+mod patches;
 mod report;
 mod schedule;
 mod stray;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Args, Session};
 use crate::cmd::fetch::{How, fetch_source, vendor_crates};
+use crate::cmd::moves::exact;
 use crate::definition::{Driver, Name};
 use crate::digest::Digest;
 use crate::error::{Error, Kind, Result};
@@ -205,6 +206,7 @@ impl Run<'_> {
             inputs: &inputs,
             action: &action,
             source: &source.dir,
+            pin: self.world.pin(&self.world.component(name).source).filter(|_| source.at_pin).map(exact),
             extra: &extra,
             epoch: source.epoch,
             sandbox: &self.world.sandbox(name)?,

@@ -3,6 +3,7 @@
 //!
 //! - `mirror.rs`: one bare mirror a repository, in the store; `ladder.rs`: how little of a repository a server gives.
 //! - `checkout.rs`: a work tree with a `.git` of its own; `submodules.rs`: those below it.
+//! - `export.rs`: commits as patches.
 //! - `history.rs`: what lies between two commits. `revision.rs`: what a person calls a commit.
 //! - `signature.rs`: whether the right person signed it.
 //! - `address.rs`: URLs; `refs.rs`: HEAD and packed-refs as files; `verdict.rs`: what git's words mean.
@@ -12,6 +13,7 @@
 
 mod address;
 mod checkout;
+mod export;
 mod history;
 mod ladder;
 mod mirror;
@@ -33,6 +35,8 @@ use crate::error::{Context, Error, Result};
 use crate::layout::Layout;
 use crate::process::Program;
 
+pub(super) use export::series;
+pub use export::{Patch, Series, is_same_change};
 pub(super) use history::between;
 pub use history::{Entry, Story};
 use mirror::Mirror;

@@ -1,0 +1,70 @@
+//! Changes that commands make to a file that people write: everything else in it, comments too, stays as it is.
+
+use toml_edit::{Array, DocumentMut, Value};
+
+/// A component's file with these patches listed, in this order. Entries that stay keep the comments above and behind them.
+pub fn with_patches(text: &str, patches: &[String]) -> Result<String, String> {
+    let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| error.to_string())?;
+    let item = document.entry("patches").or_insert_with(|| toml_edit::value(Array::new()));
+    let array = item.as_array_mut().ok_or("`patches` is no list")?;
+    // What stands behind an entry in its line is in front of the next one for the parser.
+    let mut between: Vec<String> = array.iter().map(|value| raw(value.decor().prefix())).collect();
+    between.push(raw(Some(array.trailing())));
+    let entries: Vec<(Value, &str, &str)> = array
+        .iter()
+        .enumerate()
+        .map(|(index, value)| (value.clone(), split(&between[index]).1, split(&between[index + 1]).0))
+        .collect();
+    let mut listed = Array::new();
+    let mut behind = split(&between[0]).0.to_owned();
+    for patch in patches {
+        let known = entries.iter().find(|(value, ..)| value.as_str() == Some(patch));
+        let (value, above, after) = known.cloned().unwrap_or((Value::from(patch.as_str()), "\n  ", ""));
+        listed.push_formatted(value.decorated(format!("{behind}{above}"), ""));
+        behind = after.to_owned();
+    }
+    let end = split(&between[entries.len()]).1;
+    let is_long = listed.iter().any(|value| raw(value.decor().prefix()).contains('\n'));
+    let end = if is_long && !end.contains('\n') { "\n" } else { end };
+    listed.set_trailing(format!("{behind}{end}"));
+    listed.set_trailing_comma(is_long || array.trailing_comma());
+    *array = listed;
+    Ok(document.to_string())
+}
+
+fn raw(text: Option<&toml_edit::RawString>) -> String {
+    text.and_then(|text| text.as_str()).unwrap_or_default().to_owned()
+}
+
+/// What ends a line, and what comes then.
+fn split(text: &str) -> (&str, &str) {
+    text.split_at(text.find('\n').unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, patches: &[&str], expected: &str) {
+        let patches: Vec<String> = patches.iter().map(|patch| (*patch).to_owned()).collect();
+        assert_eq!(with_patches(text, &patches).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_list_is_made_where_there_is_none() {
+        check(
+            "# top\nsummary = 'x' # s\n\n[build.make]\n# m\n",
+            &["c/1", "c/2"],
+            "# top\nsummary = 'x' # s\npatches = [\n  \"c/1\",\n  \"c/2\",\n]\n\n[build.make]\n# m\n",
+        );
+    }
+
+    #[test]
+    fn entries_that_stay_keep_their_comments() {
+        let text = "patches = [\n  # why\n  'c/1', # because\n  'c/2',\n]\nsummary = 'x'\n";
+        check(text, &["c/1", "c/3"], "patches = [\n  # why\n  'c/1', # because\n  \"c/3\",\n]\nsummary = 'x'\n");
+        check(text, &["c/1", "c/2"], text);
+        check(text, &["c/2"], "patches = [\n  'c/2',\n]\nsummary = 'x'\n");
+        check("patches = ['c/1', 'c/2']\n", &["c/2", "c/3"], "patches = [ 'c/2',\n  \"c/3\",\n]\n");
+    }
+}
