@@ -75,7 +75,8 @@ fn tracked(origin: &Origin) -> Option<String> {
     }
 }
 
-/// What would make a build something else than its lock says: whoever freezes or releases refuses it, by name.
+/// What would make a build something else than its lock says: whoever freezes or releases refuses it, by name. The one place that
+/// looks, also for what else takes a source's place.
 fn refuse_local_work(session: &Session, definitions: &Definitions, say: &dyn Fn(&str)) -> Result<()> {
     let mut found = Vec::new();
     for (name, origin) in &definitions.manifest.sources {

@@ -54,14 +54,11 @@ pub fn moves(ctx: &Fetching<'_>, origins: &Origins, old: &Lock, new: &Lock) -> R
             // That the commits cannot be told keeps nobody from moving.
             match origin::story(ctx, source, origin, from, to) {
                 Ok(story) => {
-                    moved.rewound = story.as_ref().is_some_and(|story| !story.lost.is_empty());
+                    moved.rewound = story.as_ref().is_some_and(|story| !story.lost.is_empty() || story.gone.is_some());
                     moved.commits = story;
                 }
                 Err(error) if error.kind() == Kind::Interrupted => return Err(error),
-                Err(error) => {
-                    moved.rewound = error.to_string().starts_with("REWOUND");
-                    moved.unknown = Some(format!("{error}: {}", crate::error::causes(&error)));
-                }
+                Err(error) => moved.unknown = Some(format!("{error}: {}", crate::error::causes(&error))),
             }
         }
         moves.push(moved);
@@ -87,8 +84,10 @@ impl Move {
         if let Some(unknown) = &self.unknown {
             text += &format!("\n  commits not shown: {unknown}");
         }
-        let Some(Story { gained, lost }) = &self.commits else { return text };
-        if lost.is_empty() {
+        let Some(Story { gained, lost, gone }) = &self.commits else { return text };
+        if let Some(gone) = gone {
+            text += &format!("\n  REWOUND: the new revision does not contain the old one; {gone}");
+        } else if lost.is_empty() {
             text += &format!("\n  {}", counted(gained));
             shortlog(&mut text, gained, "    ");
         } else {

@@ -8,7 +8,7 @@ use super::super::Fetching;
 use super::mirror::Mirror;
 use super::{Tracked, address, ladder, objects, tracked};
 use crate::definition::{Commit, Git, Name};
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Kind, Result};
 
 /// One commit as a person reads it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -28,6 +28,9 @@ pub struct Story {
     pub gained: Vec<Entry>,
     /// Commits that only the old one has: upstream took them back, or the move goes to another line.
     pub lost: Vec<Entry>,
+    /// The new one does not contain the old one, and which commits that concerns nobody can tell any more, for this reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gone: Option<String>,
 }
 
 /// The commits between two; fetches history where this machine has too little of it.
@@ -54,10 +57,14 @@ pub(in crate::origin) fn between(
     if let Ok(story) = walk(&[&mirror, &history], old, new) {
         return Ok(story);
     }
-    ladder::past(ctx, &what, &history, &urls, None, old).map_err(|error| {
-        Error::machine(format!("REWOUND: {new} does not contain {old}, which its origin no longer has")).because(error)
-    })?;
-    walk(&[&mirror, &history], old, new)
+    match ladder::past(ctx, &what, &history, &urls, None, old) {
+        Ok(()) => walk(&[&mirror, &history], old, new),
+        Err(error) if error.kind() == Kind::Interrupted => Err(error),
+        Err(error) => {
+            let why = format!("no address has {old} any more: {}", crate::error::causes(&error));
+            Ok(Story { gone: Some(why), ..Story::default() })
+        }
+    }
 }
 
 /// An error where a commit on the way is not here: what is known of a part of it would be wrong.
@@ -72,7 +79,7 @@ fn walk(mirrors: &[&Mirror], old: &Commit, new: &Commit) -> Result<Story> {
         walk.hide(without).context(cannot)?;
         walk.map(|id| entry(&repository, id.context(cannot)?)).collect()
     };
-    Ok(Story { gained: side(new, old)?, lost: side(old, new)? })
+    Ok(Story { gained: side(new, old)?, lost: side(old, new)?, gone: None })
 }
 
 fn all_objects(mirrors: &[&Mirror]) -> Result<Repository> {
@@ -90,7 +97,8 @@ fn all_objects(mirrors: &[&Mirror]) -> Result<Repository> {
 
 fn entry(repository: &Repository, id: Oid) -> Result<Entry> {
     let commit = repository.find_commit(id).context(|| format!("cannot read commit {id}"))?;
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    // It is shown on terminals: what would steer one is taken out.
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().replace(|c: char| c.is_control(), "?");
     Ok(Entry {
         commit: id.to_string(),
         author: text(commit.author().name_bytes()),

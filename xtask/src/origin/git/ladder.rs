@@ -193,6 +193,10 @@ pub(super) fn past(
         if is_known() {
             return Ok(());
         }
+        if !history.dir().is_dir() {
+            // Once for each repository, and a while where the server sends files with the commits.
+            (ctx.say)(&format!("{what}: fetching it"));
+        }
         let rungs: Vec<Rung<'_>> = [Some(commit.as_str()), name].into_iter().flatten().map(Rung::Past).collect();
         attempts::along(ctx, what, &urls, |url| climb_down(ctx, what, history, url, &rungs, Some(commit)).map(|_| ()))
     })

@@ -1,6 +1,7 @@
 //! `update` and `pin`.
 
 use super::project::Project;
+use crate::origin::world::{World, origin};
 
 #[test]
 fn update_shows_the_commits_by_author_before_it_writes() {
@@ -50,7 +51,7 @@ fn a_rewound_branch_is_said_with_what_is_new_and_what_is_gone() {
     upstream.git(&["reflog", "expire", "--expire=now", "--all"]);
     upstream.git(&["gc", "-q", "--prune=now"]);
     let shown = project.ok(&["update", "a"]);
-    assert!(shown.contains("REWOUND") && shown.contains("which its origin no longer has"), "{shown}");
+    assert!(shown.contains("REWOUND") && shown.contains("no address has"), "{shown}");
 }
 
 #[test]
@@ -110,4 +111,24 @@ fn a_revision_that_is_none_is_refused_and_nothing_is_written() {
     assert_eq!(project.lock(), before);
     project.track(&format!("commit = '{}'", upstream.git(&["rev-parse", "HEAD"])));
     project.refused(&["pin", "a", "both"], &["manifest `m` names its commit", "change it there"]);
+}
+
+#[test]
+fn a_debian_source_package_is_pinned_by_version_and_what_has_none_is_refused() {
+    let world = World::new();
+    let at = |from: &str, revision: &str| {
+        world.with(|ctx| xtask::origin::at(ctx, &world.source, &origin(from), revision)).map_err(|error| error.report())
+    };
+    assert_eq!(
+        at("apt = { package = 'foo', suite = 'stable' }", "1.0-1"),
+        Ok(origin("apt = { package = 'foo', suite = 'stable', version = '1.0-1' }"))
+    );
+    for (from, words) in [
+        ("apt = { package = 'foo', version = '2.0-1' }", "manifest `test` names its version, 2.0-1; change it there"),
+        ("archive = { urls = ['https://x/a-1.tar.gz'] }", "an archive has no revisions"),
+        ("path = { dir = 'x' }", "it is a local directory"),
+    ] {
+        let refused = at(from, "1.0-1").unwrap_err();
+        assert!(refused.contains(words), "{words} is not in {refused}");
+    }
 }
