@@ -10,10 +10,10 @@ use crate::definition::{Definitions, Lock, Name};
 use crate::error::{Context, Error, Result};
 use crate::run::{Mode, Report};
 
-/// Show what lies between two locks: sources that came, went and moved, with the commits of each move
+/// Show which sources came, went and moved between two locks, with the commits of each move
 ///
-///     cargo xtask diff HEAD                                         this manifest's lock, since the last commit
-///     cargo xtask diff v1.0 v1.1                                    between two revisions of this repository
+///     cargo xtask diff HEAD              this manifest's lock, since the last commit
+///     cargo xtask diff v1.0 v1.1         between two revisions of this repository
 ///     cargo xtask diff manifests/xen-4.20.lock manifests/xen-4.22.lock
 ///     cargo xtask diff main:manifests/xen-4.20.lock old.lock --json
 ///

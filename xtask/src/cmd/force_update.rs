@@ -10,8 +10,9 @@ use crate::error::Result;
 ///     cargo xtask force-update xen         this one
 ///     cargo xtask force-update xen --discard
 ///
-/// Another commit that was checked out goes back to the pin. Local commits and edits are named and kept, and the command fails,
-/// unless `--discard` is said. Branches and stashes stay in the new checkout either way. The pins stay where they are: `update` moves them.
+/// Another commit that was checked out goes back to the pin. Local commits and edits are named and
+/// kept, and the command fails, unless `--discard` is said. Branches and stashes stay in the new
+/// checkout either way. The pins stay where they are: `update` moves them.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {

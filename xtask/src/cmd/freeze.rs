@@ -13,8 +13,8 @@ use crate::run::{Mode, Report};
 ///     cargo xtask freeze                   from now on nothing moves: `update` and `pin` are refused
 ///     cargo xtask unfreeze                 takes it back
 ///
-/// What the lock does not pin yet is pinned as its origin stands now. Refused while a source holds local work: a frozen lock says
-/// what is built. The mark stands in the lock, for everybody who has it.
+/// What the lock does not pin yet is pinned as its origin stands now. Refused while a source holds
+/// local work: a frozen lock says what is built. The mark stands in the lock, for everybody.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {}

@@ -10,12 +10,13 @@ use crate::run::{Event, Mode, Report, timed};
 
 /// Pin a source at a revision, and write the lock
 ///
-///     cargo xtask pin xen 3fb3b1c2d4e5f60718293a4b5c6d7e8f90a1b2c3   any commit, also one that is on no branch
-///     cargo xtask pin seabios rel-1.16.3                            a tag or a branch
-///     cargo xtask pin xen refs/pull/7/head                          any ref
-///     cargo xtask pin qemu 1:7.2+dfsg-7+deb12u17                    a version of a Debian source package
+///     cargo xtask pin seabios rel-1.16.3             a tag or a branch
+///     cargo xtask pin xen refs/pull/7/head           any ref
+///     cargo xtask pin qemu 1:7.2+dfsg-7+deb12u17     a version of a Debian source package
+///     cargo xtask pin xen 3fb3b1c2d4e5f60718293a4b5c6d7e8f90a1b2c3
 ///
-/// Shows the commits of the move as `update` does. The pin stays until the next `update` of the source; `freeze` keeps it.
+/// A commit may be on no branch at all. Shows the commits of the move as `update` does. The pin
+/// stays until the next `update` of the source; `freeze` keeps it.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {

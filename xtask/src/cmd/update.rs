@@ -18,8 +18,8 @@ use crate::turn::{self, Hold, Turn};
 ///     cargo xtask update xen               this one; the others stay at their pins
 ///     cargo xtask update --dry-run         show what would move
 ///
-/// Before the lock is written it shows the commits that each move brings, by author; of a branch that was rewound also those
-/// that are gone. The only command that asks what is newest. Everything else works at the pins.
+/// Before the lock is written it shows the commits that each move brings, by author; of a branch
+/// that was rewound also those that are gone. The only command that asks what is newest. Everything else works at the pins.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {

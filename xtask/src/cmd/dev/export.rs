@@ -10,11 +10,13 @@ use crate::patch::subject;
 
 /// Write your commits in .xtask/src as a component's patches
 ///
-///     cargo xtask dev export xen-tools     those on top of the pin, into components/xen-tools/, listed in its file
+///     cargo xtask dev export xen-tools     those on top of the pin, into components/xen-tools/
 ///
-/// The patches are those of `git format-patch`; `git am` takes them. A patch that was listed before and is the same change, or has the
-/// same subject, is replaced; the others stay in front. Only files that the component uses are exported. Afterwards the commits are
-/// still in the checkout, and a build would apply them twice: put it back to the pin with `force-update SOURCE --discard`.
+/// The patches are those of `git format-patch`, and the component's file lists them; `git am` takes
+/// them. A patch that was listed before and is the same change, or has the same subject, is
+/// replaced; the others stay in front. Only files that the component uses are exported. Afterwards
+/// the commits are still in the checkout, and a build would apply them twice: put it back to the pin
+/// with `force-update SOURCE --discard`.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
