@@ -120,6 +120,10 @@ impl<M: Medium> Layer<M> {
             let (offset, len_bytes) = self.fixed_step(&write)?.range();
             return writable.note(self.discarded(offset, len_bytes));
         };
+        if blocks.pieces(range.clone()).any(|piece| writable.is_unpointed(piece.index)) {
+            // What is discarded must not be the parent's again when this writer is killed.
+            self.point()?;
+        }
         for piece in blocks.pieces(range) {
             let space = self.space(blocks, writable);
             if let Some(entry) = self.entry(blocks, writable, &space, piece.index)? {

@@ -141,7 +141,7 @@ impl<M: Medium> Layer<M> {
     }
 
     /// Writes the entries that the disk may not have.
-    fn point(&self) -> Result<()> {
+    pub(crate) fn point(&self) -> Result<()> {
         let writable = self.writable()?;
         let mut unpointed = writable.unpointed.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(blocks) = &self.blocks

@@ -384,7 +384,7 @@ impl Writable {
         self.whole.get(index / 64).is_some_and(|bits| bits & 1 << (index % 64) != 0)
     }
 
-    fn is_unpointed(&self, index: usize) -> bool {
+    pub(crate) fn is_unpointed(&self, index: usize) -> bool {
         self.unpointed.lock().unwrap_or_else(PoisonError::into_inner).contains(&index)
     }
 

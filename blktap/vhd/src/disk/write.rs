@@ -100,7 +100,8 @@ impl<M: Medium> Disk<M> {
     }
 
     /// Says that nobody needs these bytes any more: the image gives their space back where it can, as in
-    /// [`Disk::write_zeroes`]. They then read as zeros, or as before, and never as the parent's. Takes no space, ever.
+    /// [`Disk::write_zeroes`]. They then read as zeros, or as before, and never as the parent's. Takes no space
+    /// itself, and finds none only where an earlier write found none.
     /// On a raw disk that is a device it does nothing unless [`Disk::pass_discards`] was called.
     pub fn discard(&mut self, offset: u64, len_bytes: u64) -> Result<()> {
         self.in_parts(offset, len_bytes, Disk::discard_part)
