@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `server`, `listener`, `client` | waiting for clients, and what each connection is at |
 //! | `channel`, `arrival`, `tls` | a client's stream, how it is waited for, and what keeps it secret |
-//! | `serving`, `parked`, `outlet`, `pipe` | requests and their answers; requests that wait for room; long reads without copies |
+//! | `serving`, `parked`, `outlet`, `pipe` | requests and their answers; requests that wait for room; long reads without copies, or several at a time |
 //! | `passed`, `socket_path` | connections that others accepted; sockets with names |
 //! | `shared`, `service` | the disk that clients share, and may be paused; the disk as they see it, any alignment |
 //! | `store` | what holds its sectors: a chain of images, another server, two of them as one |

@@ -1,23 +1,22 @@
 //! A client's requests: which of them are done together, and what each is answered.
 
+mod read;
+
+use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use nbd::{Command, CommandFlags, ErrorCode, Form, Request, Session, Violation};
 
 use crate::failure::Failure;
-use crate::outlet::{OUTLET_BYTES, Outlet};
+use crate::outlet::Outlet;
 use crate::parked::{Parked, Payload, Waiting};
 use crate::shared::{Operations, Shared};
 
 /// Replies are sent when so much is there.
 const OUTPUT_BYTES: usize = 256 << 10;
-/// Reads of this length leave through the outlet.
-const LONG_BYTES: usize = 64 << 10;
 /// A write begins when so much of it is there, or all of it.
 const PIECE_BYTES: usize = 64 << 10;
-/// Only reads of this length are looked through for zeros first; shorter ones are done together.
-const HOLE_BYTES: u64 = 16 << 10;
 
 /// A client in the transmission phase.
 #[derive(Debug)]
@@ -25,6 +24,10 @@ pub(crate) struct Serving<'a> {
     session: Session,
     disk: &'a Shared,
     work: Option<Work>,
+    /// Long reads that came behind the one that is being sent.
+    queue: VecDeque<Request>,
+    /// What came behind those.
+    next: Option<Request>,
     parked: Parked,
     /// What long reads leave through.
     pub(crate) outlet: Outlet,
@@ -63,7 +66,8 @@ struct Batch<'i> {
 
 impl<'a> Serving<'a> {
     pub(crate) fn new(session: Session, disk: &'a Shared, outlet: Outlet) -> Self {
-        Serving { session, disk, work: None, parked: Parked::default(), outlet, begun: 0 }
+        let (queue, parked) = (VecDeque::new(), Parked::default());
+        Serving { session, disk, work: None, queue, next: None, parked, outlet, begun: 0 }
     }
 
     /// Does what is all there, until there is enough to send. Returns how much of the input it took.
@@ -98,14 +102,23 @@ impl<'a> Serving<'a> {
                     used
                 }
                 Some(Work::Read { request, done }) => {
+                    taken += self.look_ahead(input);
                     if self.read(request, done, output)? == Progress::Outlet {
                         return Ok((taken, Progress::Outlet));
                     }
                     0
                 }
+                None if !self.queue.is_empty() => {
+                    self.work = self.queue.pop_front().map(|request| Work::Read { request, done: 0 });
+                    0
+                }
                 None => {
-                    let Some((request, used)) = self.session.request(input)? else { break };
-                    self.begun += 1;
+                    self.outlet.forget();
+                    let next = match self.next.take() {
+                        Some(request) => Some((request, 0)),
+                        None => self.request(input)?,
+                    };
+                    let Some((request, used)) = next else { break };
                     if let Some(bytes) = self.sectors(&request, &input[used..]) {
                         self.count(&request);
                         batch.writes.push((request, bytes));
@@ -133,17 +146,19 @@ impl<'a> Serving<'a> {
         Ok((taken, Progress::More))
     }
 
+    /// The next request, whose head is all there.
+    fn request(&mut self, input: &[u8]) -> Result<Option<(Request, usize)>, Violation> {
+        let request = self.session.request(input)?;
+        self.begun += usize::from(request.is_some());
+        Ok(request)
+    }
+
     /// The bytes of a write of whole sectors, if they are all there.
     fn sectors<'i>(&self, request: &Request, input: &'i [u8]) -> Option<&'i [u8]> {
         let is_sectors = request.offset.is_multiple_of(512) && request.len_bytes.is_multiple_of(512);
         let is_right = request.command == Command::Write && is_sectors && request.len_bytes > 0;
         let bytes = input.get(..usize::try_from(request.payload_bytes).ok()?).filter(|_| is_right)?;
         self.session.check(request).is_ok().then_some(bytes)
-    }
-
-    fn is_short_read(&self, request: &Request) -> bool {
-        let is_read = request.command == Command::Read && (1..HOLE_BYTES).contains(&request.len_bytes);
-        is_read && self.session.check(request).is_ok()
     }
 
     /// Does what came together, together. In which order is nobody's business: nothing of it was answered.
@@ -163,37 +178,6 @@ impl<'a> Serving<'a> {
         if !batch.reads.is_empty() {
             self.read_batch(&batch.reads, output);
             (batch.reads, batch.read_bytes) = (vec![], 0);
-        }
-    }
-
-    fn read_batch(&mut self, requests: &[Request], output: &mut Vec<u8>) {
-        let (begin, begun) = (output.len(), Instant::now());
-        let mut places = Vec::with_capacity(requests.len());
-        for request in requests {
-            let len = short(request.len_bytes);
-            match self.session.form() {
-                Form::Simple => self.session.data(request, output),
-                _ => self.session.piece(request, request.offset, len, true, output),
-            }
-            places.push(output.len()..output.len() + len);
-            output.resize(output.len() + len, 0);
-        }
-        let mut reads = Vec::with_capacity(requests.len());
-        let (mut rest, mut at) = (&mut output[begin..], begin);
-        for (request, place) in requests.iter().zip(&places) {
-            let (bytes, after) = rest[place.start - at..].split_at_mut(place.len());
-            reads.push((request.offset, bytes));
-            (rest, at) = (after, place.end);
-        }
-        if self.disk.read_many(&mut reads).is_ok() {
-            let reads = &self.disk.traffic.reads;
-            requests.iter().for_each(|request| reads.end(request.len_bytes, begun.elapsed()));
-            return;
-        }
-        // Each by itself: which of them failed, and why.
-        output.truncate(begin);
-        for request in requests {
-            self.read(*request, 0, output).expect("the first piece of a read may fail, and this one is short");
         }
     }
 
@@ -350,52 +334,6 @@ impl<'a> Serving<'a> {
         }
         (len, true)
     }
-
-    /// Sends the next piece, or puts it into the outlet.
-    fn read(&mut self, request: Request, done: u64, output: &mut Vec<u8>) -> Result<Progress, Violation> {
-        let is_cut = self.session.form() != Form::Simple && !request.flags.contains(CommandFlags::DF);
-        let (at, left) = (request.offset + done, request.len_bytes - done);
-        // In one chunk, or behind one head: what failed cannot be told any more once that is on its way.
-        let max = if is_cut || self.session.form() == Form::Simple { OUTLET_BYTES as u64 } else { left };
-        let len = short(left.min(max));
-        let is_last = len as u64 == left;
-        let (begin, begun) = (output.len(), Instant::now());
-        let mut progress = Progress::More;
-        let is_zero = || self.disk.read().is_ok_and(|disk| disk.is_zero(at, len as u64));
-        if is_cut && len as u64 >= HOLE_BYTES && is_zero() {
-            let len = u32::try_from(len).expect("pieces are short");
-            self.session.hole(&request, at, len, is_last, output);
-        } else {
-            match self.session.form() {
-                Form::Simple if done == 0 => self.session.data(&request, output),
-                Form::Simple => {}
-                _ => self.session.piece(&request, at, len, is_last, output),
-            }
-            let read = if (LONG_BYTES..=OUTLET_BYTES).contains(&len) {
-                progress = Progress::Outlet;
-                self.outlet.fill(self.disk, at, len)
-            } else {
-                let data = output.len();
-                output.resize(data + len, 0);
-                self.disk.read_many(&mut [(at, &mut output[data..])])
-            };
-            if let Err(failed) = read {
-                output.truncate(begin);
-                if self.session.form() == Form::Simple && done > 0 {
-                    self.disk.traffic.reads.drop_one();
-                    return Err(Violation::of_server(failed.message));
-                }
-                self.finish(&request, Err(failed), begun, output);
-                return Ok(Progress::More);
-            }
-        }
-        if is_last {
-            self.disk.traffic.reads.end(request.len_bytes, begun.elapsed());
-        } else {
-            self.work = Some(Work::Read { request, done: done + len as u64 });
-        }
-        Ok(progress)
-    }
 }
 
 impl Drop for Serving<'_> {
@@ -405,7 +343,8 @@ impl Drop for Serving<'_> {
             Work::Write { request, .. } | Work::Keep { request, .. } | Work::Read { request, .. } => request,
         });
         let parked = self.parked.take().into_iter().map(|waiting| waiting.request);
-        let counts = parked.chain(work).filter_map(|request| self.disk.traffic.of(request.command));
+        let counts =
+            parked.chain(work).chain(self.queue.drain(..)).filter_map(|request| self.disk.traffic.of(request.command));
         counts.for_each(Operations::drop_one);
     }
 }

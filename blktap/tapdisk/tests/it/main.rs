@@ -21,4 +21,5 @@ mod second_image;
 mod served;
 mod storage_manager;
 mod tls;
+mod together;
 mod under_fio;
