@@ -14,6 +14,7 @@ pub mod layout;
 pub mod machine;
 pub mod merge;
 pub mod origin;
+pub mod overrides;
 pub mod patch;
 pub mod plan;
 pub mod process;

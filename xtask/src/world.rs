@@ -13,6 +13,7 @@ use crate::layout::Layout;
 use crate::machine::Machine;
 use crate::merge::merge;
 use crate::origin;
+use crate::overrides::{self, Overrides};
 use crate::plan::{Plan, Provider, Wanted};
 use crate::recipe::{self, Paths, Values};
 use crate::sandbox::Sandbox;
@@ -33,8 +34,10 @@ pub struct SourceTree {
     pub tree: Rooted,
     /// SOURCE_DATE_EPOCH.
     pub epoch: u64,
-    /// It is what the lock says. A local directory is always what it should be.
+    /// It is what the lock says. A local directory is always what it should be, and so is one that overrides a source.
     pub at_pin: bool,
+    /// It is exactly what the lock says, wherever it stands.
+    pub is_pins: bool,
 }
 
 /// Files chosen from a source: its name, `inputs`, `exclude`.
@@ -53,6 +56,8 @@ pub struct World {
     pub store: Store,
     /// Packages, tools, sandbox.
     pub machine: Machine,
+    /// Sources of the manifest that are built from a directory of the user.
+    pub overrides: Overrides,
     trees: Mutex<BTreeMap<Name, Arc<SourceTree>>>,
     filtered: Mutex<BTreeMap<Chosen, Rooted>>,
 }
@@ -62,7 +67,17 @@ impl World {
     pub fn new(layout: Layout, definitions: Definitions, wanted: &Wanted, machine: Machine) -> Result<Self> {
         let plan = Plan::new(&definitions.manifest, &definitions.components, wanted, &machine.platform())?;
         let store = Store::open(&layout.store)?;
-        Ok(World { layout, definitions, plan, store, machine, trees: Mutex::default(), filtered: Mutex::default() })
+        let overrides = Overrides::of(&layout, &definitions.manifest)?;
+        Ok(World {
+            layout,
+            definitions,
+            plan,
+            store,
+            machine,
+            overrides,
+            trees: Mutex::default(),
+            filtered: Mutex::default(),
+        })
     }
 
     /// Definition of a component of the plan.
@@ -118,16 +133,23 @@ impl World {
             return Ok(Some(known.clone()));
         }
         let origin = self.origin(source)?;
-        let dir = origin::directory(&self.layout, source, origin);
+        let instead = self.overrides.0.get(source);
+        let dir = instead.cloned().unwrap_or_else(|| origin::directory(&self.layout, source, origin));
         if !dir.is_dir() {
             return Ok(None);
         }
-        let skip = if matches!(origin, Origin::Path(_)) { not_source(&dir) } else { Vec::new() };
-        let tree = scan(&dir, &self.layout.source_index(source), Modes::Source, &skip)?;
+        let tree = if instead.is_some() {
+            overrides::tree(&self.layout, source, &dir)?
+        } else {
+            let skip = if matches!(origin, Origin::Path(_)) { overrides::not_source(&dir) } else { Vec::new() };
+            scan(&dir, &self.layout.source_index(source), Modes::Source, &skip)?
+        };
+        // An override keeps the pin's time: its files alone are to differ.
         let pin = self.pin(source);
-        let at_pin = matches!(origin, Origin::Path(_)) || pin.is_some_and(|pin| pin.tree == tree.root().hash);
+        let is_pins = pin.is_some_and(|pin| pin.tree == tree.root().hash);
+        let at_pin = is_pins || instead.is_some() || matches!(origin, Origin::Path(_));
         let epoch = pin.map_or(LOCAL_EPOCH, |pin| pin.epoch);
-        let found = Arc::new(SourceTree { dir, tree, epoch, at_pin });
+        let found = Arc::new(SourceTree { dir, tree, epoch, at_pin, is_pins });
         self.trees.lock().unwrap_or_else(PoisonError::into_inner).insert(source.clone(), found.clone());
         Ok(Some(found))
     }
@@ -160,8 +182,20 @@ impl World {
         self.filtered.lock().unwrap_or_else(PoisonError::into_inner).retain(|(other, ..), _| other != source);
     }
 
-    fn needed_source(&self, source: &Name) -> Result<Arc<SourceTree>> {
+    /// Overrides of the sources of the plan, each with its directory.
+    pub fn overridden(&self) -> Overrides {
+        let used = self.sources();
+        let all = self.overrides.0.iter().filter(|(source, _)| used.contains(*source));
+        Overrides(all.map(|(source, dir)| (source.clone(), dir.clone())).collect())
+    }
+
+    /// The same, or an error that says how to get it.
+    pub fn needed_source(&self, source: &Name) -> Result<Arc<SourceTree>> {
         self.source(source)?.ok_or_else(|| {
+            if let Some(dir) = self.overrides.0.get(source) {
+                let message = format!("source `{source}` is overridden with `{}`, which is not there", dir.display());
+                return Error::input(message).help(format!("cargo xtask restore {source}"));
+            }
             Error::machine(format!("source `{source}` is not here")).help(format!("cargo xtask fetch {source}"))
         })
     }
@@ -283,12 +317,4 @@ impl World {
         }
         Ok(told)
     }
-}
-
-/// What our own tool and cargo leave in a directory that people work in. A `dist` or `target` of anything else is source.
-fn not_source(dir: &Path) -> Vec<&'static str> {
-    let is_checkout = dir.join("components").is_dir() && dir.join("manifests").is_dir();
-    let dist = is_checkout.then_some("dist");
-    let target = dir.join("Cargo.toml").is_file().then_some("target");
-    [Some(".xtask"), dist, target].into_iter().flatten().collect()
 }

@@ -82,9 +82,24 @@ pub enum Modes {
     Exact,
 }
 
+/// What a walk came upon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Met {
+    /// A file or a symbolic link.
+    File,
+    /// A directory, before anything below it.
+    Directory,
+    /// A directory in which nothing was found that stays.
+    Empty,
+}
+
+/// True for a path, relative to the top, that is no part of the tree.
+type LeaveOut<'a> = dyn FnMut(&str, Met) -> Result<bool> + 'a;
+
 /// Everything below `dir`, read to the last byte.
 pub fn read_tree(dir: &Path, modes: Modes) -> Result<Tree> {
-    let mut walk = Walk::new(modes, Vec::new(), &[]);
+    let nothing = &mut |_: &str, _| Ok(false);
+    let mut walk = Walk::new(modes, Vec::new(), nothing);
     walk.directory(dir, "")?;
     Ok(tree_of(&walk.entries))
 }
@@ -92,8 +107,13 @@ pub fn read_tree(dir: &Path, modes: Modes) -> Result<Tree> {
 /// Everything below `dir`, digests remembered in `index_file`. `.git` at any depth and everything else that is neither file,
 /// directory nor symbolic link is left out, and so are the names in `skip`, at the top only.
 pub fn scan(dir: &Path, index_file: &Path, modes: Modes, skip: &[&str]) -> Result<Rooted> {
+    scan_without(dir, index_file, modes, &mut |path, _| Ok(skip.contains(&path)))
+}
+
+/// The same without whatever `leave_out` says.
+pub fn scan_without(dir: &Path, index_file: &Path, modes: Modes, leave_out: &mut LeaveOut<'_>) -> Result<Rooted> {
     let mut index = read(index_file);
-    let mut walk = Walk::new(modes, std::mem::take(&mut index.entries), skip);
+    let mut walk = Walk::new(modes, std::mem::take(&mut index.entries), leave_out);
     walk.directory(dir, "")?;
     let Walk { known, mut entries, changed, .. } = walk;
     if !changed
@@ -117,8 +137,8 @@ fn tree_of(entries: &[Entry]) -> Tree {
     Tree(entries.iter().map(|entry| (entry.path.clone(), entry.node())).collect())
 }
 
-struct Walk<'a> {
-    skip: &'a [&'a str],
+struct Walk<'a, 'b> {
+    leave_out: &'a mut LeaveOut<'b>,
     modes: Modes,
     /// As the last walk met them; one that is met again is taken out of here and leaves an empty one.
     known: Vec<Entry>,
@@ -131,10 +151,10 @@ struct Walk<'a> {
     now_ns: i64,
 }
 
-impl<'a> Walk<'a> {
-    fn new(modes: Modes, known: Vec<Entry>, skip: &'a [&'a str]) -> Self {
+impl<'a, 'b> Walk<'a, 'b> {
+    fn new(modes: Modes, known: Vec<Entry>, leave_out: &'a mut LeaveOut<'b>) -> Self {
         let entries = Vec::with_capacity(known.len());
-        Walk { skip, modes, known, next: 0, places: None, entries, changed: false, now_ns: now_ns() }
+        Walk { leave_out, modes, known, next: 0, places: None, entries, changed: false, now_ns: now_ns() }
     }
 
     /// What was remembered of a path.
@@ -153,7 +173,8 @@ impl<'a> Walk<'a> {
         Some(std::mem::take(&mut self.known[place])).filter(|entry| entry.path == path)
     }
 
-    fn directory(&mut self, dir: &Path, prefix: &str) -> Result<()> {
+    /// Says whether anything of it stays.
+    fn directory(&mut self, dir: &Path, prefix: &str) -> Result<bool> {
         let reading = || format!("cannot read directory `{}`", dir.display());
         let mut empty = true;
         for entry in fs::read_dir(dir).context(reading)? {
@@ -162,15 +183,20 @@ impl<'a> Walk<'a> {
             let name = name
                 .to_str()
                 .ok_or_else(|| Error::input(format!("`{}` has a name that is not UTF-8", entry.path().display())))?;
-            if name == ".git" || (prefix.is_empty() && self.skip.contains(&name)) {
+            if name == ".git" {
                 continue;
             }
-            empty = false;
             let path = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") };
             let metadata = entry.metadata().context(|| format!("cannot look at `{}`", entry.path().display()))?;
             let kind = metadata.file_type();
+            if (self.leave_out)(&path, if kind.is_dir() { Met::Directory } else { Met::File })? {
+                continue;
+            }
             if kind.is_dir() {
-                self.directory(&entry.path(), &path)?;
+                if !self.directory(&entry.path(), &path)? {
+                    continue;
+                }
+                empty = false;
                 if self.modes == Modes::Exact && metadata.mode() & 0o7777 != 0o755 {
                     let mode = DIRECTORY | (metadata.mode() & 0o7777);
                     self.add(Entry { path, mode, ..Entry::default() });
@@ -181,19 +207,26 @@ impl<'a> Walk<'a> {
                 let target = target.into_os_string().into_string().map_err(|target| {
                     Error::input(format!("link `{}` points to {target:?}, which is not UTF-8", entry.path().display()))
                 })?;
+                empty = false;
                 self.add(Entry { path, mode: SYMLINK, target, ..Entry::default() });
-            } else if kind.is_file() {
-                self.file(&entry, path, &metadata)?;
+            } else {
+                empty = false;
+                if kind.is_file() {
+                    self.file(&entry, path, &metadata)?;
+                }
             }
         }
         // One of an odd mode is added by whoever called us.
         if empty && !prefix.is_empty() {
+            if (self.leave_out)(prefix, Met::Empty)? {
+                return Ok(false);
+            }
             let mode = fs::symlink_metadata(dir).context(reading)?.mode() & 0o7777;
             if self.modes == Modes::Source || mode == 0o755 {
                 self.add(Entry { path: prefix.to_owned(), mode: DIRECTORY | 0o755, ..Entry::default() });
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// What has no content of its own.

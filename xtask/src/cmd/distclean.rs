@@ -10,7 +10,7 @@ use crate::dist::Record;
 use crate::error::{Context, Error, Result};
 use crate::origin::{self, State as SourceState};
 
-/// Remove everything that this checkout made: build directories, logs, fetched sources, dist/
+/// Remove everything that this checkout made: build directories, logs, fetched sources, overrides, dist/
 ///
 ///     cargo xtask distclean                refuses where sources hold your work
 ///     cargo xtask distclean --discard      takes them too

@@ -144,6 +144,13 @@ pub fn fetch_source(
     how: How,
     say: &(dyn Fn(&str) + Sync),
 ) -> Result<CheckedOut> {
+    if let Some(dir) = world.overrides.0.get(source) {
+        say(&format!(
+            "`{source}` is overridden with {}; it is not fetched (cargo xtask restore {source})",
+            dir.display()
+        ));
+        return Ok(CheckedOut::Local);
+    }
     let fetch = if how.again { origin::fetch_again } else { origin::fetch };
     let result = fetch(&session.fetching(how.discard, say), source, world.origin(source)?, world.pin(source));
     world.forget(source);

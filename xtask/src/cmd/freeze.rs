@@ -24,6 +24,7 @@ pub fn run(session: &Session, _args: &Args) -> Result<()> {
     let say = |line: &str| report.note(line);
     let _turn = turn(session, &say)?;
     let mut definitions = session.definitions()?;
+    crate::overrides::refuse(&session.layout, &definitions.manifest, "freeze")?;
     refuse_local_work(session, &definitions, &say)?;
     let old = definitions.lock.clone().unwrap_or_default();
     let fetching = session.fetching(false, &say);
@@ -75,8 +76,7 @@ fn tracked(origin: &Origin) -> Option<String> {
     }
 }
 
-/// What would make a build something else than its lock says: whoever freezes or releases refuses it, by name. The one place that
-/// looks, also for what else takes a source's place.
+/// What would make a build something else than its lock says, beside an override: whoever freezes or releases refuses it, by name.
 fn refuse_local_work(session: &Session, definitions: &Definitions, say: &dyn Fn(&str)) -> Result<()> {
     let mut found = Vec::new();
     for (name, origin) in &definitions.manifest.sources {

@@ -3,6 +3,7 @@
 use super::Session;
 use crate::definition::{Definitions, Stand, manifest_names};
 use crate::error::Result;
+use crate::overrides::Overrides;
 
 /// List the components and sources of a manifest
 ///
@@ -30,6 +31,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         return origins(session, &definitions);
     }
     let manifest = &definitions.manifest;
+    let overrides = Overrides::of(&session.layout, manifest)?;
     let how = |name| {
         if manifest.components.contains(name) {
             "built".to_owned()
@@ -53,7 +55,9 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
                 })
             })
             .collect();
-        return super::print_json(&serde_json::json!({ "manifest": session.manifest, "components": components }));
+        return super::print_json(
+            &serde_json::json!({ "manifest": session.manifest, "overrides": overrides, "components": components }),
+        );
     }
     println!("{}: {}\n", session.manifest, manifest.summary);
     for (name, component) in &definitions.components {
@@ -65,6 +69,9 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
             component.source,
             component.licence
         );
+    }
+    if !overrides.0.is_empty() {
+        println!("\n  overridden: {}", overrides.line());
     }
     Ok(())
 }

@@ -16,6 +16,7 @@ mod graph;
 mod list;
 mod log;
 mod moves;
+mod overriding;
 mod pin;
 mod schema;
 mod standing;
@@ -87,6 +88,8 @@ enum Command {
     Freeze(freeze::Args),
     Unfreeze(unfreeze::Args),
     List(list::Args),
+    Override(overriding::Args),
+    Restore(overriding::RestoreArgs),
     Status(status::Args),
     Graph(graph::Args),
     Why(why::Args),
@@ -219,6 +222,8 @@ pub fn run(cli: Cli) -> i32 {
             Command::Freeze(args) => freeze::run(&session, &args),
             Command::Unfreeze(args) => unfreeze::run(&session, &args),
             Command::List(args) => list::run(&session, &args),
+            Command::Override(args) => overriding::run(&session, &args),
+            Command::Restore(args) => overriding::restore(&session, &args),
             Command::Status(args) => status::run(&session, &args),
             Command::Graph(args) => graph::run(&session, &args),
             Command::Why(args) => why::run(&session, &args),

@@ -1,6 +1,6 @@
 //! `status`: pinned, checked out, changed, built, provided by the system. Reads only, starts no process.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -33,6 +33,8 @@ struct SourceRow {
     origin: &'static str,
     pinned: Option<String>,
     state: String,
+    #[serde(rename = "override", skip_serializing_if = "Option::is_none")]
+    instead: Option<PathBuf>,
     changes: Vec<String>,
 }
 
@@ -61,7 +63,8 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let needed = world.sources();
     let mut sources = Vec::new();
     for (source, origin) in world.definitions.manifest.sources.iter().filter(|(name, _)| shown(name)) {
-        if needed.contains(source) || names.contains(source) {
+        let instead = world.overrides.0.contains_key(source);
+        if instead || needed.contains(source) || names.contains(source) {
             sources.push(source_row(session, &world, source, origin)?);
         }
     }
@@ -105,8 +108,28 @@ fn source_row(session: &Session, world: &World, source: &Name, origin: &Origin) 
         (None, Some(commit)) => commit.to_string(),
         (None, None) => format!("tree {}", &pin.tree.to_string()[..12]),
     });
+    let instead = world.overrides.0.get(source).cloned();
+    let (state, changes) = match &instead {
+        Some(dir) => (overridden(world, source, dir)?, Vec::new()),
+        None => at_its_place(session, world, source, origin)?,
+    };
+    Ok(SourceRow { source: source.clone(), origin: origin.kind(), pinned, state, instead, changes })
+}
+
+fn overridden(world: &World, source: &Name, dir: &Path) -> Result<String> {
+    let how = match world.source(source)? {
+        None => ", which is not there",
+        Some(tree) if tree.is_pins => ", the same as its pin",
+        Some(_) => "",
+    };
+    Ok(format!("overridden with {}{how} (cargo xtask restore {source})", dir.display()))
+}
+
+/// How what fetch brought stands, and what was done to it since.
+fn at_its_place(session: &Session, world: &World, source: &Name, origin: &Origin) -> Result<(String, Vec<String>)> {
+    let pin = world.pin(source);
     let at_pin = world.source(source)?.is_some_and(|tree| tree.at_pin);
-    let (state, changes) = match origin {
+    Ok(match origin {
         Origin::Path(local) => (format!("local directory {}", local.dir), Vec::new()),
         _ if at_pin => ("at its pin".to_owned(), Vec::new()),
         _ => match origin::state(&session.layout, source, origin, pin)? {
@@ -125,8 +148,7 @@ fn source_row(session: &Session, world: &World, source: &Name, origin: &Origin) 
                 (format!("overridden: not what the lock names (cargo xtask fetch {source} --discard)"), Vec::new())
             }
         },
-    };
-    Ok(SourceRow { source: source.clone(), origin: origin.kind(), pinned, state, changes })
+    })
 }
 
 fn component_rows(session: &Session, world: &World) -> Result<Vec<ComponentRow>> {

@@ -51,6 +51,10 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         crate::why::everything(&preimage).iter().for_each(|line| println!("{line}"));
         return Ok(());
     }
+    let overridden = world.overridden();
+    if !session.json && !overridden.0.is_empty() {
+        println!("overridden: {}", overridden.line());
+    }
     let Some(built) = state.built.get(&name) else {
         println!("{name} was never built here; its action is {}", action.digest);
         return Ok(());
@@ -59,7 +63,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         let differences: Vec<Difference> = Vec::new();
         if session.json {
             return super::print_json(
-                &serde_json::json!({ "component": name, "rebuild": false, "differences": differences }),
+                &serde_json::json!({ "component": name, "rebuild": false, "overrides": overridden, "differences": differences }),
             );
         }
         println!("{name} is up to date: nothing that its digest is made of has changed since it was built");
@@ -82,7 +86,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let differences = compare(&before, &now, world.component(&name).source.as_str(), &owners);
     if session.json {
         return super::print_json(
-            &serde_json::json!({ "component": name, "rebuild": true, "differences": differences }),
+            &serde_json::json!({ "component": name, "rebuild": true, "overrides": overridden, "differences": differences }),
         );
     }
     let inputs = if differences.len() == 1 { "input differs" } else { "inputs differ" };

@@ -4,6 +4,7 @@
 //! - `git/`, `archive.rs`, `apt/`: one origin each. They prepare a whole tree in a scratch directory and say what it is.
 //! - `place.rs`: puts a prepared tree where `Layout::source` says, by one rename; `stamp.rs` remembers what was put there.
 //! - `local_work.rs`: finds what a person did to it since, so that it is never destroyed.
+//! - `working_tree.rs`: a directory of a person, as git sees it.
 //! - `download.rs`, `files.rs`: one verified file. `unpack.rs`, `patches.rs`: a tree out of files.
 //! - `scratch.rs`, `attempts.rs`: temporary directories, tries.
 //!
@@ -24,6 +25,7 @@ mod place;
 mod scratch;
 mod stamp;
 mod unpack;
+mod working_tree;
 
 use std::path::{Path, PathBuf};
 
@@ -40,6 +42,7 @@ pub use files::place_file;
 pub use git::{Entry, Patch, Series, Story, is_same_change};
 pub use local_work::{Change, ChangeKind, State, is_untouched, lines, only_here, state, uncommitted_in};
 pub use scratch::sweep;
+pub use working_tree::{check_working_tree, read_working_tree};
 
 /// What every fetch needs to know.
 #[derive(Clone, Copy)]

@@ -10,6 +10,8 @@ pub enum Event {
     Planned { manifest: String, components: usize, up_to_date: usize },
     /// Something a user should know: a mirror that failed, a damaged blob, a missing sandbox.
     Note { text: String },
+    /// A source is built from a directory of the user.
+    Overridden { source: String, dir: String },
     /// A source is being fetched.
     FetchStarted { source: String },
     /// A source is here.

@@ -121,6 +121,7 @@ fn line(event: &Event) -> Option<String> {
             format!("{manifest}: {components} of {} components to build or restore", components + up_to_date)
         }
         Event::Note { text } => format!("note: {text}"),
+        Event::Overridden { source, dir } => format!("{source}: overridden with {dir}"),
         Event::FetchStarted { source } => format!("{source}: fetching"),
         Event::FetchEnded { source, seconds } => format!("{source}: fetched in {}", duration(*seconds)),
         Event::Started { component, expected_seconds } => match expected_seconds {
@@ -179,7 +180,7 @@ impl Live {
         }
         let mark = match event {
             Event::Failed { .. } => "✗ ",
-            Event::Note { .. } | Event::Planned { components: 1.., .. } => "• ",
+            Event::Note { .. } | Event::Overridden { .. } | Event::Planned { components: 1.., .. } => "• ",
             _ => "✓ ",
         };
         let line = match event {

@@ -66,7 +66,9 @@ impl Run<'_> {
         remembered?;
         self.install(&done)?;
         if !self.session.json {
-            eprintln!("done in {}", crate::run::duration(self.report.elapsed().as_secs_f64()));
+            let overridden = self.world.overridden().line();
+            let with = if overridden.is_empty() { overridden } else { format!(", with overrides: {overridden}") };
+            eprintln!("done in {}{with}", crate::run::duration(self.report.elapsed().as_secs_f64()));
         }
         Ok(())
     }
@@ -84,6 +86,9 @@ impl Run<'_> {
     fn missing_sources(&self) -> Result<(BTreeSet<Name>, BTreeSet<Name>)> {
         let mut to_fetch = BTreeSet::new();
         for source in self.world.sources() {
+            if self.world.overrides.0.contains_key(&source) {
+                self.world.needed_source(&source)?;
+            }
             match self.world.source(&source)? {
                 Some(tree) if tree.at_pin => {}
                 Some(_) => match self.world.override_of(&source)? {
@@ -173,6 +178,10 @@ impl Run<'_> {
     }
 
     fn fetch(&self, source: &Name, vendor: &BTreeSet<Name>) -> Result<()> {
+        if self.world.overrides.0.contains_key(source) {
+            // Only its crates are missing.
+            return self.vendor(source, vendor);
+        }
         self.report.send(Event::FetchStarted { source: source.to_string() });
         let (result, seconds) =
             timed(|| fetch_source(self.session, self.world, source, How::default(), &|line| self.report.note(line)));
@@ -181,11 +190,14 @@ impl Run<'_> {
             self.report
                 .note(format!("`{source}` is not at its pin; it is built as it is (cargo xtask status {source})"));
         }
-        for name in vendor.iter().filter(|name| self.world.component(name).source == *source) {
-            vendor_crates(self.session, self.world, name)?;
-        }
+        self.vendor(source, vendor)?;
         self.report.send(Event::FetchEnded { source: source.to_string(), seconds });
         Ok(())
+    }
+
+    fn vendor(&self, source: &Name, vendor: &BTreeSet<Name>) -> Result<()> {
+        let users = vendor.iter().filter(|name| self.world.component(name).source == *source);
+        users.into_iter().try_for_each(|name| vendor_crates(self.session, self.world, name))
     }
 
     fn build(&self, building: &Building<'_>, name: &Name, needs: &BTreeMap<Name, Done>) -> Result<Done> {
@@ -206,7 +218,7 @@ impl Run<'_> {
             inputs: &inputs,
             action: &action,
             source: &source.dir,
-            pin: self.world.pin(&self.world.component(name).source).filter(|_| source.at_pin).map(exact),
+            pin: self.world.pin(&self.world.component(name).source).filter(|_| source.is_pins).map(exact),
             extra: &extra,
             epoch: source.epoch,
             sandbox: &self.world.sandbox(name)?,

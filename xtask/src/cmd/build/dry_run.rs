@@ -33,7 +33,7 @@ pub(super) fn show(session: &Session, world: &World) -> Result<()> {
             .collect::<Result<_>>()?;
         let fetch: Vec<&Name> = to_fetch.iter().map(|(_, source)| source).collect();
         return crate::cmd::print_json(
-            &serde_json::json!({ "manifest": session.manifest, "fetch": fetch, "plan": plan }),
+            &serde_json::json!({ "manifest": session.manifest, "overrides": world.overridden(), "fetch": fetch, "plan": plan }),
         );
     }
     println!("{}: {}", session.manifest, world.definitions.manifest.summary);
@@ -42,6 +42,9 @@ pub(super) fn show(session: &Session, world: &World) -> Result<()> {
             "This manifest has no lock: it is a plan. Where its origins can be reached: cargo xtask update -m {}",
             session.manifest
         );
+    }
+    for (source, dir) in world.overridden().0 {
+        println!("  override {source:<11} {}", dir.display());
     }
     for (revision, source) in &to_fetch {
         println!("  fetch   {source:<12} {revision}");

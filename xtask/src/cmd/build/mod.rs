@@ -10,7 +10,7 @@ use super::{Selection, Session};
 use crate::error::Result;
 use crate::machine::Machine;
 use crate::origin;
-use crate::run::{Mode, Report};
+use crate::run::{Event, Mode, Report};
 use crate::state::State;
 use crate::turn::{self, Hold};
 use crate::world::World;
@@ -81,6 +81,9 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     world.store.sweep()?;
     origin::sweep(&session.layout);
     world.read_sources()?;
+    for (source, dir) in world.overridden().0 {
+        report.send(Event::Overridden { source: source.to_string(), dir: dir.display().to_string() });
+    }
     packages::provide(session, &mut world, args, &report)?;
     packages::say_unsealed(&world, args.no_sandbox, &report);
     attempt::Run { session, args, world: &world, report: &report, state: State::read(&session.layout) }.go()
