@@ -30,10 +30,20 @@ pub const STEPS: &str = ".xtask/steps.sh";
 pub struct Environment {
     /// Built in the sandbox. What is not is never shared, released or gated.
     pub sealed: bool,
+    /// Built on what an earlier build left. Neither is this ever shared, released or gated.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub incremental: bool,
     /// Programs by name: path and SHA-256.
     pub tools: BTreeMap<String, String>,
     /// Installed packages in the closure of the declared build dependencies, with their versions.
     pub packages: BTreeMap<String, String>,
+}
+
+impl Environment {
+    /// Whoever builds it gets the same: what may be shared, released and gated.
+    pub fn is_exact(&self) -> bool {
+        self.sealed && !self.incremental
+    }
 }
 
 /// An environment that does not change any more, with the bytes of its file. Cheap to clone: many components have the same.
@@ -95,6 +105,12 @@ pub struct Action {
 }
 
 impl Inputs {
+    /// The same inputs where the build goes on in a directory that was kept: another action, since what comes out may differ.
+    pub fn incremental(&self) -> Result<Self> {
+        let environment = Environment { incremental: true, ..Environment::clone(&self.environment) };
+        Ok(Inputs { environment: environment.try_into()?, ..self.clone() })
+    }
+
     /// The action. Cheap: nothing is read, and of the source only its digest counts.
     pub fn action(&self) -> Result<Action> {
         let mut root = Tree::default();

@@ -63,11 +63,24 @@ pub struct Values<'a> {
     pub jobs: &'a str,
 }
 
+/// What a step is to a build that goes on in a directory that was kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Finds out about the machine and the needs; what it found stays true.
+    Configure,
+    /// Makes what is out of date. When it fails it may be called again.
+    Make,
+    /// Everything else.
+    Other,
+}
+
 /// One argv, ready to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     /// Names its log.
     pub name: String,
+    /// Where it stands in the build.
+    pub role: Role,
     /// argv.
     pub argv: Vec<String>,
     /// Where.
@@ -150,6 +163,7 @@ fn pkg_config_of_needs(values: &Values<'_>) -> Step {
     );
     Step {
         name: "pkg-config".to_owned(),
+        role: Role::Configure,
         argv: vec!["sh".to_owned(), "-ec".to_owned(), script],
         dir: values.paths.dir("build"),
         env: BTreeMap::new(),
@@ -165,6 +179,7 @@ fn own_step(defined: &Defined, values: &Values<'_>) -> Result<Step> {
     let env = defined.env.iter().map(|(name, value)| Ok((name.clone(), values.fill(value)?))).collect::<Result<_>>()?;
     Ok(Step {
         name: defined.name.to_string(),
+        role: Role::Other,
         argv: values.argv(&defined.run)?,
         dir: values.fill(defined.dir.as_deref().unwrap_or("{src}"))?,
         env,
@@ -179,6 +194,11 @@ fn driver_steps(component: &Component, values: &Values<'_>) -> Result<Vec<Step>>
         items.extend_from_slice(more);
         steps.push(Step {
             name: name.to_owned(),
+            role: match name {
+                "autogen" | "config" | "configure" | "defconfig" | "setup" => Role::Configure,
+                "build" | "compile" | "make" => Role::Make,
+                _ => Role::Other,
+            },
             argv: values.argv(&items)?,
             dir: values.fill(dir)?,
             env: BTreeMap::new(),

@@ -144,6 +144,7 @@ mod tests {
         sandbox.make_dirs().unwrap();
         let step = Step {
             name: "s".into(),
+            role: crate::recipe::Role::Other,
             argv: ["sh", "-c", script].map(str::to_owned).into(),
             dir: "/b/src".into(),
             env: BTreeMap::new(),

@@ -28,6 +28,9 @@ pub struct Built {
     /// The same, step by step.
     #[serde(default)]
     pub steps: Vec<(String, f64)>,
+    /// Built on what an earlier build left.
+    #[serde(default)]
+    pub incremental: bool,
     /// Taken from the store the last time it was asked for, not built.
     #[serde(default)]
     pub restored: bool,

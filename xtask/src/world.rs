@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::action::Inputs;
+use crate::action::{Action, Inputs};
 use crate::definition::{Component, Definitions, Driver, Lock, Name, Origin, Pin};
 use crate::error::{Context, Error, Result};
 use crate::layout::Layout;
@@ -227,6 +227,19 @@ impl World {
             crates = Some(crate::cargo_driver::crates_dir(&self.layout, &self.needed_source(&component.source)?.tree)?);
         }
         Ok(Sandbox::new(self.machine.bubblewrap(), self.layout.build(name), crates, rust))
+    }
+
+    /// Its build directory is kept from one build to the next: somebody works on its source, and its build system knows what is out
+    /// of date.
+    pub fn is_kept(&self, name: &Name) -> bool {
+        let component = self.component(name);
+        self.overrides.0.contains_key(&component.source) && !matches!(component.build, Driver::Steps(_))
+    }
+
+    /// Actions whose output is taken for `name`, the exact one first.
+    pub fn actions(&self, name: &Name, inputs: &Inputs) -> Result<Vec<Action>> {
+        let exact = inputs.action()?;
+        Ok(if self.is_kept(name) { vec![exact, inputs.incremental()?.action()?] } else { vec![exact] })
     }
 
     /// What decides the result of building `name`, given the outputs of its needs.

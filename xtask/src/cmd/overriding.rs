@@ -6,6 +6,7 @@ use super::Session;
 use crate::definition::{Definitions, Name};
 use crate::error::{Error, Result};
 use crate::overrides::{self, Overrides};
+use crate::run::kept;
 
 /// Build a source from a directory of yours, or list what is
 ///
@@ -84,6 +85,13 @@ pub fn restore(session: &Session, args: &RestoreArgs) -> Result<()> {
         }
     }
     all.write(layout)?;
+    // What was kept to go on from is of use to nobody now. Definitions that are broken only leave it there.
+    if let Ok(definitions) = session.definitions() {
+        let users = definitions.components.iter().filter(|(_, component)| names.contains(&component.source));
+        for dir in users.map(|(name, _)| layout.build(name)).filter(|dir| kept::is_kept(dir)) {
+            crate::atomic::remove_tree(&dir)?;
+        }
+    }
     if session.json { list(session) } else { Ok(()) }
 }
 

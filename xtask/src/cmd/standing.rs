@@ -40,19 +40,17 @@ pub fn standings(world: &World, state: &State) -> Result<Vec<(Name, Standing)>> 
             standings.push((name.clone(), Standing::Open));
             continue;
         }
-        let action = world.inputs(name, &|need| outputs.get(need).cloned())?.action()?.digest;
-        standings.push((
-            name.clone(),
-            match world.store.output(action)? {
-                Found::Here(output) => {
-                    outputs.insert(name.clone(), output);
-                    let is_last = built.is_some_and(|built| built.action == action);
-                    if is_last { Standing::Built } else { Standing::InStore }
-                }
-                Found::Missing if built.is_some() => Standing::Changed,
-                Found::Missing => Standing::New,
-            },
-        ));
+        let inputs = world.inputs(name, &|need| outputs.get(need).cloned())?;
+        let mut standing = if built.is_some() { Standing::Changed } else { Standing::New };
+        for action in world.actions(name, &inputs)? {
+            if let Found::Here(output) = world.store.output(action.digest)? {
+                outputs.insert(name.clone(), output);
+                let is_last = built.is_some_and(|built| built.action == action.digest);
+                standing = if is_last { Standing::Built } else { Standing::InStore };
+                break;
+            }
+        }
+        standings.push((name.clone(), standing));
     }
     Ok(standings)
 }

@@ -157,6 +157,9 @@ fn component_rows(session: &Session, world: &World) -> Result<Vec<ComponentRow>>
     for (name, standing) in standings(world, &state)? {
         let built = state.built.get(&name);
         let text = match standing {
+            Standing::Built if built.is_some_and(|built| built.incremental) => {
+                format!("built, incrementally (exact: cargo xtask build {name} --clean)")
+            }
             Standing::Built => "built".to_owned(),
             Standing::InStore => "in the store".to_owned(),
             Standing::Changed => format!("to build again (cargo xtask why {name})"),

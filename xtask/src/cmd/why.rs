@@ -59,7 +59,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         println!("{name} was never built here; its action is {}", action.digest);
         return Ok(());
     };
-    if built.action == action.digest {
+    if world.actions(&name, &inputs)?.iter().any(|action| action.digest == built.action) {
         let differences: Vec<Difference> = Vec::new();
         if session.json {
             return super::print_json(

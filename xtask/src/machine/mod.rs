@@ -129,6 +129,7 @@ impl Machine {
         }
         let described: Described = Environment {
             sealed: self.bubblewrap.is_some(),
+            incremental: false,
             tools: self.tools(&tools, rust)?,
             packages: self.packages(&component.packages)?,
         }

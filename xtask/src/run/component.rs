@@ -1,5 +1,6 @@
 //! One component: an empty directory, its inputs, its steps, and what it installed into the store. The directory is wiped before
-//! and after, so nothing half-done is ever taken for done; a failed one stays for whoever wants to look.
+//! and after, so nothing half-done is ever taken for done; a failed one stays for whoever wants to look, one that is kept
+//! (`kept.rs`) for the next build.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -8,14 +9,15 @@ use std::time::{Duration, Instant};
 
 use super::event::Event;
 use super::failure::{first_error, hints, lacks_memory, lacks_space, read_log};
+use super::kept::{self, Kept};
 use super::patches::Patched;
 use super::report::Report;
 use super::stray::Since;
 use crate::action::{Action, Inputs};
 use crate::definition::{Component, Name};
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::process::{Cancel, shell_line};
-use crate::recipe::Step;
+use crate::recipe::{Role, Step};
 use crate::sandbox::Sandbox;
 use crate::stat_index::{Modes, scan};
 use crate::store::{Found, Output, Placement, Store, place};
@@ -50,6 +52,19 @@ pub struct Job<'a> {
     pub keep: bool,
 }
 
+/// Why a step failed.
+struct Failed {
+    error: Error,
+    /// The program itself said so: it was not killed, and the machine is well.
+    by_itself: bool,
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Failed { error, by_itself: false }
+    }
+}
+
 /// What all builds of a run share.
 #[derive(Clone, Debug)]
 pub struct Building<'a> {
@@ -71,31 +86,57 @@ pub struct Building<'a> {
 pub type Timings = Vec<(String, f64)>;
 
 impl Building<'_> {
-    /// Builds one component and keeps what it installed.
-    pub fn build(&self, job: &Job<'_>) -> Result<(Output, Timings)> {
+    /// Builds one component and keeps what it installed; and its directory, if that is `kept`.
+    pub fn build(&self, job: &Job<'_>, mut kept: Option<Kept>) -> Result<(Output, Timings)> {
         let dir = job.sandbox.host("");
+        let goes_on = kept.as_ref().is_some_and(Kept::goes_on);
+        kept::forget(&dir)?;
         // What a run that was killed left here may still write here.
         kill_leftovers(job);
-        crate::atomic::remove_tree(&dir)?;
         crate::atomic::remove_tree(job.logs)?;
         fs::create_dir_all(job.logs).context(|| format!("cannot make `{}`", job.logs.display()))?;
-        let source_bytes: u64 = sizes(&job.inputs.src) + sizes(&job.inputs.deps);
-        crate::machine::need(&dir, 4 * source_bytes + (64 << 20), &format!("building `{}`", job.name))?;
-        job.sandbox.make_dirs()?;
-        self.place_inputs(job)?;
+        match &mut kept {
+            Some(kept) if goes_on => {
+                crate::atomic::remove_tree(&job.sandbox.host("stage"))?;
+                crate::atomic::remove_tree(&job.sandbox.host("tmp"))?;
+                crate::machine::need(&dir, 64 << 20, &format!("building `{}`", job.name))?;
+                job.sandbox.make_dirs()?;
+                kept.bring(job.source, job.epoch)?;
+            }
+            _ => {
+                crate::atomic::remove_tree(&dir)?;
+                let source_bytes: u64 = sizes(&job.inputs.src) + sizes(&job.inputs.deps);
+                crate::machine::need(&dir, 4 * source_bytes + (64 << 20), &format!("building `{}`", job.name))?;
+                job.sandbox.make_dirs()?;
+                self.place_inputs(job)?;
+            }
+        }
         let since = Since::now(&job.sandbox.host("tmp"))?;
         let mut timings = Timings::new();
         for (index, step) in job.inputs.steps.iter().enumerate() {
             self.cancel.check()?;
+            if goes_on && step.role == Role::Configure {
+                continue;
+            }
             let (component, name) = (job.name.to_string(), step.name.clone());
             self.report.send(Event::Step { component, step: name, number: index + 1, of: job.inputs.steps.len() });
             let clock = Instant::now();
-            self.step(job, index, step)?;
+            if let Err(Failed { error, by_itself }) = self.step(job, index, step, kept.is_some()) {
+                // What is wrong is likely in the line that was just changed, so the next try is to be cheap too.
+                if let (Some(kept), Role::Make, true) = (kept, step.role, by_itself) {
+                    kept.ended(&job.inputs.src, self.store)?;
+                }
+                let exact =
+                    format!("cargo xtask build {} --clean   # if it fails only because of what was there", job.name);
+                return Err(if goes_on { error.help(exact) } else { error });
+            }
             timings.push((step.name.clone(), clock.elapsed().as_secs_f64()));
         }
         let output = self.capture(job, &since)?;
-        if !job.keep {
-            crate::atomic::remove_tree(&dir)?;
+        match kept {
+            Some(kept) => kept.ended(&job.inputs.src, self.store)?,
+            None if job.keep => {}
+            None => crate::atomic::remove_tree(&dir)?,
         }
         Ok((output, timings))
     }
@@ -130,8 +171,12 @@ impl Building<'_> {
         fs::create_dir_all(job.sandbox.host("tmp")).context(|| "cannot make the build's own tmp".to_owned())
     }
 
-    fn step(&self, job: &Job<'_>, index: usize, step: &Step) -> Result<()> {
+    fn step(&self, job: &Job<'_>, index: usize, step: &Step, is_kept: bool) -> Result<(), Failed> {
         let mut step = step.clone();
+        if is_kept && step.argv.first().is_some_and(|program| program == "make") {
+            // make would take for whole what a command that failed half-way left as its target.
+            step.argv.insert(1, "--eval=.DELETE_ON_ERROR:".to_owned());
+        }
         step.timeout = self.timeout.map_or(step.timeout, |limit| limit.min(step.timeout));
         for item in &mut step.argv {
             *item = item.replace("$JOBS", &self.jobs.to_string());
@@ -174,11 +219,13 @@ impl Building<'_> {
         for hint in hints(&text) {
             error = error.help(hint);
         }
-        Err(error.help(format!(
+        let error = error.help(format!(
             "cargo xtask log {}   # the whole log; the tree as it failed is in {}",
             job.name,
             job.sandbox.host("").display()
-        )))
+        ));
+        let by_itself = !ended.timed_out && ended.status.code().is_some() && error.kind() == Kind::Step;
+        Err(Failed { error, by_itself })
     }
 
     fn capture(&self, job: &Job<'_>, since: &Since) -> Result<Output> {

@@ -25,7 +25,7 @@ pub enum Event {
     /// Its output came out of the store.
     Restored { component: String },
     /// It was built.
-    Built { component: String, seconds: f64, same_output: bool },
+    Built { component: String, seconds: f64, same_output: bool, incremental: bool },
     /// It failed, or could not be started.
     Failed { component: String, error: String },
     /// The results were merged into `dist/`.

@@ -1,9 +1,11 @@
 //! Running a plan: what happens (`event`), how it is shown (`report`), one component (`component`), all of them (`schedule`), and
-//! what is said when one fails (`failure`). Decides nothing about what a build is made of; that is `action.rs` and `world.rs`.
+//! the directory that an overridden one keeps (`kept`), its patches (`patches`), what is said when one fails (`failure`). Decides nothing
+//! about what a build is made of; that is `action.rs` and `world.rs`.
 
 mod component;
 mod event;
 mod failure;
+pub mod kept;
 mod patches;
 mod report;
 mod schedule;

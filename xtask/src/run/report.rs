@@ -131,10 +131,11 @@ fn line(event: &Event) -> Option<String> {
         Event::Step { component, step, number, of } => format!("{component}: {step} ({number}/{of})"),
         Event::UpToDate { .. } => return None,
         Event::Restored { component } => format!("{component}: restored from the store"),
-        Event::Built { component, seconds, same_output: true } => {
-            format!("{component}: built in {}, the same as before", duration(*seconds))
+        Event::Built { component, seconds, same_output, incremental } => {
+            let how = if *incremental { ", incrementally" } else { "" };
+            let same = if *same_output { ", the same as before" } else { "" };
+            format!("{component}: built in {}{how}{same}", duration(*seconds))
         }
-        Event::Built { component, seconds, .. } => format!("{component}: built in {}", duration(*seconds)),
         Event::Failed { component, .. } => format!("{component}: failed"),
         Event::Installed { dist, written: 0, removed: 0, files } => format!("{dist}: {files} files, none changed"),
         Event::Installed { dist, written, removed, files } => {
@@ -235,7 +236,7 @@ mod tests {
     fn plain_lines_say_what_happened() {
         let planned = Event::Planned { manifest: "m".into(), components: 0, up_to_date: 4 };
         assert_eq!(line(&planned).unwrap(), "m: all 4 components are up to date");
-        let built = Event::Built { component: "xen".into(), seconds: 75.2, same_output: true };
+        let built = Event::Built { component: "xen".into(), seconds: 75.2, same_output: true, incremental: false };
         assert_eq!(line(&built).unwrap(), "xen: built in 1m 15s, the same as before");
         assert_eq!(line(&Event::UpToDate { component: "xen".into() }), None);
     }

@@ -26,6 +26,8 @@ pub struct Done {
     pub action: Digest,
     /// What it installed.
     pub output: Output,
+    /// It was built on what an earlier build left.
+    pub incremental: bool,
     /// Seconds by step if it was built, nothing if it came from the store.
     pub built: Option<(f64, Vec<(String, f64)>)>,
 }

@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Args, Session};
+use crate::action::Inputs;
 use crate::cmd::fetch::{How, fetch_source, vendor_crates};
 use crate::cmd::moves::exact;
 use crate::definition::{Driver, Name};
 use crate::digest::Digest;
 use crate::error::{Error, Kind, Result};
 use crate::origin;
+use crate::run::kept::Kept;
 use crate::run::{Building, Done, Event, Job, Outcome, Report, Schedule, job_budget, timed};
 use crate::state::State;
 use crate::store::Found;
@@ -132,10 +134,25 @@ impl Run<'_> {
 
     fn lookup(&self, name: &Name, done: &BTreeMap<Name, Done>) -> Result<Option<Done>> {
         let inputs = self.world.inputs(name, &|need| done.get(need).map(|done| done.output.clone()))?;
-        self.found(name, inputs.action()?.digest)
+        self.known(name, &inputs)
     }
 
-    fn found(&self, name: &Name, action: Digest) -> Result<Option<Done>> {
+    /// What is known of those inputs without building.
+    fn known(&self, name: &Name, inputs: &Inputs) -> Result<Option<Done>> {
+        if let Some(exact) = self.found(name, inputs.action()?.digest, false)? {
+            return Ok(Some(exact));
+        }
+        match self.is_kept(name) {
+            true => self.found(name, inputs.incremental()?.action()?.digest, true),
+            false => Ok(None),
+        }
+    }
+
+    fn is_kept(&self, name: &Name) -> bool {
+        !self.args.clean && self.world.is_kept(name)
+    }
+
+    fn found(&self, name: &Name, action: Digest, incremental: bool) -> Result<Option<Done>> {
         let Found::Here(output) = self.world.store.output(action)? else { return Ok(None) };
         let known = self.state.built.get(name).is_some_and(|built| built.action == action);
         let component = name.to_string();
@@ -143,7 +160,7 @@ impl Run<'_> {
         if !known {
             self.world.store.touch(action);
         }
-        Ok(Some(Done { action, output, built: None }))
+        Ok(Some(Done { action, output, incremental, built: None }))
     }
 
     fn schedule(
@@ -202,16 +219,28 @@ impl Run<'_> {
 
     fn build(&self, building: &Building<'_>, name: &Name, needs: &BTreeMap<Name, Done>) -> Result<Done> {
         let inputs = self.world.inputs(name, &|need| needs.get(need).map(|done| done.output.clone()))?;
-        let action = inputs.action()?;
-        if let Some(found) = self.found(name, action.digest)? {
-            return Ok(found);
+        if let Some(known) = self.known(name, &inputs)? {
+            return Ok(known);
         }
+        let (source, extra) = self.world.source_dirs(name)?;
+        let kept = if self.is_kept(name) {
+            let dir = self.session.layout.build(name);
+            let (kept, reason) = Kept::look(dir, &inputs, source.epoch, &self.world.store)?;
+            if let Some(reason) = reason {
+                self.report.note(format!("{name} starts from an empty directory: {reason}"));
+            }
+            Some(kept)
+        } else {
+            None
+        };
+        let incremental = kept.as_ref().is_some_and(Kept::goes_on);
+        let inputs = if incremental { inputs.incremental()? } else { inputs };
+        let action = inputs.action()?;
         let last = self.state.built.get(name);
         self.report.send(Event::Started {
             component: name.to_string(),
             expected_seconds: last.map(|built| built.seconds).filter(|seconds| *seconds > 0.0),
         });
-        let (source, extra) = self.world.source_dirs(name)?;
         let job = Job {
             name,
             component: self.world.component(name),
@@ -226,11 +255,11 @@ impl Run<'_> {
             logs: &self.session.layout.logs(name),
             keep: self.args.keep,
         };
-        let (result, seconds) = timed(|| building.build(&job));
+        let (result, seconds) = timed(|| building.build(&job, kept));
         let (output, steps) = result?;
         let same_output = last.is_some_and(|built| built.output == output.root);
-        self.report.send(Event::Built { component: name.to_string(), seconds, same_output });
-        Ok(Done { action: action.digest, output, built: Some((seconds, steps)) })
+        self.report.send(Event::Built { component: name.to_string(), seconds, same_output, incremental });
+        Ok(Done { action: action.digest, output, incremental, built: Some((seconds, steps)) })
     }
 }
 

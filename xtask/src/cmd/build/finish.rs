@@ -24,7 +24,8 @@ impl Run<'_> {
                 (None, old) => (old.map_or(0.0, |old| old.seconds), Vec::new(), true),
             };
             let manifest = Some(self.session.manifest.clone());
-            let built = Built { action: done.action, output: done.output.root, manifest, seconds, steps, restored };
+            let (action, output, incremental) = (done.action, done.output.root, done.incremental);
+            let built = Built { action, output, manifest, seconds, steps, incremental, restored };
             self.state.built.insert(name.clone(), built);
         }
         if self.state != before {

@@ -40,6 +40,9 @@ pub struct Args {
     /// Keep the build directories of successes too, below .xtask/build/
     #[arg(long)]
     keep: bool,
+    /// Start overridden components from empty directories too: exact results, which all others are anyway
+    #[arg(long)]
+    clean: bool,
     /// Print the plan and do nothing
     #[arg(long)]
     dry_run: bool,

@@ -4,6 +4,7 @@ pub mod checkout;
 mod damage;
 mod elsewhere;
 mod incremental;
+mod kept;
 mod kill;
 mod messages;
 mod outside;
