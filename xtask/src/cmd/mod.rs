@@ -19,6 +19,7 @@ mod moves;
 mod overriding;
 mod pin;
 mod schema;
+mod shell;
 mod standing;
 mod status;
 mod test;
@@ -98,6 +99,7 @@ enum Command {
     Distclean(distclean::Args),
     Gc(gc::Args),
     Schema(schema::Args),
+    Shell(shell::Args),
     Test(test::Args),
     Doctor(doctor::Args),
 }
@@ -232,6 +234,7 @@ pub fn run(cli: Cli) -> i32 {
             Command::Distclean(args) => distclean::run(&session, &args),
             Command::Gc(args) => gc::run(&session, &args),
             Command::Schema(args) => schema::run(&session, &args),
+            Command::Shell(args) => shell::run(&session, &args),
             Command::Test(args) => test::run(&session, &args),
             Command::Doctor(args) => doctor::run(&session, &args),
         }

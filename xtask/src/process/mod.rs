@@ -67,6 +67,10 @@ pub enum Output {
     Capture,
     /// Both into one file, in the order they are written.
     File(File),
+    /// Ours, and our standard input too.
+    Ours,
+    /// The same, on the terminal where we run: its keys are the program's, so it stays in our process group and is not stopped by us.
+    Terminal,
 }
 
 /// A program to start.
@@ -132,6 +136,12 @@ impl Program {
         self
     }
 
+    /// Runs as long as it likes.
+    pub fn without_timeout(mut self) -> Self {
+        self.timeout = None;
+        self
+    }
+
     /// Inherits the job budget.
     pub fn jobserver(mut self, client: jobserver::Client) -> Self {
         self.jobserver = Some(client);
@@ -141,6 +151,13 @@ impl Program {
     /// Everything it prints goes into `file`.
     pub fn log_to(mut self, file: File) -> Self {
         self.output = Output::File(file);
+        self
+    }
+
+    /// Reads and prints where we do; a person works with it when that is a terminal.
+    pub fn in_front(mut self) -> Self {
+        use std::io::IsTerminal;
+        self.output = if std::io::stdin().is_terminal() { Output::Terminal } else { Output::Ours };
         self
     }
 
@@ -156,6 +173,7 @@ impl Program {
         let started = Instant::now();
         let timeout = self.timeout;
         let guard = Guard::start()?;
+        let is_persons = matches!(self.output, Output::Terminal);
         let handle = self.start(&shown, guard.group())?;
         let mut kill = Kill::default();
         let (mut stopped, mut timed_out) = (false, false);
@@ -163,7 +181,8 @@ impl Program {
             if let Some(output) = handle.wait_timeout(POLL).context(|| format!("cannot wait for `{shown}`"))? {
                 break output.clone();
             }
-            stopped |= cancel.is_stopped();
+            // Ctrl-C was the program's too.
+            stopped |= cancel.is_stopped() && !is_persons;
             timed_out |= !stopped && timeout.is_some_and(|limit| started.elapsed() > limit);
             if stopped || timed_out {
                 kill.tree(&guard, cancel.is_urgent());
@@ -188,7 +207,7 @@ impl Program {
             .help("cargo xtask doctor")
         })?;
         argv[0] = program.into_os_string();
-        let mut expression = duct::cmd(&argv[0], &argv[1..]).stdin_null().unchecked();
+        let mut expression = duct::cmd(&argv[0], &argv[1..]).unchecked();
         if let Some(dir) = &self.dir {
             expression = expression.dir(dir);
         }
@@ -199,13 +218,17 @@ impl Program {
         if let Some(env) = self.env {
             expression = expression.full_env(env);
         }
+        let is_persons = matches!(self.output, Output::Terminal);
         expression = match self.output {
-            Output::Capture => expression.stdout_capture().stderr_capture(),
-            Output::File(file) => expression.stderr_to_stdout().stdout_file(file),
+            Output::Capture => expression.stdin_null().stdout_capture().stderr_capture(),
+            Output::File(file) => expression.stdin_null().stderr_to_stdout().stdout_file(file),
+            Output::Ours | Output::Terminal => expression,
         };
         let jobserver = self.jobserver;
         let expression = expression.before_spawn(move |command| {
-            command.process_group(group.as_raw_nonzero().get());
+            if !is_persons {
+                command.process_group(group.as_raw_nonzero().get());
+            }
             if let Some(client) = &jobserver {
                 client.configure_make(command);
             }

@@ -82,6 +82,11 @@ pub struct Building<'a> {
     pub timeout: Option<Duration>,
 }
 
+/// File of a step's log; `index` counts from 0.
+pub fn log_name(index: usize, step: &Step) -> String {
+    format!("{:02}-{}.log", index + 1, step.name)
+}
+
 /// Seconds by step.
 pub type Timings = Vec<(String, f64)>;
 
@@ -103,13 +108,7 @@ impl Building<'_> {
                 job.sandbox.make_dirs()?;
                 kept.bring(job.source, job.epoch)?;
             }
-            _ => {
-                crate::atomic::remove_tree(&dir)?;
-                let source_bytes: u64 = sizes(&job.inputs.src) + sizes(&job.inputs.deps);
-                crate::machine::need(&dir, 4 * source_bytes + (64 << 20), &format!("building `{}`", job.name))?;
-                job.sandbox.make_dirs()?;
-                self.place_inputs(job)?;
-            }
+            _ => self.prepare(job)?,
         }
         let since = Since::now(&job.sandbox.host("tmp"))?;
         let mut timings = Timings::new();
@@ -139,6 +138,16 @@ impl Building<'_> {
             None => crate::atomic::remove_tree(&dir)?,
         }
         Ok((output, timings))
+    }
+
+    /// An empty directory with the inputs in it, as it stands before the first step.
+    pub fn prepare(&self, job: &Job<'_>) -> Result<()> {
+        let dir = job.sandbox.host("");
+        crate::atomic::remove_tree(&dir)?;
+        let source_bytes: u64 = sizes(&job.inputs.src) + sizes(&job.inputs.deps);
+        crate::machine::need(&dir, 4 * source_bytes + (64 << 20), &format!("building `{}`", job.name))?;
+        job.sandbox.make_dirs()?;
+        self.place_inputs(job)
     }
 
     fn place_inputs(&self, job: &Job<'_>) -> Result<()> {
@@ -181,7 +190,7 @@ impl Building<'_> {
         for item in &mut step.argv {
             *item = item.replace("$JOBS", &self.jobs.to_string());
         }
-        let log = job.logs.join(format!("{:02}-{}.log", index + 1, step.name));
+        let log = job.logs.join(log_name(index, &step));
         let file = File::create(&log).context(|| format!("cannot write `{}`", log.display()))?;
         let mut program = job.sandbox.program(&step, &job.inputs.variables).log_to(file);
         if !job.component.serial {

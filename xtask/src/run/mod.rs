@@ -11,7 +11,7 @@ mod report;
 mod schedule;
 mod stray;
 
-pub use component::{Building, Job};
+pub use component::{Building, Job, log_name};
 pub use event::Event;
 pub use failure::{Excerpt, first_error};
 pub use report::{Mode, Report, duration, last_line};

@@ -2,6 +2,7 @@
 //! was learned and fills `dist/`, `packages.rs` is for what the machine lacks, `dry_run.rs` only talks.
 
 mod attempt;
+mod dependants;
 mod dry_run;
 mod finish;
 mod packages;
@@ -18,7 +19,8 @@ use crate::world::World;
 /// Fetch, build and install components into dist/
 ///
 ///     cargo xtask build --yes              everything; installs what the build lacks
-///     cargo xtask build seabios            one component and what it needs
+///     cargo xtask build seabios            one component, what it needs, and what is in dist/ and needs it
+///     cargo xtask build seabios --only     the last not: dist/ may then hold what does not fit together
 ///     cargo xtask build --all              the optional ones too
 ///     cargo xtask build --dry-run          what would be done, and why
 ///
@@ -40,6 +42,9 @@ pub struct Args {
     /// Keep the build directories of successes too, below .xtask/build/
     #[arg(long)]
     keep: bool,
+    /// Leave what depends on the named components as it is in dist/
+    #[arg(long, requires = "components", conflicts_with = "all")]
+    only: bool,
     /// Start overridden components from empty directories too: exact results, which all others are anyway
     #[arg(long)]
     clean: bool,
@@ -59,7 +64,10 @@ pub struct Args {
 
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     let definitions = session.definitions()?;
-    let wanted = args.selection.wanted()?;
+    let mut wanted = args.selection.wanted()?;
+    if !args.only {
+        dependants::add(&session.layout, &definitions, &mut wanted);
+    }
     let machine = Machine::of(&session.layout, args.no_sandbox)?;
     let locked = session.whole_lock(&definitions).map(|_| ());
     let mut world = World::new(session.layout.clone(), definitions, &wanted, machine)?;

@@ -163,3 +163,19 @@ fn dist_never_holds_components_of_two_manifests() {
     checkout.built(how);
     assert_eq!(dist(), [file("a", "m\n"), file("b", "m\n")]);
 }
+
+#[test]
+fn a_named_component_brings_what_stands_in_dist_and_needs_it() {
+    let how = How::all()[0].args();
+    let checkout = three();
+    let program = |checkout: &Checkout| ran(&mut Command::new(checkout.path("dist/usr/bin/app"))).stdout;
+    checkout.built(&[how, &["lib"]].concat()).never_says(&["app:"]);
+    checkout.built(how);
+    checkout.write("lib/x.c", "#include \"x.h\"\nint x(void) { return 8; }\n");
+    checkout.built(&[how, &["lib", "--only"]].concat()).never_says(&["app:"]);
+    assert_eq!(program(&checkout), "7\n");
+    let again = checkout.built(&[how, &["lib"]].concat());
+    again.says(&["app: built"]);
+    again.never_says(&["lib: built", "doc:"]);
+    assert_eq!(program(&checkout), "8\n");
+}

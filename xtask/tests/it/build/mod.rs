@@ -10,6 +10,7 @@ mod messages;
 mod outside;
 mod overrides;
 pub mod run;
+mod shell;
 mod small;
 mod space;
 mod stop;
