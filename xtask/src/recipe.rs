@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::definition::placeholder::{Part, Placeholder, parse};
-use crate::definition::{Component, Driver, Name, Step as Defined};
+use crate::definition::{Autotools, Component, Driver, Make, Name, Step as Defined};
 use crate::error::{Error, Result};
 use crate::process::shell_line;
 
@@ -66,8 +66,8 @@ pub struct Values<'a> {
 /// What a step is to a build that goes on in a directory that was kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Finds out about the machine and the needs; what it found stays true.
-    Configure,
+    /// Is over: it found out about the machine and the needs, which are the same, or another step does its work too.
+    Done,
     /// Makes what is out of date. When it fails it may be called again.
     Make,
     /// Everything else.
@@ -163,7 +163,7 @@ fn pkg_config_of_needs(values: &Values<'_>) -> Step {
     );
     Step {
         name: "pkg-config".to_owned(),
-        role: Role::Configure,
+        role: Role::Done,
         argv: vec!["sh".to_owned(), "-ec".to_owned(), script],
         dir: values.paths.dir("build"),
         env: BTreeMap::new(),
@@ -195,7 +195,7 @@ fn driver_steps(component: &Component, values: &Values<'_>) -> Result<Vec<Step>>
         steps.push(Step {
             name: name.to_owned(),
             role: match name {
-                "autogen" | "config" | "configure" | "defconfig" | "setup" => Role::Configure,
+                "autogen" | "config" | "configure" | "defconfig" | "setup" => Role::Done,
                 "build" | "compile" | "make" => Role::Make,
                 _ => Role::Other,
             },
@@ -283,6 +283,17 @@ fn driver_steps(component: &Component, values: &Values<'_>) -> Result<Vec<Step>>
             }
         }
         Driver::Steps(_) => {}
+    }
+    if let Driver::Autotools(Autotools { install_makes: true, .. }) | Driver::Make(Make { install_makes: true, .. }) =
+        component.build
+    {
+        for step in &mut steps {
+            match step.name.as_str() {
+                "make" => step.role = Role::Done,
+                "install" => step.role = Role::Make,
+                _ => {}
+            }
+        }
     }
     Ok(steps)
 }

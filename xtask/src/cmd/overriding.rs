@@ -72,7 +72,8 @@ pub fn restore(session: &Session, args: &RestoreArgs) -> Result<()> {
     let names = Session::names(&args.sources)?;
     let _turn = session.turn(&|line| eprintln!("{line}"))?;
     if args.all {
-        return Overrides::clear(layout);
+        Overrides::clear(layout)?;
+        return forget_builds(session, &|_| true);
     }
     let mut all = Overrides::read(layout)?;
     for source in &names {
@@ -85,14 +86,18 @@ pub fn restore(session: &Session, args: &RestoreArgs) -> Result<()> {
         }
     }
     all.write(layout)?;
-    // What was kept to go on from is of use to nobody now. Definitions that are broken only leave it there.
-    if let Ok(definitions) = session.definitions() {
-        let users = definitions.components.iter().filter(|(_, component)| names.contains(&component.source));
-        for dir in users.map(|(name, _)| layout.build(name)).filter(|dir| kept::is_kept(dir)) {
-            crate::atomic::remove_tree(&dir)?;
-        }
-    }
+    forget_builds(session, &|source| names.contains(source))?;
     if session.json { list(session) } else { Ok(()) }
+}
+
+/// Removes what was kept to go on from, which is of use to nobody now. Definitions that are broken only leave it there.
+fn forget_builds(session: &Session, of: &dyn Fn(&Name) -> bool) -> Result<()> {
+    let Ok(definitions) = session.definitions() else { return Ok(()) };
+    let users = definitions.components.iter().filter(|(_, component)| of(&component.source));
+    for dir in users.map(|(name, _)| session.layout.build(name)).filter(|dir| kept::is_kept(dir)) {
+        crate::atomic::remove_tree(&dir)?;
+    }
+    Ok(())
 }
 
 fn list(session: &Session) -> Result<()> {

@@ -124,6 +124,8 @@ pub struct Autotools {
     pub install: Option<Vec<String>>,
     /// configure runs in `{build}`.
     pub out_of_tree: bool,
+    /// `make install` makes what is out of date by itself, so that one call is enough where only code changed.
+    pub install_makes: bool,
 }
 
 /// make, make install.
@@ -137,6 +139,8 @@ pub struct Make {
     pub install: Option<Vec<String>>,
     /// Where in the source make runs.
     pub subdir: Option<String>,
+    /// See `Autotools::install_makes`.
+    pub install_makes: bool,
 }
 
 /// `.config` from a file, then make.

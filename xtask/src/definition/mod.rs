@@ -29,7 +29,7 @@ mod serde_words;
 mod shape;
 mod suggest;
 
-pub use component::{Component, Driver, Extra, Packages, Skip, Step, Told};
+pub use component::{Autotools, Component, Driver, Extra, Make, Packages, Skip, Step, Told};
 pub use diagnostic::{Diagnostics, Problem};
 pub use edit::with_patches;
 pub use include::{Origins, Stand};

@@ -114,7 +114,7 @@ impl Building<'_> {
         let mut timings = Timings::new();
         for (index, step) in job.inputs.steps.iter().enumerate() {
             self.cancel.check()?;
-            if goes_on && step.role == Role::Configure {
+            if goes_on && step.role == Role::Done {
                 continue;
             }
             let (component, name) = (job.name.to_string(), step.name.clone());

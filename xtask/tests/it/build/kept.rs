@@ -101,7 +101,11 @@ fn a_changed_line_is_compiled_and_nothing_else_and_clean_gives_the_exact_result(
     assert!(!is_incremental());
     assert_eq!(printed(&checkout), "20 text\n");
 
+    returns(&checkout, 3);
+    checkout.built(how());
+    assert!(checkout.path(".xtask/build/p").exists());
     assert_eq!(checkout.run(&["restore", "p"]).code, Some(0));
+    assert!(!checkout.path(".xtask/build/p").exists());
     checkout.built(how()).says(&["p: built"]);
     assert_eq!(printed(&checkout), "70 text\n");
 }
@@ -116,6 +120,21 @@ fn a_change_whose_file_is_old_is_compiled_too() {
         checkout.built(how()).says(&["incrementally"]);
         assert_eq!(printed(&checkout), format!("{number}0 text\n"));
     }
+}
+
+#[test]
+fn an_install_that_makes_is_called_alone_also_after_a_mistake() {
+    let checkout = overridden();
+    checkout.component("p", "[build.autotools]\ninstall-makes = true\n");
+    checkout.write("mine/b.c", "int b(void) { oops }\n");
+    let failed = checkout.build(how());
+    assert_eq!(failed.code, Some(1), "{}", failed.stderr);
+    failed.says(&["step `install` of `p` failed", "oops"]);
+    returns(&checkout, 2);
+    let mended = checkout.built(how());
+    mended.says(&["p: install (3/3)", "incrementally"]);
+    mended.never_says(&["make ("]);
+    assert_eq!(printed(&checkout), "20 text\n");
 }
 
 #[test]
@@ -216,4 +235,26 @@ fn a_build_of_steps_of_its_own_always_starts_from_an_empty_directory() {
         assert_eq!(checkout.read("dist/f"), text);
     }
     assert!(!checkout.path(".xtask/build/a").exists());
+}
+
+#[test]
+fn cargo_goes_on_where_it_was_and_crates_are_those_of_the_override() {
+    let checkout = Checkout::new();
+    checkout.manifest(&["c"], "");
+    checkout.component("c", "[build.cargo]\nbins = { c = '/usr/bin/c' }\n");
+    let cargo = "[package]\nname = 'c'\nversion = '0.1.0'\nedition = '2021'\n";
+    checkout.write("mine/Cargo.toml", cargo);
+    checkout.write("mine/Cargo.lock", "version = 3\n\n[[package]]\nname = \"c\"\nversion = \"0.1.0\"\n");
+    assert_eq!(checkout.run(&["override", "c", "mine"]).code, Some(0));
+    for (number, how_built) in [(1, "c: built in"), (2, "incrementally")] {
+        checkout.write("mine/src/lib.rs", &format!("pub fn c() -> u8 {{ {number} }}\n"));
+        checkout.write("mine/src/main.rs", "fn main() { println!(\"{}\", c::c()) }\n");
+        let mut command = checkout.command(&[&["build", "--offline"], how()].concat());
+        // rustup finds the toolchain in the home that this run does not have.
+        let rustup = ["RUSTUP_HOME", "RUSTUP_TOOLCHAIN"].map(|name| Some((name, std::env::var_os(name)?)));
+        let built = ran(command.envs(rustup.into_iter().flatten()));
+        assert_eq!(built.code, Some(0), "{}", built.stderr);
+        built.says(&[how_built]);
+        assert_eq!(ran(&mut Command::new(checkout.path("dist/usr/bin/c"))).stdout, format!("{number}\n"));
+    }
 }
