@@ -10,7 +10,7 @@ use crate::definition::{Driver, Name};
 use crate::digest::Digest;
 use crate::error::{Error, Kind, Result};
 use crate::origin;
-use crate::run::kept::Kept;
+use crate::run::kept::{self, Kept};
 use crate::run::{Building, Done, Event, Job, Outcome, Report, Schedule, job_budget, timed};
 use crate::state::State;
 use crate::store::Found;
@@ -142,14 +142,26 @@ impl Run<'_> {
         if let Some(exact) = self.found(name, inputs.action()?.digest, false)? {
             return Ok(Some(exact));
         }
-        match self.is_kept(name) {
+        match self.world.is_kept(name) && !self.args.clean {
             true => self.found(name, inputs.incremental()?.action()?.digest, true),
             false => Ok(None),
         }
     }
 
-    fn is_kept(&self, name: &Name) -> bool {
-        !self.args.clean && self.world.is_kept(name)
+    /// The directory of an earlier build that this one may go on from, if it is one that is kept.
+    fn kept(&self, name: &Name, inputs: &Inputs, epoch: u64) -> Result<Option<Kept>> {
+        if !self.world.is_kept(name) {
+            return Ok(None);
+        }
+        let dir = self.session.layout.build(name);
+        if self.args.clean {
+            kept::forget(&dir)?;
+        }
+        let (kept, reason) = Kept::look(dir, inputs, epoch, &self.world.store)?;
+        if let Some(reason) = reason {
+            self.report.note(format!("{name} starts from an empty directory: {reason}"));
+        }
+        Ok(Some(kept))
     }
 
     fn found(&self, name: &Name, action: Digest, incremental: bool) -> Result<Option<Done>> {
@@ -223,16 +235,7 @@ impl Run<'_> {
             return Ok(known);
         }
         let (source, extra) = self.world.source_dirs(name)?;
-        let kept = if self.is_kept(name) {
-            let dir = self.session.layout.build(name);
-            let (kept, reason) = Kept::look(dir, &inputs, source.epoch, &self.world.store)?;
-            if let Some(reason) = reason {
-                self.report.note(format!("{name} starts from an empty directory: {reason}"));
-            }
-            Some(kept)
-        } else {
-            None
-        };
+        let kept = self.kept(name, &inputs, source.epoch)?;
         let incremental = kept.as_ref().is_some_and(Kept::goes_on);
         let inputs = if incremental { inputs.incremental()? } else { inputs };
         let action = inputs.action()?;

@@ -99,6 +99,10 @@ fn a_changed_line_is_compiled_and_nothing_else_and_clean_gives_the_exact_result(
     exact.says(&["p: configure (1/3)", "p: built in"]);
     exact.never_says(&["incrementally"]);
     assert!(!is_incremental());
+    returns(&checkout, 4);
+    checkout.built(how()).says(&["incrementally"]);
+    returns(&checkout, 2);
+    checkout.built(how()).says(&["p: restored from the store"]);
     assert_eq!(printed(&checkout), "20 text\n");
 
     returns(&checkout, 3);
