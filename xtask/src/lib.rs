@@ -21,6 +21,7 @@ pub mod process;
 pub mod recipe;
 pub mod run;
 pub mod sandbox;
+pub mod settings;
 pub mod state;
 pub mod store;
 pub mod turn;

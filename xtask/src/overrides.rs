@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::definition::{Manifest, Name};
+use crate::definition::{Definitions, Manifest, Name};
 use crate::error::{Context, Error, Result};
 use crate::layout::Layout;
 use crate::origin::{check_working_tree, read_working_tree};
@@ -42,6 +42,18 @@ impl Overrides {
     pub fn of(layout: &Layout, manifest: &Manifest) -> Result<Self> {
         let mut overrides = Self::read(layout)?;
         overrides.0.retain(|source, _| manifest.sources.contains_key(source));
+        Ok(overrides)
+    }
+
+    /// Those of the manifest with the directories that settings name. `override` was said in this checkout, so it gives way to what was
+    /// said nearer, and not to the environment.
+    pub fn in_force(layout: &Layout, definitions: &Definitions) -> Result<Self> {
+        let mut overrides = Self::of(layout, &definitions.manifest)?;
+        for (source, local) in &definitions.chosen.local {
+            if !local.is_far || !overrides.0.contains_key(source) {
+                overrides.0.insert(source.clone(), local.dir.clone());
+            }
+        }
         Ok(overrides)
     }
 

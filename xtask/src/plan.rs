@@ -17,8 +17,15 @@ pub enum Provider {
     System(String),
     /// Not built here, for this reason.
     Skipped(String),
-    /// Nobody.
-    Absent,
+    /// Nobody; what that means, as far as its file says.
+    Absent(Option<String>),
+}
+
+impl Provider {
+    /// `how` nobody provides it, and what cannot be done then.
+    pub fn absent(how: &str, without: &Option<String>) -> String {
+        without.as_ref().map_or_else(|| how.to_owned(), |without| format!("{how}: {without}"))
+    }
 }
 
 /// The machine as far as skip rules look at it.
@@ -92,7 +99,7 @@ impl Plan {
                     (None, _) if chosen.contains(name) => Provider::Internal,
                     (_, Some(path)) => Provider::System(path.clone()),
                     (Some(reason), None) => Provider::Skipped(reason.clone()),
-                    (None, None) => Provider::Absent,
+                    (None, None) => Provider::Absent(components[name].without.clone()),
                 };
                 (name.clone(), provider)
             })

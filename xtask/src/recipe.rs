@@ -9,12 +9,8 @@ use crate::definition::placeholder::{Part, Placeholder, parse};
 use crate::definition::{Autotools, Component, Driver, Make, Name, Step as Defined};
 use crate::error::{Error, Result};
 use crate::process::shell_line;
+use crate::settings::{Chosen, Directories};
 
-/// Where `configure` and the like put things.
-pub const PREFIX: &str = "/usr";
-const SYSCONFDIR: &str = "/etc";
-const LOCALSTATEDIR: &str = "/var";
-const LIBDIR: &str = "/usr/lib";
 const DEFAULT_TIMEOUT_MINS: u64 = 120;
 
 /// The paths that a recipe sees.
@@ -52,6 +48,10 @@ pub struct Values<'a> {
     pub epoch: u64,
     /// `uname -m`.
     pub arch: &'a str,
+    /// Directories and variables.
+    pub chosen: &'a Chosen,
+    /// The component's own defaults of variables.
+    pub defaults: &'a BTreeMap<String, String>,
     /// What each component named in `{told:…}` tells.
     pub told: &'a BTreeMap<Name, Vec<String>>,
     /// Installed paths of the component's own outputs, and the system path: only inside `[told]`.
@@ -104,16 +104,22 @@ impl Values<'_> {
                     Placeholder::Build => filled.push_str(&self.paths.dir("build")),
                     Placeholder::Stage => filled.push_str(&self.paths.dir("stage")),
                     Placeholder::Deps => filled.push_str(&self.paths.dir("deps")),
-                    Placeholder::Prefix => filled.push_str(PREFIX),
-                    Placeholder::Sysconfdir => filled.push_str(SYSCONFDIR),
-                    Placeholder::Localstatedir => filled.push_str(LOCALSTATEDIR),
-                    Placeholder::Libdir => filled.push_str(LIBDIR),
+                    Placeholder::Prefix => filled.push_str(&self.chosen.directories.prefix),
+                    Placeholder::Sysconfdir => filled.push_str(&self.chosen.directories.sysconfdir),
+                    Placeholder::Localstatedir => filled.push_str(&self.chosen.directories.localstatedir),
+                    Placeholder::Libdir => filled.push_str(&self.chosen.directories.libdir),
+                    Placeholder::Set(name) => filled.push_str(
+                        self.chosen.variables.get(name).or(self.defaults.get(name)).map_or("", String::as_str),
+                    ),
                     Placeholder::Jobs => filled.push_str(self.jobs),
                     Placeholder::Epoch => filled.push_str(&self.epoch.to_string()),
                     Placeholder::Arch => filled.push_str(self.arch),
                     Placeholder::Extra(source) => filled.push_str(&self.paths.dir(&format!("extra/{source}"))),
-                    Placeholder::Output(name) => filled
-                        .push_str(self.outputs.get(name).ok_or_else(|| wrong(format!("there is no output `{name}`")))?),
+                    Placeholder::Output(name) => {
+                        let path = self.outputs.get(name);
+                        let path = path.ok_or_else(|| wrong(format!("there is no output `{name}`")))?;
+                        filled.push_str(&self.chosen.directories.path(path));
+                    }
                     Placeholder::Path => {
                         filled
                             .push_str(self.path.ok_or_else(|| wrong("`{path}` stands only in `told.system`".into()))?);
@@ -157,9 +163,10 @@ pub fn steps(component: &Component, values: &Values<'_>) -> Result<Vec<Step>> {
 /// system, which stay where they are.
 fn pkg_config_of_needs(values: &Values<'_>) -> Step {
     let (deps, to) = (values.paths.dir("deps"), pkg_config_dir(values.paths));
+    let Directories { prefix, libdir, .. } = &values.chosen.directories;
     let script = format!(
-        "mkdir -p {to}\nfor pc in {deps}/usr/lib/pkgconfig/*.pc {deps}/usr/share/pkgconfig/*.pc; do\n\
-         test ! -e $pc || sed 's,=/usr,={deps}/usr,; s,-\\([IL]\\)/usr,-\\1{deps}/usr,g' $pc > {to}/${{pc##*/}}\ndone"
+        "mkdir -p {to}\nfor pc in {deps}{libdir}/pkgconfig/*.pc {deps}{prefix}/share/pkgconfig/*.pc; do\n\
+         test ! -e $pc || sed 's,={prefix},={deps}{prefix},; s,-\\([IL]\\){prefix},-\\1{deps}{prefix},g' $pc > {to}/${{pc##*/}}\ndone"
     );
     Step {
         name: "pkg-config".to_owned(),
@@ -256,6 +263,9 @@ fn driver_steps(component: &Component, values: &Values<'_>) -> Result<Vec<Step>>
             add("install", "{build}", &["env", "DESTDIR={stage}", "meson", "install", "--no-rebuild"], &[])?;
         }
         Driver::Cmake(driver) => {
+            let directories = &values.chosen.directories;
+            let libdir = directories.libdir.strip_prefix(&format!("{}/", directories.prefix));
+            let libdir = format!("-DCMAKE_INSTALL_LIBDIR={}", libdir.unwrap_or(&directories.libdir));
             let configure = [
                 "cmake",
                 "-S",
@@ -263,7 +273,7 @@ fn driver_steps(component: &Component, values: &Values<'_>) -> Result<Vec<Step>>
                 "-B",
                 "{build}",
                 "-DCMAKE_INSTALL_PREFIX={prefix}",
-                "-DCMAKE_INSTALL_LIBDIR=lib",
+                &libdir,
                 "-DCMAKE_INSTALL_SYSCONFDIR={sysconfdir}",
                 "-DCMAKE_INSTALL_LOCALSTATEDIR={localstatedir}",
                 "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
@@ -337,8 +347,9 @@ pub fn environment(component: &Component, values: &Values<'_>) -> Result<BTreeMa
     if !component.needs.is_empty() {
         let deps = paths.dir("deps");
         env.insert("PKG_CONFIG_PATH".into(), pkg_config_dir(paths));
-        env.insert("CPPFLAGS".into(), format!("-I{deps}/usr/include"));
-        env.insert("LDFLAGS".into(), format!("-L{deps}/usr/lib -Wl,-rpath-link,{deps}/usr/lib"));
+        let Directories { prefix, libdir, .. } = &values.chosen.directories;
+        env.insert("CPPFLAGS".into(), format!("-I{deps}{prefix}/include"));
+        env.insert("LDFLAGS".into(), format!("-L{deps}{libdir} -Wl,-rpath-link,{deps}{libdir}"));
     }
     if matches!(component.build, Driver::Cargo(_)) {
         env.insert("PATH".into(), format!("{}/bin:{system}", paths.rust));
@@ -373,6 +384,10 @@ mod tests {
     use super::*;
 
     fn check(toml: &str) -> String {
+        check_with(&Chosen::default(), toml)
+    }
+
+    fn check_with(chosen: &Chosen, toml: &str) -> String {
         let head = "summary = 's'\nlicence = 'MIT'\nhomepage = 'h'\nsource = 'x'\n";
         let component: Component = toml::from_str(&format!("{head}{toml}")).unwrap();
         let (told, outputs) =
@@ -382,6 +397,8 @@ mod tests {
             paths: &paths,
             epoch: 7,
             arch: "x86_64",
+            chosen,
+            defaults: &component.settings,
             told: &told,
             outputs: &outputs,
             path: None,
@@ -416,7 +433,17 @@ mod tests {
         std::fs::write(pc.join("x.pc"), "prefix=/usr\nincludedir=${prefix}/include\nLibs: -L/usr/lib -lx\n").unwrap();
         let nothing = BTreeMap::new();
         let (told, outputs) = (BTreeMap::new(), &nothing);
-        let values = Values { paths: &paths, epoch: 7, arch: "x86_64", told: &told, outputs, path: None, jobs: "1" };
+        let values = Values {
+            paths: &paths,
+            epoch: 7,
+            arch: "x86_64",
+            chosen: &Chosen::default(),
+            defaults: outputs,
+            told: &told,
+            outputs,
+            path: None,
+            jobs: "1",
+        };
         let step = pkg_config_of_needs(&values);
         let ended = crate::process::Program::new(step.argv).dir(dir.path()).run(&Default::default()).unwrap();
         ended.success(|| "cannot run the step".to_owned()).unwrap();
@@ -425,6 +452,23 @@ mod tests {
             std::fs::read_to_string(dir.path().join("build/pkgconfig/x.pc")).unwrap(),
             format!("prefix={deps}/usr\nincludedir=${{prefix}}/include\nLibs: -L{deps}/usr/lib -lx\n")
         );
+    }
+
+    #[test]
+    fn directories_and_variables_are_those_that_were_chosen() {
+        let directories =
+            Directories { prefix: "/opt/xen".into(), libdir: "/opt/xen/lib64".into(), ..Directories::default() };
+        let variables = BTreeMap::from([("NICS".to_owned(), "rtl8139".to_owned())]);
+        let chosen = Chosen { directories, variables, ..Chosen::default() };
+        let text = "settings={NICS='none',DEBUG='n'}\n[build.cmake]\noptions=['{set:NICS}','{set:DEBUG}']";
+        let steps = check_with(&chosen, text);
+        for wanted in
+            ["CMAKE_INSTALL_PREFIX=/opt/xen ", "CMAKE_INSTALL_LIBDIR=lib64 ", "SYSCONFDIR=/etc ", " rtl8139 n\n"]
+        {
+            assert!(steps.contains(wanted), "{wanted}: {steps}");
+        }
+        let bins = check_with(&chosen, "[build.cargo]\nbins={vhd-util='{prefix}/bin/vhd-util'}");
+        assert!(bins.contains(" /b/stage/opt/xen/bin/vhd-util\n"), "{bins}");
     }
 
     #[test]

@@ -67,7 +67,7 @@ impl World {
     pub fn new(layout: Layout, definitions: Definitions, wanted: &Wanted, machine: Machine) -> Result<Self> {
         let plan = Plan::new(&definitions.manifest, &definitions.components, wanted, &machine.platform())?;
         let store = Store::open(&layout.store)?;
-        let overrides = Overrides::of(&layout, &definitions.manifest)?;
+        let overrides = Overrides::in_force(&layout, &definitions)?;
         Ok(World {
             layout,
             definitions,
@@ -189,12 +189,21 @@ impl World {
         Overrides(all.map(|(source, dir)| (source.clone(), dir.clone())).collect())
     }
 
+    /// How an overridden source is taken from its pin again.
+    pub fn back(&self, source: &Name) -> String {
+        let dir = self.overrides.0.get(source);
+        match self.definitions.chosen.local.get(source).filter(|local| Some(&local.dir) == dir) {
+            Some(local) => format!("by {}: cargo xtask configure --show", local.said),
+            None => format!("cargo xtask restore {source}"),
+        }
+    }
+
     /// The same, or an error that says how to get it.
     pub fn needed_source(&self, source: &Name) -> Result<Arc<SourceTree>> {
         self.source(source)?.ok_or_else(|| {
             if let Some(dir) = self.overrides.0.get(source) {
                 let message = format!("source `{source}` is overridden with `{}`, which is not there", dir.display());
-                return Error::input(message).help(format!("cargo xtask restore {source}"));
+                return Error::input(message).help(self.back(source));
             }
             Error::machine(format!("source `{source}` is not here")).help(format!("cargo xtask fetch {source}"))
         })
@@ -278,12 +287,17 @@ impl World {
             paths: &paths,
             epoch: source.epoch,
             arch: self.machine.arch(),
+            chosen: &self.definitions.chosen,
+            defaults: &component.settings,
             told: &told,
             outputs: &nothing,
             path: None,
             jobs: "$JOBS",
         };
         let mut steps = recipe::steps(component, &values)?;
+        if let Some(make) = &self.definitions.chosen.make {
+            steps.iter_mut().filter(|step| step.argv[0] == "make").for_each(|step| step.argv[0].clone_from(make));
+        }
         if matches!(component.build, Driver::Cargo(_)) {
             crate::cargo_driver::use_vendored_crates(&mut steps, &paths);
         }
@@ -315,12 +329,14 @@ impl World {
             let (items, path) = match self.plan.providers.get(other) {
                 Some(Provider::Internal) => (&definition.told.internal, None),
                 Some(Provider::System(path)) => (&definition.told.system, Some(path.as_str())),
-                Some(Provider::Skipped(_) | Provider::Absent) | None => (&definition.told.absent, None),
+                Some(Provider::Skipped(_) | Provider::Absent(_)) | None => (&definition.told.absent, None),
             };
             let values = Values {
                 paths,
                 epoch: 0,
                 arch: self.machine.arch(),
+                chosen: &self.definitions.chosen,
+                defaults: &definition.settings,
                 told: &nothing,
                 outputs: &definition.outputs,
                 path,

@@ -22,12 +22,12 @@ use crate::machine::Machine;
 #[command(verbatim_doc_comment)]
 pub struct Args {
     #[command(flatten)]
-    selection: Selection,
+    pub(super) selection: Selection,
 }
 
 pub fn run(session: &Session, args: &Args) -> Result<()> {
-    let definitions = session.definitions()?;
-    let wanted = args.selection.wanted()?;
+    let definitions = session.settled()?;
+    let wanted = args.selection.wanted(session)?;
     let machine = Machine::of(&session.layout, false)?;
     let diagnosis = diagnose(&session.layout, &definitions, &wanted, &machine, &session.cancel)?;
     if session.json {

@@ -30,7 +30,7 @@ const AT_ONCE: usize = 8;
 #[command(verbatim_doc_comment)]
 pub struct Args {
     /// Sources [default: all that the manifest's components need]
-    sources: Vec<String>,
+    pub(super) sources: Vec<String>,
     /// Sources of optional components too
     #[arg(long)]
     all: bool,
@@ -43,7 +43,8 @@ pub struct Args {
 }
 
 pub fn run(session: &Session, args: &Args) -> Result<()> {
-    let definitions = session.definitions()?;
+    let mut definitions = session.settled()?;
+    session.resolve(&mut definitions, true, &|line| eprintln!("{line}"))?;
     session.whole_lock(&definitions)?;
     let names = Session::names(&args.sources)?;
     session.known_sources(&definitions, &names)?;
@@ -145,10 +146,7 @@ pub fn fetch_source(
     say: &(dyn Fn(&str) + Sync),
 ) -> Result<CheckedOut> {
     if let Some(dir) = world.overrides.0.get(source) {
-        say(&format!(
-            "`{source}` is overridden with {}; it is not fetched (cargo xtask restore {source})",
-            dir.display()
-        ));
+        say(&format!("`{source}` is overridden with {}; it is not fetched ({})", dir.display(), world.back(source)));
         return Ok(CheckedOut::Local);
     }
     let fetch = if how.again { origin::fetch_again } else { origin::fetch };

@@ -26,7 +26,7 @@ use crate::world::World;
 #[command(verbatim_doc_comment)]
 pub struct Args {
     #[command(flatten)]
-    selection: Selection,
+    pub(super) selection: Selection,
     /// Print Graphviz DOT
     #[arg(long, conflicts_with = "html")]
     dot: bool,
@@ -60,8 +60,8 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     if args.html.is_some() {
         return super::extras::run_with_extras(session);
     }
-    let definitions = session.definitions()?;
-    let wanted = args.selection.wanted()?;
+    let definitions = session.settled()?;
+    let wanted = args.selection.wanted(session)?;
     let world = World::new(session.layout.clone(), definitions, &wanted, Machine::of(&session.layout, false)?)?;
     let rows = rows(&world, &State::read(&session.layout));
     if session.json {
@@ -109,7 +109,7 @@ fn rows(world: &World, state: &State) -> Vec<Row> {
             Provider::Internal => continue,
             Provider::System(path) => format!("system {path}"),
             Provider::Skipped(reason) => format!("not built here: {reason}"),
-            Provider::Absent => "not provided".to_owned(),
+            Provider::Absent(without) => Provider::absent("not provided", without),
         };
         rows.push(Row {
             component: name.clone(),

@@ -2,7 +2,7 @@
 
 use super::Session;
 use crate::definition::{Definitions, Stand, manifest_names};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::overrides::Overrides;
 
 /// List the components and sources of a manifest
@@ -20,18 +20,24 @@ pub struct Args {
     /// Where each value of the manifest stands instead, and what it overrides
     #[arg(long, conflicts_with = "manifests")]
     origins: bool,
+    /// Settings, to see what they would change
+    #[arg(value_name = "NAME=VALUE")]
+    pub(super) settings: Vec<String>,
 }
 
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     if args.manifests {
         return manifests(session);
     }
-    let definitions = session.definitions()?;
-    if args.origins {
-        return origins(session, &definitions);
+    if let Some(name) = args.settings.first() {
+        return Err(Error::input(format!("`{name}` is no setting: NAME=VALUE is wanted")).help("cargo xtask list"));
     }
+    if args.origins {
+        return origins(session, &session.definitions()?);
+    }
+    let definitions = session.settled()?;
     let manifest = &definitions.manifest;
-    let overrides = Overrides::of(&session.layout, manifest)?;
+    let overrides = Overrides::in_force(&session.layout, &definitions)?;
     let how = |name| {
         if manifest.components.contains(name) {
             "built".to_owned()
@@ -39,8 +45,10 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
             format!("system {path}{}", if manifest.optional.contains(name) { ", or built with --all" } else { "" })
         } else if manifest.optional.contains(name) {
             "built with --all".to_owned()
-        } else {
+        } else if definitions.components.values().any(|component| component.needs.contains(name)) {
             "built when needed".to_owned()
+        } else {
+            "not provided".to_owned()
         }
     };
     if session.json {

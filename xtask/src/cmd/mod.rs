@@ -1,7 +1,9 @@
 //! The commands: one file a verb, its arguments with its `run`. Parses and prints; the work is done elsewhere.
 
 mod build;
+mod choices;
 mod clean;
+mod configure;
 mod dev;
 mod diff;
 mod distclean;
@@ -19,6 +21,7 @@ mod moves;
 mod overriding;
 mod pin;
 mod schema;
+mod settling;
 mod shell;
 mod standing;
 mod status;
@@ -75,6 +78,9 @@ struct Global {
     /// Print JSON for machines
     #[arg(long, global = true, help_heading = "Global options")]
     json: bool,
+    /// `--with-system-NAME` and `--without-NAME`
+    #[command(flatten)]
+    choices: choices::Choices,
 }
 
 #[derive(Debug, Subcommand)]
@@ -91,6 +97,7 @@ enum Command {
     List(list::Args),
     Override(overriding::Args),
     Restore(overriding::RestoreArgs),
+    Configure(configure::Args),
     Status(status::Args),
     Graph(graph::Args),
     Why(why::Args),
@@ -104,10 +111,26 @@ enum Command {
     Doctor(doctor::Args),
 }
 
+impl Command {
+    /// Where `NAME=VALUE` may stand between names.
+    fn positionals(&mut self) -> Option<&mut Vec<String>> {
+        match self {
+            Command::Build(args) => Some(&mut args.selection.components),
+            Command::Graph(args) => Some(&mut args.selection.components),
+            Command::Doctor(args) => Some(&mut args.selection.components),
+            Command::Fetch(args) => Some(&mut args.sources),
+            Command::Status(args) => Some(&mut args.names),
+            Command::List(args) => Some(&mut args.settings),
+            Command::Configure(args) => Some(&mut args.settings),
+            _ => None,
+        }
+    }
+}
+
 /// Which components a command is about.
 #[derive(Debug, clap::Args)]
 struct Selection {
-    /// Components [default: those of the manifest]
+    /// Components [default: those of the manifest], and settings as NAME=VALUE
     components: Vec<String>,
     /// The manifest's optional components too
     #[arg(long)]
@@ -115,13 +138,24 @@ struct Selection {
 }
 
 impl Selection {
-    fn wanted(&self) -> Result<Wanted> {
-        Ok(Wanted { names: Session::names(&self.components)?, all: self.all })
+    fn wanted(&self, session: &Session) -> Result<Wanted> {
+        let names = match session.argument("COMPONENTS").filter(|_| self.components.is_empty()) {
+            Some(names) => Session::names(&names.split_whitespace().map(str::to_owned).collect::<Vec<_>>())?,
+            None => Session::names(&self.components)?,
+        };
+        for name in &names {
+            let (with, without) = (format!("with-system-{name}"), format!("without-{name}"));
+            if session.argument(&with).is_some_and(|value| value != "no") || session.argument(&without).is_some() {
+                let wrong = Error::input(format!("`{name}` is to be built and is not to be ours at once"));
+                return Err(wrong.help(format!("cargo xtask build {name}")));
+            }
+        }
+        Ok(Wanted { names, all: self.all })
     }
 }
 
 /// What every command gets.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Session {
     /// Paths.
     pub layout: Layout,
@@ -133,18 +167,38 @@ pub struct Session {
     pub json: bool,
     /// Set by Ctrl-C.
     pub cancel: Cancel,
+    /// Settings of the command line.
+    pub arguments: Vec<(String, String)>,
 }
 
 impl Session {
-    fn new(global: &Global) -> Result<Self> {
+    fn new(global: &Global, arguments: Vec<(String, String)>) -> Result<Self> {
         let layout = Layout::find(global.root.clone(), global.store.clone())?;
         let manifest =
             global.manifest.parse().map_err(|why: String| Error::input("cannot use --manifest").because(why))?;
         // Packagers have always said it this way; Xen's own INSTALL does.
-        let poisoned =
-            |name: &str| std::env::var(name).is_ok_and(|value| value == "false" || value.ends_with("/false"));
-        let offline = global.offline || poisoned("GIT") || poisoned("WGET");
-        Ok(Session { layout, manifest, offline, json: global.json, cancel: Cancel::default() })
+        let named = |name: &str| arguments.iter().find(|(given, _)| given == name).map(|(_, value)| value.clone());
+        let poisoned = ["GIT", "WGET"].into_iter().find_map(|name| {
+            let value = named(name).or_else(|| std::env::var(name).ok())?;
+            (value == "false" || value.ends_with("/false")).then(|| format!("{name}={value}"))
+        });
+        if let Some(poisoned) = poisoned.as_ref().filter(|_| !global.offline) {
+            eprintln!("note: offline, since {poisoned} says so");
+        }
+        let offline = global.offline || poisoned.is_some();
+        if let Some(git) = named("GIT").filter(|_| !offline) {
+            crate::origin::use_git(&git)?;
+        }
+        if let Some(destdir) = named("DESTDIR") {
+            return Err(Error::input(format!("cannot build into `{destdir}`: results are put together in dist/"))
+                .help(format!("cargo xtask build && cargo xtask install --root {destdir}")));
+        }
+        Ok(Session { layout, manifest, offline, json: global.json, cancel: Cancel::default(), arguments })
+    }
+
+    /// The value of a setting of the command line.
+    fn argument(&self, name: &str) -> Option<&str> {
+        self.arguments.iter().rev().find(|(given, _)| given == name).map(|(_, value)| value.as_str())
     }
 
     /// Manifest, components and lock, checked.
@@ -207,11 +261,17 @@ impl Session {
 }
 
 /// Runs the command line and gives the exit status.
-pub fn run(cli: Cli) -> i32 {
+pub fn run(mut cli: Cli) -> i32 {
     // Results must not depend on the user's umask.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     crate::process::adopt_orphans();
-    let result = Session::new(&cli.global).and_then(|session| {
+    let mut arguments = std::mem::take(&mut cli.global.choices.0);
+    let taken = cli.command.positionals().map_or(Ok(Vec::new()), choices::take);
+    let session = taken.and_then(|taken| {
+        arguments.extend(taken);
+        Session::new(&cli.global, arguments)
+    });
+    let result = session.and_then(|session| {
         session.cancel.on_signals()?;
         match cli.command {
             Command::Build(args) => build::run(&session, &args),
@@ -226,6 +286,7 @@ pub fn run(cli: Cli) -> i32 {
             Command::List(args) => list::run(&session, &args),
             Command::Override(args) => overriding::run(&session, &args),
             Command::Restore(args) => overriding::restore(&session, &args),
+            Command::Configure(args) => configure::run(&session, &args),
             Command::Status(args) => status::run(&session, &args),
             Command::Graph(args) => graph::run(&session, &args),
             Command::Why(args) => why::run(&session, &args),

@@ -45,7 +45,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let name = Session::names(std::slice::from_ref(&args.component))?.remove(0);
     let machine = Machine::of(&session.layout, args.no_sandbox)?;
     let wanted = Wanted { names: vec![name.clone()], all: false };
-    let world = World::new(session.layout.clone(), session.definitions()?, &wanted, machine)?;
+    let world = World::new(session.layout.clone(), session.settled()?, &wanted, machine)?;
     if !world.plan.order.contains(&name) {
         return Err(Error::input(format!("`{name}` is not built here")).help("cargo xtask status"));
     }
@@ -119,6 +119,7 @@ fn prepare(session: &Session, world: &World, name: &Name, inputs: &Inputs) -> Re
         epoch: source.epoch,
         pin: None,
         sandbox: &world.sandbox(name)?,
+        directories: &world.definitions.chosen.directories,
         root: &session.layout.root,
         logs: &session.layout.logs(name),
         keep: true,

@@ -23,7 +23,7 @@ use crate::world::World;
 #[command(verbatim_doc_comment)]
 pub struct Args {
     /// Sources or components [default: all]
-    names: Vec<String>,
+    pub(super) names: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -47,7 +47,7 @@ struct ComponentRow {
 }
 
 pub fn run(session: &Session, args: &Args) -> Result<()> {
-    let definitions = session.definitions()?;
+    let definitions = session.settled()?;
     let names = Session::names(&args.names)?;
     let is_known =
         |name: &&Name| definitions.manifest.sources.contains_key(*name) || definitions.components.contains_key(*name);
@@ -122,7 +122,7 @@ fn overridden(world: &World, source: &Name, dir: &Path) -> Result<String> {
         Some(tree) if tree.is_pins => ", the same as its pin",
         Some(_) => "",
     };
-    Ok(format!("overridden with {}{how} (cargo xtask restore {source})", dir.display()))
+    Ok(format!("overridden with {}{how} ({})", dir.display(), world.back(source)))
 }
 
 /// How what fetch brought stands, and what was done to it since.
@@ -176,7 +176,7 @@ fn component_rows(session: &Session, world: &World) -> Result<Vec<ComponentRow>>
             Provider::System(path) if Path::new(path).exists() => format!("system, {path}"),
             Provider::System(path) => format!("system, {path} (not on this machine: cargo xtask doctor)"),
             Provider::Skipped(reason) => format!("not built here: {reason}"),
-            Provider::Absent => "not provided".to_owned(),
+            Provider::Absent(without) => Provider::absent("not provided", without),
         };
         rows.push(ComponentRow { component: name.clone(), state: text, seconds: None });
     }

@@ -25,7 +25,7 @@ pub struct Args {
 }
 
 pub fn run(session: &Session, args: &Args) -> Result<()> {
-    let definitions = session.definitions()?;
+    let definitions = session.settled()?;
     let name = Session::names(std::slice::from_ref(&args.component))?.remove(0);
     let machine = Machine::of(&session.layout, false)?;
     let wanted = Wanted { names: vec![name.clone()], all: false };

@@ -7,7 +7,8 @@ use super::check_text::check_texts;
 use super::diagnostic::Finding;
 use super::form::{env_fault, glob_fault, installed_fault, licence_fault, package_fault, relative_fault, tool_fault};
 use super::place::Place;
-use super::{Component, Driver, Name, Packages};
+use super::{Component, Driver, Name, Packages, SystemKind};
+use crate::settings::Directories;
 
 /// Everything that is wrong in `component`, called `name`, of the repository at `root`.
 pub(super) fn check_component(root: &Path, name: &Name, component: &Component) -> Vec<Finding> {
@@ -16,6 +17,7 @@ pub(super) fn check_component(root: &Path, name: &Name, component: &Component) -
     check_paths(root, component, &mut findings);
     check_needs(name, component, &mut findings);
     check_steps(component, &mut findings);
+    check_system(component, &mut findings);
     check_texts(component, &mut findings);
     findings
 }
@@ -97,9 +99,9 @@ fn check_env(place: &dyn Fn() -> Place, env: &BTreeMap<String, String>, findings
 
 fn check_paths(root: &Path, component: &Component, findings: &mut Vec<Finding>) {
     let mut installed = |path: &str, place: &dyn Fn() -> Place| {
-        if let Some(fault) = installed_fault(path) {
+        if let Some(fault) = installed_fault(&Directories::default().path(path)) {
             let finding = Finding::new(place(), format!("`{path}` is no installed path"), fault);
-            findings.push(finding.help("write it as it is on the installed system: `/usr/...`"));
+            findings.push(finding.help("write it as it is on the installed system: `{prefix}/...`"));
         }
     };
     for (index, path) in component.must_exist.iter().enumerate() {
@@ -214,6 +216,48 @@ fn check_steps(component: &Component, findings: &mut Vec<Finding>) {
     }
 }
 
+fn check_system(component: &Component, findings: &mut Vec<Finding>) {
+    for (index, host) in component.host.iter().enumerate() {
+        if host.given().len() != 1 {
+            let message = "a need of the host is exactly one of program, file, device, kernel, module, probe";
+            findings.push(Finding::new(
+                Place::of("host").index(index),
+                message,
+                format!("{} here", host.given().len()),
+            ));
+        }
+    }
+    for name in component.settings.keys() {
+        if let Some(fault) = env_fault(name) {
+            let place = Place::of("settings").key(name).name();
+            findings.push(Finding::new(place, format!("`{name}` is no variable"), fault));
+        }
+    }
+    let Some(system) = &component.system else { return };
+    for (index, path) in system.paths.iter().enumerate() {
+        if let Some(fault) = installed_fault(path) {
+            let place = Place::of("system").key("paths").index(index);
+            findings.push(Finding::new(place, format!("`{path}` is no installed path"), fault));
+        }
+    }
+    if (system.kind == SystemKind::Programs) == system.programs.is_empty() {
+        let message = "`programs` are for `kind = \"programs\"`, and it needs them";
+        findings.push(Finding::new(Place::of("system").key("kind"), message, "this kind"));
+    }
+    for (index, magic) in system.magic.iter().enumerate() {
+        if magic.hex.is_empty() || magic.hex.len() % 2 == 1 || !magic.hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            let place = Place::of("system").key("magic").index(index).key("hex");
+            findings.push(Finding::new(place, "these are no bytes", "two hex digits for each are wanted"));
+        }
+    }
+    for (index, probe) in system.probe.iter().enumerate() {
+        if probe.run.is_empty() {
+            let place = Place::of("system").key("probe").index(index).key("run");
+            findings.push(Finding::new(place, "this probe runs nothing", "the program is missing"));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -239,6 +283,8 @@ mod tests {
                 paths: &paths,
                 epoch: 0,
                 arch: "x",
+                chosen: &crate::settings::Chosen::default(),
+                defaults: &empty,
                 told: &told,
                 outputs: &empty,
                 path: None,

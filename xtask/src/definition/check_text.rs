@@ -137,6 +137,14 @@ fn misuse(component: &Component, kind: Text, hole: &Placeholder, is_whole: bool)
                 },
             )
         }
+        Placeholder::Set(name) if !component.settings.contains_key(name) => misuse(
+            format!("there is no variable `{name}` in this component"),
+            "not in `[settings]`",
+            match did_you_mean(name, component.settings.keys().map(String::as_str)) {
+                Some(near) => format!("did you mean `{{set:{near}}}`?"),
+                None => format!("declare it with its default: `[settings]`, `{name} = \"...\"`"),
+            },
+        ),
         Placeholder::Told(other) if kind == Text::Item && !is_whole => misuse(
             format!("`{hole}` must be an item of its own"),
             "stands for any number of items",

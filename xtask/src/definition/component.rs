@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::Name;
+use super::system::{Host, System};
 
 /// One component, as its file says it. Field by field explained in `components/README.md`.
 #[derive(Clone, Debug, Deserialize)]
@@ -73,6 +74,18 @@ pub struct Component {
     /// What brings the copy of the system, where a manifest takes it from there, by distribution.
     #[serde(default)]
     pub system_packages: Packages,
+    /// Where the machine's own copy is and how one knows it; without it there is no `--with-system-NAME`.
+    #[serde(default)]
+    pub system: Option<System>,
+    /// What cannot be done where nobody provides it.
+    #[serde(default)]
+    pub without: Option<String>,
+    /// Variables that decide what comes out, each with its default: `{set:NAME}`.
+    #[serde(default)]
+    pub settings: BTreeMap<String, String>,
+    /// What a host must have that runs it.
+    #[serde(default)]
+    pub host: Vec<Host>,
 }
 
 fn everything() -> Vec<String> {

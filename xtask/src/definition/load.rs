@@ -16,6 +16,7 @@ use super::references::World;
 use super::suggest::did_you_mean;
 use super::{Component, Lock, Manifest, Name, shape};
 use crate::layout::Layout;
+use crate::settings::Chosen;
 
 /// One manifest with everything it names, checked.
 #[derive(Clone, Debug)]
@@ -30,6 +31,8 @@ pub struct Definitions {
     pub lock: Option<Lock>,
     /// Where each value of the manifest stands.
     pub origins: Origins,
+    /// What settings made of the above; nothing until they are applied.
+    pub chosen: Chosen,
 }
 
 impl Definitions {
@@ -73,7 +76,14 @@ impl Definitions {
         let needed = needed(&loaded, &components);
         components.retain(|name, _| needed.contains(name));
         let lock = lock_read.map(|(lock, _)| lock);
-        Ok(Definitions { manifest_name: manifest.clone(), manifest: loaded, components, lock, origins: layers.origins })
+        Ok(Definitions {
+            manifest_name: manifest.clone(),
+            manifest: loaded,
+            components,
+            lock,
+            origins: layers.origins,
+            chosen: Chosen::default(),
+        })
     }
 }
 

@@ -28,6 +28,7 @@ mod schema;
 mod serde_words;
 mod shape;
 mod suggest;
+mod system;
 
 pub use component::{Autotools, Component, Driver, Extra, Make, Packages, Skip, Step, Told};
 pub use diagnostic::{Diagnostics, Problem};
@@ -41,3 +42,4 @@ pub use placeholder::Placeholder;
 #[cfg(feature = "extras")]
 pub use schema::{component_schema, manifest_schema};
 pub use suggest::did_you_mean;
+pub use system::{Host, Magic, Probe, System, SystemKind};

@@ -18,7 +18,7 @@ pub enum Placeholder {
     Stage,
     /// `{deps}`: the merged outputs of `needs`.
     Deps,
-    /// `{prefix}`: `/usr`.
+    /// `{prefix}`: `/usr` unless something else was chosen, and so the next three.
     Prefix,
     /// `{sysconfdir}`: `/etc`.
     Sysconfdir,
@@ -38,6 +38,8 @@ pub enum Placeholder {
     Extra(Name),
     /// `{output:NAME}`: the installed path of a named output.
     Output(String),
+    /// `{set:NAME}`: the value of a variable of `[settings]`.
+    Set(String),
     /// `{told:COMPONENT}`: the argv items that a component tells its consumers.
     Told(Name),
 }
@@ -59,13 +61,14 @@ const PLAIN: [(&str, Placeholder); 12] = [
 ];
 
 /// Those with one.
-const WITH_ARGUMENT: [&str; 3] = ["extra", "output", "told"];
+const WITH_ARGUMENT: [&str; 4] = ["extra", "output", "set", "told"];
 
 impl fmt::Display for Placeholder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Placeholder::Extra(source) => write!(f, "{{extra:{source}}}"),
             Placeholder::Output(name) => write!(f, "{{output:{name}}}"),
+            Placeholder::Set(name) => write!(f, "{{set:{name}}}"),
             Placeholder::Told(component) => write!(f, "{{told:{component}}}"),
             plain => {
                 let word = PLAIN.iter().find(|(_, known)| known == plain).map_or("", |(word, _)| word);
@@ -186,6 +189,8 @@ fn hole(word: &str) -> Result<Placeholder, (String, Option<String>)> {
     match kind {
         "extra" => Ok(Placeholder::Extra(name()?)),
         "output" => Ok(Placeholder::Output(name()?.into())),
+        // Checked against `[settings]`, whose names are those of variables.
+        "set" => Ok(Placeholder::Set(argument.to_owned())),
         "told" => Ok(Placeholder::Told(name()?)),
         _ if PLAIN.iter().any(|(plain, _)| *plain == kind) => {
             Err((format!("`{{{kind}}}` takes no name"), Some(format!("write `{{{kind}}}`"))))

@@ -44,6 +44,11 @@ pub use local_work::{Change, ChangeKind, State, is_untouched, lines, only_here, 
 pub use scratch::sweep;
 pub use working_tree::{check_working_tree, read_working_tree};
 
+/// From now on that program is git.
+pub fn use_git(program: &str) -> Result<()> {
+    git::use_program(program)
+}
+
 /// What every fetch needs to know.
 #[derive(Clone, Copy)]
 pub struct Fetching<'a> {

@@ -19,6 +19,7 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::process::{Cancel, shell_line};
 use crate::recipe::{Role, Step};
 use crate::sandbox::Sandbox;
+use crate::settings::Directories;
 use crate::stat_index::{Modes, scan};
 use crate::store::{Found, Output, Placement, Store, place};
 use crate::tree::Tree;
@@ -44,6 +45,8 @@ pub struct Job<'a> {
     pub epoch: u64,
     /// Where it runs.
     pub sandbox: &'a Sandbox,
+    /// Where things are installed.
+    pub directories: &'a Directories,
     /// The checkout.
     pub root: &'a Path,
     /// Where its logs go.
@@ -242,7 +245,8 @@ impl Building<'_> {
         let index = tempfile::NamedTempFile::new().context(|| "cannot make a temporary file".to_owned())?;
         let tree = scan(&stage, index.path(), Modes::Exact, &[])?.into_tree();
         let wanted = job.component.outputs.values().chain(&job.component.must_exist);
-        let missing: Vec<&str> = wanted.map(String::as_str).filter(|path| !exists(&tree, path)).collect();
+        let wanted = wanted.map(|path| job.directories.path(path));
+        let missing: Vec<String> = wanted.filter(|path| !exists(&tree, path)).collect();
         if !job.inputs.environment.sealed {
             let stray = since.stray_files(job.root, self.store.root());
             if !stray.is_empty() {

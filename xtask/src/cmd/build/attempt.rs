@@ -10,6 +10,7 @@ use crate::definition::{Driver, Name};
 use crate::digest::Digest;
 use crate::error::{Error, Kind, Result};
 use crate::origin;
+use crate::plan::Provider;
 use crate::run::kept::{self, Kept};
 use crate::run::{Building, Done, Event, Job, Outcome, Report, Schedule, job_budget, timed};
 use crate::state::State;
@@ -67,6 +68,10 @@ impl Run<'_> {
         }
         remembered?;
         self.install(&done)?;
+        for name in &self.world.definitions.chosen.without {
+            let what = Provider::absent("it was left out", &self.world.component(name).without);
+            self.report.note(format!("without `{name}`: {}", what.trim_start_matches("it was left out: ")));
+        }
         if !self.session.json {
             let overridden = self.world.overridden().line();
             let with = if overridden.is_empty() { overridden } else { format!(", with overrides: {overridden}") };
@@ -254,6 +259,7 @@ impl Run<'_> {
             extra: &extra,
             epoch: source.epoch,
             sandbox: &self.world.sandbox(name)?,
+            directories: &self.world.definitions.chosen.directories,
             root: &self.session.layout.root,
             logs: &self.session.layout.logs(name),
             keep: self.args.keep,

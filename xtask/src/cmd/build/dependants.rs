@@ -24,6 +24,7 @@ pub(super) fn add(layout: &Layout, definitions: &Definitions, wanted: &mut Wante
         let users = definitions.components.iter().filter(|(_, component)| component.needs.contains(&name));
         open.extend(users.map(|(user, _)| user.clone()).filter(|user| seen.insert(user.clone())));
     }
-    seen.retain(|name| installed.contains(name) && !wanted.names.contains(name));
+    let is_left = |name: &Name| definitions.chosen.left.contains_key(name);
+    seen.retain(|name| installed.contains(name) && !wanted.names.contains(name) && !is_left(name));
     wanted.names.extend(seen);
 }

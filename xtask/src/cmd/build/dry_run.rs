@@ -68,7 +68,9 @@ pub(super) fn show(session: &Session, world: &World) -> Result<()> {
         match provider {
             Provider::System(path) => println!("  system  {name:<12} {path}"),
             Provider::Skipped(reason) => println!("  skip    {name:<12} {reason}"),
-            Provider::Absent => println!("  without {name:<12} nobody provides it"),
+            Provider::Absent(without) => {
+                println!("  without {name:<12} {}", Provider::absent("nobody provides it", without));
+            }
             Provider::Internal => {}
         }
     }

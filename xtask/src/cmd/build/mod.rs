@@ -29,7 +29,7 @@ use crate::world::World;
 #[command(verbatim_doc_comment)]
 pub struct Args {
     #[command(flatten)]
-    selection: Selection,
+    pub(super) selection: Selection,
     /// Install missing build dependencies without asking (root or sudo)
     #[arg(long, short)]
     yes: bool,
@@ -63,8 +63,11 @@ pub struct Args {
 }
 
 pub fn run(session: &Session, args: &Args) -> Result<()> {
-    let definitions = session.definitions()?;
-    let mut wanted = args.selection.wanted()?;
+    let mut definitions = session.settled()?;
+    if !args.dry_run {
+        session.resolve(&mut definitions, false, &|line| eprintln!("{line}"))?;
+    }
+    let mut wanted = args.selection.wanted(session)?;
     if !args.only {
         dependants::add(&session.layout, &definitions, &mut wanted);
     }

@@ -25,6 +25,7 @@ mod verdict;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use git2::{Odb, Oid, Repository};
 
@@ -85,10 +86,24 @@ const SETTINGS: [&str; 20] = [
     "http.lowSpeedTime=60",
 ];
 
+/// The git of the command line, if one was named there.
+static GIT: OnceLock<String> = OnceLock::new();
+
+/// From now on that program is git: `GIT=` of the command line.
+pub(super) fn use_program(program: &str) -> Result<()> {
+    if which::which(program).is_err() {
+        return Err(Error::input(format!("cannot use `GIT={program}`: there is no such program")).help("GIT=git"));
+    }
+    // Said once, before the first call.
+    GIT.get_or_init(|| program.to_owned());
+    Ok(())
+}
+
 /// A call of git that asks nobody anything and runs no hook. Always give `--git-dir`: git would else look for a repository
 /// upwards, and find ours.
 pub(super) fn program<'a>(arguments: impl IntoIterator<Item = &'a OsStr>) -> Program {
-    let argv = ["git"].iter().chain(&SETTINGS).map(OsStr::new).chain(arguments);
+    let git = GIT.get().map_or("git", String::as_str);
+    let argv = std::iter::once(git).chain(SETTINGS).map(OsStr::new).chain(arguments);
     let is_ours = |name: &OsStr| name.to_str().is_none_or(|name| !REPOSITORY_VARIABLES.contains(&name));
     let mut program = Program::new(argv)
         .only_env(std::env::vars_os().filter(|(name, _)| is_ours(name)))

@@ -1,6 +1,7 @@
 //! `build` against real make, cc and sh: what runs again and what does not, and what is left after every kind of failure.
 
 pub mod checkout;
+mod compat;
 mod damage;
 mod elsewhere;
 mod incremental;
@@ -14,4 +15,5 @@ mod shell;
 mod small;
 mod space;
 mod stop;
+mod system;
 mod together;
