@@ -48,7 +48,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    fn new(what: impl ToString, verdict: Verdict, text: impl Into<String>) -> Self {
+    pub(crate) fn new(what: impl ToString, verdict: Verdict, text: impl Into<String>) -> Self {
         Finding { what: what.to_string(), verdict, text: text.into(), help: Vec::new(), packages: Vec::new() }
     }
 

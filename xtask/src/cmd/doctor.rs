@@ -1,13 +1,17 @@
 //! `doctor`: what this machine lacks, and the one command that brings it.
 
 use std::io::IsTerminal;
+use std::path::Path;
 
 use clap::builder::styling::{AnsiColor, Style};
 
 use super::{Selection, Session};
+use crate::definition::{Definitions, Name};
 use crate::doctor::{Diagnosis, Finding, Verdict, diagnose};
 use crate::error::{Error, Result};
+use crate::host::try_all;
 use crate::machine::Machine;
+use crate::plan::{Plan, Provider};
 
 /// Say what this machine lacks, and the one command that installs it
 ///
@@ -15,6 +19,7 @@ use crate::machine::Machine;
 ///     cargo xtask doctor --all             the optional components too
 ///     cargo xtask doctor xen seabios       for these and what they need
 ///     cargo xtask doctor -m xen-4.20       for another manifest
+///     cargo xtask doctor --host            whether this machine can run the results: devices, kernel, programs, each tried
 ///
 /// `cargo xtask build --yes` installs what building needs by itself. Exit status: 0 one can build; 3 something is missing for
 /// it. What is only missing at run time changes nothing.
@@ -23,12 +28,19 @@ use crate::machine::Machine;
 pub struct Args {
     #[command(flatten)]
     pub(super) selection: Selection,
+    /// Try what the components need of the host that runs them, instead; some of it only root can
+    #[arg(long)]
+    host: bool,
 }
 
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     let definitions = session.settled()?;
     let wanted = args.selection.wanted(session)?;
     let machine = Machine::of(&session.layout, false)?;
+    if args.host {
+        let plan = Plan::new(&definitions.manifest, &definitions.components, &wanted, &machine.platform())?;
+        return host(session, &definitions, &plan);
+    }
     let diagnosis = diagnose(&session.layout, &definitions, &wanted, &machine, &session.cancel)?;
     if session.json {
         super::print_json(&diagnosis)?;
@@ -36,6 +48,39 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         print!("{}", text(&diagnosis, &Look::of_this_terminal()));
     }
     if diagnosis.can_build { Ok(()) } else { Err(Error::machine("this machine lacks what building needs").said()) }
+}
+
+/// What runs here: what we build, and what the system has in its place.
+fn host(session: &Session, definitions: &Definitions, plan: &Plan) -> Result<()> {
+    let is_there = |name: &&Name| matches!(plan.providers[*name], Provider::Internal | Provider::System(_));
+    let components = definitions.components.iter().filter(|(name, _)| is_there(name));
+    let findings = try_all(Path::new("/"), components, &session.cancel)?;
+    let can_run = findings.iter().all(|finding| finding.verdict != Verdict::Missing);
+    if session.json {
+        super::print_json(&serde_json::json!({ "can-run": can_run, "host": findings }))?;
+    } else {
+        let look = Look::of_this_terminal();
+        print!("{}", table("on the host that runs it", &findings, width(&findings), &look));
+        println!("{}", if can_run { "This machine can run it." } else { "This machine cannot run it." });
+    }
+    if can_run { Ok(()) } else { Err(Error::machine("this machine lacks what running needs").said()) }
+}
+
+fn width<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> usize {
+    findings.into_iter().map(|finding| finding.what.chars().count()).max().unwrap_or_default()
+}
+
+/// Findings under their title.
+fn table(title: &str, findings: &[Finding], width: usize, look: &Look) -> String {
+    let mut text = format!("{title}\n");
+    for Finding { what, verdict, text: found, help, .. } in findings {
+        text.push_str(&format!("  {} {what:<width$}  {}\n", look.mark(*verdict), one_line(found)));
+        for help in help {
+            text.push_str(&format!("    {:width$}    help: {help}\n", ""));
+        }
+    }
+    text.push('\n');
+    text
 }
 
 /// How things look on a terminal.
@@ -72,8 +117,7 @@ impl Look {
 
 fn text(diagnosis: &Diagnosis, look: &Look) -> String {
     let Diagnosis { can_build, machine, build, run_time, install } = diagnosis;
-    let all = machine.iter().chain(build).chain(run_time);
-    let width = all.map(|finding| finding.what.chars().count()).max().unwrap_or_default();
+    let width = width(machine.iter().chain(build).chain(run_time));
     let mut text = String::new();
     for (title, findings) in
         [("to build", machine), ("build packages", build), ("at run time, not needed to build", run_time)]
@@ -81,14 +125,7 @@ fn text(diagnosis: &Diagnosis, look: &Look) -> String {
         if findings.is_empty() {
             continue;
         }
-        text.push_str(&format!("{title}\n"));
-        for Finding { what, verdict, text: found, help, .. } in findings {
-            text.push_str(&format!("  {} {what:<width$}  {}\n", look.mark(*verdict), one_line(found)));
-            for help in help {
-                text.push_str(&format!("    {:width$}    help: {help}\n", ""));
-            }
-        }
-        text.push('\n');
+        text.push_str(&table(title, findings, width, look));
     }
     text.push_str(match can_build {
         true => "This machine can build.\n",

@@ -4,6 +4,7 @@ mod build;
 mod choices;
 mod clean;
 mod configure;
+mod deps;
 mod dev;
 mod diff;
 mod distclean;
@@ -100,6 +101,7 @@ enum Command {
     Configure(configure::Args),
     Status(status::Args),
     Graph(graph::Args),
+    Deps(deps::Args),
     Why(why::Args),
     Log(log::Args),
     Clean(clean::Args),
@@ -117,6 +119,7 @@ impl Command {
         match self {
             Command::Build(args) => Some(&mut args.selection.components),
             Command::Graph(args) => Some(&mut args.selection.components),
+            Command::Deps(args) => Some(&mut args.selection.components),
             Command::Doctor(args) => Some(&mut args.selection.components),
             Command::Fetch(args) => Some(&mut args.sources),
             Command::Status(args) => Some(&mut args.names),
@@ -288,6 +291,7 @@ pub fn run(mut cli: Cli) -> i32 {
             Command::Restore(args) => overriding::restore(&session, &args),
             Command::Configure(args) => configure::run(&session, &args),
             Command::Status(args) => status::run(&session, &args),
+            Command::Deps(args) => deps::run(&session, &args),
             Command::Graph(args) => graph::run(&session, &args),
             Command::Why(args) => why::run(&session, &args),
             Command::Log(args) => log::run(&session, &args),

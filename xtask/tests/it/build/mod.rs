@@ -3,6 +3,7 @@
 pub mod checkout;
 mod compat;
 mod damage;
+mod deps;
 mod elsewhere;
 mod incremental;
 mod kept;
