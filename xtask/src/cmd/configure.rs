@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Session;
+use super::settling::declared;
 use crate::error::{Error, Result};
 use crate::settings::{self, Directory, Kept, Key, PRESETS, Provide};
 
@@ -100,30 +101,29 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
 /// Judges what was given together with what is kept already, and keeps it. What `yes` and `auto` find is kept as what they found, so that
 /// a build does not depend on what is installed when it runs.
 fn keep(session: &Session, kept: &mut Kept, given: &[(String, String)]) -> Result<()> {
+    let plain = session.definitions()?;
+    let declared = declared(&plain);
+    let mut names = BTreeSet::new();
     for (name, value) in given {
-        let named = settings::Settings::one(name, value)?;
-        let (key, value) = named;
+        let (key, value) = settings::Settings::one(name, value, &declared)?;
         if !key.may_stand_in(settings::Place::Kept) {
             return Err(Error::input(format!("`{name}` is for one run and is not kept"))
                 .help(format!("cargo xtask build {name}={value}")));
         }
         kept.found.remove(&key.to_string());
         kept.values.insert(key.to_string(), value);
+        names.insert(key.to_string());
     }
     // The names that are given are judged as arguments are; the others stand as they are kept.
-    let names: BTreeSet<String> = given
-        .iter()
-        .filter_map(|(name, value)| Some(settings::Settings::one(name, value).ok()?.0.to_string()))
-        .collect();
     let arguments: Vec<_> = kept
         .values
         .iter()
         .filter(|(name, _)| names.contains(*name))
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
-    let layers = settings::Layers { arguments: arguments.clone(), kept: kept.clone(), ..settings::Layers::default() };
+    let layers = settings::Layers { arguments, kept: kept.clone(), declared, ..settings::Layers::default() };
     let all = settings::Settings::of(&layers)?;
-    let (definitions, notes) = session.settle(session.definitions()?, &all)?;
+    let (definitions, notes) = session.settle(plain, &all)?;
     notes.iter().for_each(|note| eprintln!("note: {note}"));
     for (key, value) in all.iter() {
         let Key::Provider(name) = key else { continue };
@@ -160,8 +160,8 @@ fn forget(kept: &mut Kept, name: &str) -> Result<()> {
 }
 
 fn show(session: &Session) -> Result<()> {
-    let said = session.settings()?;
     let plain = session.definitions()?;
+    let said = session.settings(&plain)?;
     let (definitions, notes) = session.settle(plain.clone(), &said)?;
     let kept = Kept::read(&session.layout)?;
     let rows = settings::rows(&plain, &definitions, &said, &kept);

@@ -114,6 +114,18 @@ enum Command {
 }
 
 impl Command {
+    /// It writes what everybody gets, so what one person set means nothing to it; but for the programs that it starts.
+    fn refuses(&self, arguments: &[(String, String)]) -> Result<()> {
+        let other = arguments.iter().find(|(name, _)| name != "GIT" && name != "WGET");
+        match (self, other) {
+            (Command::Update(_), Some((name, _))) => {
+                Err(Error::input(format!("`{name}` is for builds: pins are those of the manifest"))
+                    .help("cargo xtask update"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Where `NAME=VALUE` may stand between names.
     fn positionals(&mut self) -> Option<&mut Vec<String>> {
         match self {
@@ -122,6 +134,7 @@ impl Command {
             Command::Deps(args) => Some(&mut args.selection.components),
             Command::Doctor(args) => Some(&mut args.selection.components),
             Command::Fetch(args) => Some(&mut args.sources),
+            Command::Update(args) => Some(&mut args.sources),
             Command::Status(args) => Some(&mut args.names),
             Command::List(args) => Some(&mut args.settings),
             Command::Configure(args) => Some(&mut args.settings),
@@ -272,6 +285,7 @@ pub fn run(mut cli: Cli) -> i32 {
     let taken = cli.command.positionals().map_or(Ok(Vec::new()), choices::take);
     let session = taken.and_then(|taken| {
         arguments.extend(taken);
+        cli.command.refuses(&arguments)?;
         Session::new(&cli.global, arguments)
     });
     let result = session.and_then(|session| {

@@ -1,6 +1,8 @@
 //! Definitions after settings: what every command that plans, builds or shows works with. Those that write pins work with what is
 //! committed.
 
+use std::collections::BTreeSet;
+
 use super::Session;
 use crate::definition::{Component, Definitions, Git, Lock, Name, Origin, Pin};
 use crate::error::{Error, Result};
@@ -11,7 +13,7 @@ use crate::settings::{self, Ask, Kept, Layers, Settings};
 
 impl Session {
     /// What was said, everywhere.
-    pub fn settings(&self) -> Result<Settings> {
+    pub fn settings(&self, definitions: &Definitions) -> Result<Settings> {
         let file = self.layout.root.join(".config");
         let text = crate::atomic::read(&file)?.unwrap_or_default();
         let layers = Layers {
@@ -21,14 +23,16 @@ impl Session {
             environment: std::env::vars_os()
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
                 .collect(),
+            declared: declared(definitions),
         };
         Settings::of(&layers)
     }
 
     /// Manifest, components and lock as the settings make them; old names and what `auto` found are said on standard error.
     pub fn settled(&self) -> Result<Definitions> {
-        let settings = self.settings()?;
-        let (definitions, notes) = self.settle(self.definitions()?, &settings)?;
+        let definitions = self.definitions()?;
+        let settings = self.settings(&definitions)?;
+        let (definitions, notes) = self.settle(definitions, &settings)?;
         notes.iter().for_each(|note| eprintln!("note: {note}"));
         Ok(definitions)
     }
@@ -96,6 +100,11 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// Variables that components take.
+pub(super) fn declared(definitions: &Definitions) -> BTreeSet<String> {
+    definitions.components.values().flat_map(|component| component.settings.keys().cloned()).collect()
 }
 
 /// As if the lock had this pin.

@@ -24,7 +24,7 @@ use crate::turn::{self, Hold, Turn};
 #[command(verbatim_doc_comment)]
 pub struct Args {
     /// Sources [default: all]
-    sources: Vec<String>,
+    pub(super) sources: Vec<String>,
     /// Show what would move and write nothing
     #[arg(long)]
     dry_run: bool,

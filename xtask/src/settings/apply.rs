@@ -62,7 +62,7 @@ pub fn apply(definitions: &mut Definitions, settings: &Settings, root: &Path, as
         match key {
             Key::Provider(name) => provide(definitions, name, setting, ask, &mut notes)?,
             Key::Variable(name) => {
-                definitions.chosen.variables.insert((*name).to_owned(), setting.value.clone());
+                definitions.chosen.variables.insert(name.clone(), setting.value.clone());
             }
             Key::Tool(Tool::Make) if setting.value != "make" => definitions.chosen.make = Some(setting.value.clone()),
             Key::Extfiles => sources::mirror(&mut definitions.manifest, &setting.value),

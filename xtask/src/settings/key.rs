@@ -1,5 +1,6 @@
 //! The names of settings, those that scripts of Xen and Raisin have always used among them, and where each may be said. Knows no values.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::From;
@@ -15,7 +16,7 @@ pub enum Key {
     /// A part of where a source comes from.
     Source(Tree, Part),
     /// A variable that component files take as `{set:NAME}`.
-    Variable(&'static str),
+    Variable(String),
     /// `GIT_HTTP`: no `git://`.
     GitHttp,
     /// `XEN_EXTFILES_URL`: a mirror of plain files.
@@ -152,7 +153,7 @@ const OTHERS: [(&str, Key); 7] = [
     ("COMPONENTS", Key::Components),
 ];
 
-/// Variables of component files that have a name of old; others are taken by no script.
+/// Variables of component files that scripts have always set; only these are looked for in the environment.
 const VARIABLES: [&str; 1] = ["ETHERBOOT_NICS"];
 
 /// What a name means.
@@ -196,9 +197,15 @@ impl Key {
             }
         }
         if let Some(variable) = VARIABLES.iter().find(|known| **known == name) {
-            return plain(Key::Variable(variable));
+            return plain(Key::Variable((*variable).to_owned()));
         }
         OTHERS.iter().find(|(known, _)| *known == name).and_then(|(_, key)| plain(key.clone()))
+    }
+
+    /// The same, or a variable that a component file declares.
+    pub(super) fn named_or_declared(name: &str, declared: &BTreeSet<String>) -> Option<Named> {
+        let variable = || declared.contains(name).then(|| Key::Variable(name.to_owned()));
+        Key::named(name).or_else(|| variable().map(|key| Named { key, instead: None, forced: None }))
     }
 
     /// Whether it may be said there. What package builds export for themselves is taken as an argument only.
@@ -234,16 +241,16 @@ pub(super) fn is_for_environment(name: &str) -> bool {
 }
 
 /// Every name that can be said, without those of components.
-pub(super) fn names() -> Vec<String> {
+fn names() -> Vec<String> {
     let trees = TREES.iter().flat_map(|(tree, _)| PARTS.iter().map(move |(part, _)| format!("{tree}{part}")));
     let words = DIRECTORIES.iter().map(|(word, _)| *word).chain(OTHERS.iter().map(|(word, _)| *word));
     let words = words.chain(VARIABLES).chain(OLD.iter().map(|(old, _)| *old)).chain(["PREFIX"]);
     trees.chain(words.map(str::to_owned)).collect()
 }
 
-pub(super) fn near(name: &str) -> Option<String> {
+pub(super) fn near(name: &str, declared: &BTreeSet<String>) -> Option<String> {
     let names = names();
-    did_you_mean(name, names.iter().map(String::as_str)).map(str::to_owned)
+    did_you_mean(name, names.iter().chain(declared).map(String::as_str)).map(str::to_owned)
 }
 
 /// Sources of a manifest that may be that tree, best first.

@@ -24,7 +24,7 @@ mod sources;
 mod system;
 mod value;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::Serialize;
@@ -96,6 +96,8 @@ pub struct Layers {
     pub kept: Kept,
     /// The whole environment; only names that are ours are looked at.
     pub environment: Vec<(String, String)>,
+    /// Variables of the components' `[settings]`.
+    pub declared: BTreeSet<String>,
 }
 
 /// All values, the nearest of each key.
@@ -104,12 +106,13 @@ pub struct Settings {
     values: BTreeMap<Key, Setting>,
     /// What a person should know once: old names with the new ones, lines that mean nothing here.
     pub notes: Vec<String>,
+    declared: BTreeSet<String>,
 }
 
 impl Settings {
     /// Puts the layers together. A wrong name or value is an error that says where it stands.
     pub fn of(layers: &Layers) -> Result<Self> {
-        let mut settings = Settings::default();
+        let mut settings = Settings { declared: layers.declared.clone(), ..Settings::default() };
         for (name, value) in &layers.arguments {
             settings.say(name, value, From::Argument)?;
         }
@@ -136,7 +139,7 @@ impl Settings {
     /// Takes a value, unless a nearer place has said one.
     fn say(&mut self, name: &str, value: &str, from: From) -> Result<()> {
         let place = Place::of(&from);
-        let Some(named) = Key::named(name) else { return self.unknown(name, &from) };
+        let Some(named) = Key::named_or_declared(name, &self.declared) else { return self.unknown(name, &from) };
         if !named.key.may_stand_in(place) {
             let wrong = Error::input(format!("`{name}` cannot be set in {}", place.words()));
             return Err(wrong.help(format!("cargo xtask build {name}={value}   # for one run")));
@@ -167,7 +170,7 @@ impl Settings {
 
     /// A `.config` of Xen says much that is not ours; an argument is meant for us.
     fn unknown(&mut self, name: &str, from: &From) -> Result<()> {
-        let near = key::near(name);
+        let near = key::near(name, &self.declared);
         match from {
             From::ConfigFile(line) => {
                 let near = near.map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default();
@@ -185,8 +188,9 @@ impl Settings {
     }
 
     /// What a name and a value mean by themselves.
-    pub fn one(name: &str, value: &str) -> Result<(Key, String)> {
-        let layers = Layers { arguments: vec![(name.to_owned(), value.to_owned())], ..Layers::default() };
+    pub fn one(name: &str, value: &str, declared: &BTreeSet<String>) -> Result<(Key, String)> {
+        let arguments = vec![(name.to_owned(), value.to_owned())];
+        let layers = Layers { arguments, declared: declared.clone(), ..Layers::default() };
         let mut said = Settings::of(&layers)?;
         let (key, setting) =
             said.values.pop_first().ok_or_else(|| Error::input(format!("there is no setting `{name}`")))?;

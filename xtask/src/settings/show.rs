@@ -86,9 +86,7 @@ pub fn rows(plain: &Definitions, definitions: &Definitions, settings: &Settings,
     for component in definitions.components.values() {
         for (name, default) in &component.settings {
             let value = definitions.chosen.variables.get(name).unwrap_or(default).clone();
-            if let Some(named) = Key::named(name) {
-                rows.push(row(&named.key, value, From::Default));
-            }
+            rows.push(row(&Key::Variable(name.clone()), value, From::Default));
         }
     }
     for key in [Key::GitHttp, Key::Extfiles] {

@@ -152,3 +152,50 @@ fn candidates(git: &Git, revision: &str) -> Vec<Git> {
     }
     vec![Git { tag: name(), ..bare.clone() }, Git { branch: name(), ..bare }]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_old_are_asked_over_https() {
+        for (url, wanted) in [
+            ("git://xenbits.xen.org/qemu-xen.git", "https://xenbits.xen.org/git-http/qemu-xen.git"),
+            ("git://xenbits.xen.org/git-http/seabios.git", "https://xenbits.xen.org/git-http/seabios.git"),
+            ("git://example.org/a.git", "https://example.org/a.git"),
+            ("https://example.org/a.git", "https://example.org/a.git"),
+            ("me@example.org:a.git", "me@example.org:a.git"),
+            ("/srv/a.git", "/srv/a.git"),
+        ] {
+            assert_eq!(over_http(url), wanted);
+        }
+    }
+
+    #[test]
+    fn a_mirror_of_plain_files_is_asked_first() {
+        let manifest = "summary='s'\ncomponents=[]\n[sources]\nz.archive.urls=['https://example.org/d/zlib-1.2.3.tar.gz']\n\
+                        g.git={urls=['https://example.org/g.git'],tag='t'}";
+        let mut manifest: Manifest = toml::from_str(manifest).unwrap();
+        let before = manifest.sources["g"].clone();
+        mirror(&mut manifest, "https://mirror.example.org/extfiles/");
+        let Origin::Archive(archive) = &manifest.sources["z"] else { panic!("{manifest:?}") };
+        let wanted =
+            ["https://mirror.example.org/extfiles/zlib-1.2.3.tar.gz", "https://example.org/d/zlib-1.2.3.tar.gz"];
+        assert_eq!(archive.urls, wanted);
+        assert_eq!(manifest.sources["g"], before);
+    }
+
+    #[test]
+    fn an_address_is_told_from_a_directory() {
+        for (text, wanted) in [
+            ("https://example.org/a.git", true),
+            ("git@example.org:a", true),
+            ("/srv/a", false),
+            ("../a", false),
+            ("tools/qemu-xen", false),
+            ("./a:b", false),
+        ] {
+            assert_eq!(is_address(text), wanted, "{text}");
+        }
+    }
+}

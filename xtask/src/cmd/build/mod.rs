@@ -23,6 +23,8 @@ use crate::world::World;
 ///     cargo xtask build seabios --only     the last not: dist/ may then hold what does not fit together
 ///     cargo xtask build --all              the optional ones too
 ///     cargo xtask build --dry-run          what would be done, and why
+///     cargo xtask build --with-system-ovmf the system's; =auto, =no, =/PATH and --without-ovmf too, for each component
+///     cargo xtask build PREFIX=/opt/xen    a setting for this run; cargo xtask configure --show lists them
 ///
 /// What was built before from the same inputs is not built again, wherever it was built.
 #[derive(Debug, clap::Args)]

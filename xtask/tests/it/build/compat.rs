@@ -38,7 +38,7 @@ impl Project {
         );
         checkout.component(
             "nics",
-            "[settings]\nETHERBOOT_NICS = 'rtl8139'\n[build.steps]\n[[step]]\nname = 'run'\n\
+            "[settings]\nETHERBOOT_NICS = 'rtl8139'\nLIMIT = '64'\n[build.steps]\n[[step]]\nname = 'run'\n\
              run = ['sh', '-ec', 'mkdir -p {stage}{prefix}; echo {set:ETHERBOOT_NICS} > {stage}{prefix}/nics']\n",
         );
         let ran = checkout.run(&["update"]);
@@ -257,12 +257,28 @@ fn what_is_for_one_run_is_an_argument() {
         (&["configure", "COMPONENTS=nics"], "`COMPONENTS` is for one run"),
         (&["configure", "MAKE=gmake"], "`MAKE` is for one run"),
         (&["build", "FOO=1"], "there is no setting `FOO`"),
+        (&["build", "LIMITS=1"], "did you mean `LIMIT`?"),
+        (&["update", "SEABIOS_UPSTREAM_REVISION=x"], "`SEABIOS_UPSTREAM_REVISION` is for builds"),
+        (&["update", "GIT=false"], "cannot update offline"),
         (&["build", "with-system-fw=no"], "help: --with-system-fw=no"),
     ] {
         let ran = project.checkout.run(arguments);
         assert_eq!(ran.code, Some(2), "{arguments:?}: {}", ran.stderr);
         ran.says(&[wanted]);
     }
+    // Variables that a component declares can be said like the old ones, but are not taken from the environment.
+    let shown = ran_with(project.command(&["configure", "--show", "LIMIT=7"]), &[("LIMIT", "8")]);
+    assert!(
+        shown.stdout.lines().any(|line| line.split_whitespace().eq(["LIMIT", "7", "argument"])),
+        "{}",
+        shown.stdout
+    );
+    let shown = ran_with(project.command(&["configure", "--show"]), &[("LIMIT", "8")]);
+    assert!(
+        shown.stdout.lines().any(|line| line.split_whitespace().eq(["LIMIT", "64", "default"])),
+        "{}",
+        shown.stdout
+    );
     project.checkout.write(".config", "DESTDIR=/d\n");
     let ran = project.checkout.run(&["status"]);
     assert_eq!(ran.code, Some(2), "{}", ran.stderr);
