@@ -87,6 +87,7 @@ pub fn diagnose(
     machine: &Machine,
     cancel: &Cancel,
 ) -> Result<Diagnosis> {
+    definitions.refuse_unnamed(layout, &wanted.names)?;
     let plan = Plan::new(&definitions.manifest, &definitions.components, wanted, &machine.platform())?;
     let look = Look { definitions, plan: &plan, machine };
     let build = look.build()?;

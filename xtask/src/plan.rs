@@ -58,7 +58,7 @@ pub struct Wanted {
 }
 
 impl Plan {
-    /// Plans `wanted`. Definitions have been checked: names exist and `needs` has no cycle.
+    /// Plans `wanted`. Definitions have been checked: `wanted` is named and `needs` has no cycle.
     pub fn new(
         manifest: &Manifest,
         components: &BTreeMap<Name, Component>,
@@ -68,13 +68,6 @@ impl Plan {
         let mut chosen: BTreeSet<Name> = manifest.components.iter().cloned().collect();
         if wanted.all {
             chosen.extend(manifest.optional.iter().cloned());
-        }
-        for name in &wanted.names {
-            if !components.contains_key(name) {
-                let known = components.keys().map(Name::as_str).collect::<Vec<_>>().join(", ");
-                return Err(Error::input(format!("there is no component `{name}` in this manifest; it has {known}"))
-                    .help("cargo xtask list"));
-            }
         }
         let mut build: BTreeSet<Name> =
             if wanted.names.is_empty() { chosen.clone() } else { wanted.names.iter().cloned().collect() };

@@ -65,6 +65,7 @@ pub struct World {
 impl World {
     /// Plans `wanted` over checked definitions.
     pub fn new(layout: Layout, definitions: Definitions, wanted: &Wanted, machine: Machine) -> Result<Self> {
+        definitions.refuse_unnamed(&layout, &wanted.names)?;
         let plan = Plan::new(&definitions.manifest, &definitions.components, wanted, &machine.platform())?;
         let store = Store::open(&layout.store)?;
         let overrides = Overrides::in_force(&layout, &definitions)?;

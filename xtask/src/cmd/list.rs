@@ -45,7 +45,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
             format!("system {path}{}", if manifest.optional.contains(name) { ", or built with --all" } else { "" })
         } else if manifest.optional.contains(name) {
             "built with --all".to_owned()
-        } else if definitions.components.values().any(|component| component.needs.contains(name)) {
+        } else if definitions.is_named(name) {
             "built when needed".to_owned()
         } else {
             "not provided".to_owned()

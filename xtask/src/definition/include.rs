@@ -13,7 +13,7 @@ use super::form::relative_fault;
 use super::load::{Checked, Opened};
 use super::place::{Place, Segment};
 use super::suggest::did_you_mean;
-use super::{Manifest, Name, Origin};
+use super::{Blktap, Manifest, Name, Origin};
 
 /// Keys whose entries are merged one by one.
 const TABLES: [&str; 3] = ["sources", "system", "shared"];
@@ -27,6 +27,7 @@ struct Part {
     components: Option<Vec<Name>>,
     optional: Option<Vec<Name>>,
     sources: BTreeMap<Name, Origin>,
+    blktap: Option<Blktap>,
     system: BTreeMap<Name, String>,
     shared: BTreeMap<String, Name>,
 }
@@ -140,6 +141,7 @@ pub(super) fn read(root: &Path, name: &Name, problems: &mut Vec<Problem>) -> Opt
         components: whole.components.unwrap_or_default(),
         optional: whole.optional.unwrap_or_default(),
         sources: whole.sources,
+        blktap: whole.blktap,
         system: whole.system,
         shared: whole.shared,
     };
@@ -189,6 +191,7 @@ impl Merge<'_> {
         whole.components = part.components.or(whole.components.take());
         whole.optional = part.optional.or(whole.optional.take());
         whole.sources.extend(part.sources);
+        whole.blktap = part.blktap.or(whole.blktap);
         whole.system.extend(part.system);
         whole.shared.extend(part.shared);
         self.layers.origins.add(&file.file);

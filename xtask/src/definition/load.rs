@@ -27,6 +27,8 @@ pub struct Definitions {
     pub manifest: Manifest,
     /// The components that the manifest names and whatever they need, at build time or at run time.
     pub components: BTreeMap<Name, Component>,
+    /// Every component of the repository, and the source it is built from.
+    pub all_components: BTreeMap<Name, Name>,
     /// The lock, if there is one; it may be incomplete.
     pub lock: Option<Lock>,
     /// Where each value of the manifest stands.
@@ -48,7 +50,10 @@ impl Definitions {
                 component_files.push((name, file));
             }
         }
-        let manifest_read = read_manifest(&layout.root, manifest, &mut problems);
+        let mut manifest_read = read_manifest(&layout.root, manifest, &mut problems);
+        if let Some((manifest, _)) = &mut manifest_read {
+            manifest.choose_blktap();
+        }
         let lock_read = Opened::<Lock>::open(&layout.root, format!("manifests/{manifest}.lock"));
         let lock_read = lock_read.with_help(&lock_help(manifest)).note(&mut problems);
 
@@ -70,9 +75,12 @@ impl Definitions {
         if let Some((lock, file)) = &lock_read {
             file.note(check_lock(manifest, lock), &mut problems);
         }
-        let (Some((loaded, layers)), true) = (manifest_read, problems.is_empty()) else {
+        let (Some((mut loaded, layers)), true) = (manifest_read, problems.is_empty()) else {
             return Err(Diagnostics::new(problems));
         };
+        loaded.drop_other_blktaps();
+        let all_components =
+            components.iter().map(|(name, component)| (name.clone(), component.source.clone())).collect();
         let needed = needed(&loaded, &components);
         components.retain(|name, _| needed.contains(name));
         let lock = lock_read.map(|(lock, _)| lock);
@@ -80,6 +88,7 @@ impl Definitions {
             manifest_name: manifest.clone(),
             manifest: loaded,
             components,
+            all_components,
             lock,
             origins: layers.origins,
             chosen: Chosen::default(),
@@ -97,7 +106,7 @@ pub fn manifest_names(layout: &Layout) -> Vec<Name> {
 }
 
 /// What the manifest lists, and what that needs to be built.
-fn built(manifest: &Manifest, components: &BTreeMap<Name, Component>) -> BTreeSet<Name> {
+pub(super) fn built(manifest: &Manifest, components: &BTreeMap<Name, Component>) -> BTreeSet<Name> {
     closure(manifest.components.iter().chain(&manifest.optional), components, |component| {
         component.needs.iter().collect()
     })

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::Name;
+use super::blktap::Blktap;
+use crate::digest::Hash;
 
 /// A named set of components and sources.
 #[derive(Clone, Debug, Deserialize)]
@@ -23,6 +25,9 @@ pub struct Manifest {
     pub optional: Vec<Name>,
     /// Where each source comes from.
     pub sources: BTreeMap<Name, Origin>,
+    /// Which blktap; where it is left out the lists above say it.
+    #[serde(default)]
+    pub blktap: Option<Blktap>,
     /// Components that the machine provides: their fixed run-time paths, present at build time or not.
     #[serde(default)]
     pub system: BTreeMap<Name, String>,
@@ -100,6 +105,9 @@ pub enum Signed {
 pub struct Archive {
     /// In the order they are tried.
     pub urls: Vec<String>,
+    /// What its bytes must be, known before any lock.
+    #[cfg_attr(feature = "extras", schemars(with = "Option<String>"))]
+    pub sha256: Option<Hash>,
     /// Leading path parts to drop when it is unpacked.
     #[serde(default = "one")]
     pub strip: usize,

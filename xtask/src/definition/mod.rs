@@ -4,6 +4,7 @@
 //! `load.rs` reads the files, `include.rs` a manifest that is several, `shape.rs` finds every mistake in the form of one, the `check_*.rs` what is wrong in
 //! well-formed ones, `diagnostic.rs` shows all of it with line and caret.
 
+mod blktap;
 mod check_component;
 mod check_manifest;
 mod check_text;
@@ -19,6 +20,7 @@ mod load_tests;
 mod lock;
 mod manifest;
 mod name;
+mod named;
 mod pins;
 mod place;
 pub mod placeholder;
@@ -30,6 +32,7 @@ mod shape;
 mod suggest;
 mod system;
 
+pub use blktap::Blktap;
 pub use component::{Autotools, Component, Driver, Extra, Make, Packages, Skip, Step, Told};
 pub use diagnostic::{Diagnostics, Problem};
 pub use edit::with_patches;

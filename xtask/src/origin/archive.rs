@@ -35,6 +35,10 @@ pub(super) fn prepare(ctx: &Fetching<'_>, archive: &Archive, order: &Order<'_>) 
             None => fetch(ctx, order, archive, &name, None)?,
         },
     };
+    if let Some(wanted) = archive.sha256.filter(|wanted| *wanted != digest.hash) {
+        return Err(Error::input(format!("cannot take `{name}` for source `{source}`"))
+            .because(format!("its sha256 is {}, manifest `{}` wants {wanted}", digest.hash, ctx.manifest)));
+    }
     let epoch = unpack(&path, Strip::Parts(archive.strip), order.into)?;
     let tree = order.scan()?;
     let file = File { path: name, size: digest.size, sha256: digest.hash };

@@ -1,4 +1,4 @@
-//! Unpacks tar archives (plain, .gz, .xz) that nobody has to trust: nothing is ever written outside the target, not through a
+//! Unpacks tar archives (plain, .gz, .xz, .bz2) that nobody has to trust: nothing is ever written outside the target, not through a
 //! link of the archive either, and nothing but files, directories and links is made.
 
 use std::collections::HashSet;
@@ -64,8 +64,9 @@ fn open(archive: &Path) -> Result<Box<dyn Read>> {
     match magic {
         [0x1f, 0x8b, ..] => Ok(Box::new(flate2::bufread::MultiGzDecoder::new(file))),
         [0xfd, b'7', b'z', b'X', b'Z', 0] => Ok(Box::new(liblzma::bufread::XzDecoder::new_multi_decoder(file))),
-        [b'B', b'Z', b'h', ..] | [0x28, 0xb5, 0x2f, 0xfd, ..] | [b'P', b'K', ..] => Err(Error::input(cannot())
-            .because("only .tar, .tar.gz and .tar.xz are understood")
+        [b'B', b'Z', b'h', ..] => Ok(Box::new(bzip2::bufread::MultiBzDecoder::new(file))),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] | [b'P', b'K', ..] => Err(Error::input(cannot())
+            .because("only .tar, .tar.gz, .tar.xz and .tar.bz2 are understood")
             .help("name the .tar.gz or .tar.xz of the same release in the manifest")),
         _ => Ok(Box::new(file)),
     }
@@ -340,7 +341,8 @@ mod tests {
             fs::write(dir.path().join("x"), bytes).unwrap();
             unpack(&dir.path().join("x"), Strip::Parts(0), &dir.path().join("tree")).unwrap_err().report()
         };
-        assert!(check(b"BZh91AY").contains("only .tar, .tar.gz and .tar.xz"));
+        assert!(check(&[0x28, 0xb5, 0x2f, 0xfd, 0, 0, 0]).contains("only .tar, .tar.gz, .tar.xz and .tar.bz2"));
+        assert!(check(b"BZh91AY").contains("cannot unpack"));
         assert!(check(b"<html>not found</html>").contains("cannot unpack"));
         assert!(check(&[0x1f, 0x8b, 8, 0, 1, 2, 3]).contains("cannot unpack"));
         assert!(check(b"").contains("cannot unpack"));

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod build;
+mod components;
 mod default_manifest;
 mod origin;
 mod pins;

@@ -184,3 +184,33 @@ fn a_tree_that_is_not_the_locked_one_is_refused() {
     assert!(report.contains(&pin.tree.to_string()) && report.contains("cargo xtask update thing"), "{report}");
     assert!(!world.tree().exists());
 }
+
+#[test]
+fn the_manifest_may_say_what_an_archive_must_be_before_it_is_locked() {
+    let world = World::new();
+    let (_, file) = archive(&world, "one\n");
+    let with = |sha256: &str| {
+        origin(&format!("archive = {{ urls = [{:?}], sha256 = {sha256:?} }}", file.display().to_string()))
+    };
+    let good = digest_of(&file).hash.to_string();
+    let world = World::new();
+    assert_eq!(world.update(&with(&good)).files[0].sha256.to_string(), good);
+    let bad = "0".repeat(64);
+    let error = world.resolve(&with(&bad), None).unwrap_err().report();
+    assert!(error.contains(&format!("its sha256 is {good}, manifest `test` wants {bad}")), "{error}");
+}
+
+#[test]
+fn an_archive_may_be_compressed_by_bzip2() {
+    let world = World::new();
+    let (_, file) = archive(&world, "one\n");
+    let mut tar = Vec::new();
+    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(fs::File::open(&file).unwrap()), &mut tar).unwrap();
+    let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::best());
+    std::io::Write::write_all(&mut encoder, &tar).unwrap();
+    let packed = world.path("thing-1.0.tar.bz2");
+    fs::write(&packed, encoder.finish().unwrap()).unwrap();
+    let world = World::new();
+    world.update(&origin(&archive_origin(&[packed.display().to_string()])));
+    assert_eq!(world.read("src/a"), "one\n");
+}
