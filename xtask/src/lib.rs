@@ -7,6 +7,7 @@ mod print;
 pub mod action;
 pub mod cargo_driver;
 pub mod cmd;
+pub mod config_mk;
 pub mod definition;
 pub mod dist;
 pub mod doctor;

@@ -3,6 +3,7 @@
 mod build;
 mod choices;
 mod clean;
+pub mod compat;
 mod configure;
 mod deps;
 mod dev;
@@ -16,6 +17,7 @@ mod force_update;
 mod freeze;
 mod gc;
 mod graph;
+mod import_config_mk;
 mod list;
 mod log;
 mod moves;
@@ -62,10 +64,13 @@ pub struct Cli {
     command: Command,
 }
 
+/// What is worked on when nothing is said.
+const DEFAULT_MANIFEST: &str = "debian-12";
+
 #[derive(Debug, clap::Args)]
-struct Global {
+pub struct Global {
     /// Manifest to work on: the name of a file in manifests/
-    #[arg(long, short, global = true, env = "XTASK_MANIFEST", default_value = "debian-12", value_name = "NAME")]
+    #[arg(long, short, global = true, env = "XTASK_MANIFEST", default_value = DEFAULT_MANIFEST, value_name = "NAME")]
     manifest: String,
     /// Root of the checkout, if not the current directory or one above it
     #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
@@ -111,6 +116,9 @@ enum Command {
     Shell(shell::Args),
     Test(test::Args),
     Doctor(doctor::Args),
+    Make(compat::MakeArgs),
+    Raise(compat::RaiseArgs),
+    ImportConfigMk(import_config_mk::Args),
 }
 
 impl Command {
@@ -151,6 +159,26 @@ struct Selection {
     /// The manifest's optional components too
     #[arg(long)]
     all: bool,
+}
+
+impl Global {
+    /// As it is typed, for a command line of ours that another one stands for.
+    fn words(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        if self.manifest != DEFAULT_MANIFEST {
+            words.extend(["--manifest".to_owned(), self.manifest.clone()]);
+        }
+        for (name, dir) in [("--root", &self.root), ("--store", &self.store)] {
+            words.extend(dir.iter().flat_map(|dir| [name.to_owned(), dir.display().to_string()]));
+        }
+        words.extend(self.choices.0.iter().map(|(name, value)| match name.starts_with("without-") {
+            true => format!("--{name}"),
+            false => format!("--{name}={value}"),
+        }));
+        words.extend(self.offline.then(|| "--offline".to_owned()));
+        words.extend(self.json.then(|| "--json".to_owned()));
+        words
+    }
 }
 
 impl Selection {
@@ -281,6 +309,11 @@ pub fn run(mut cli: Cli) -> i32 {
     // Results must not depend on the user's umask.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     crate::process::adopt_orphans();
+    match &cli.command {
+        Command::Make(args) => return compat::make(&cli.global, args),
+        Command::Raise(args) => return compat::raise(&cli.global, args),
+        _ => {}
+    }
     let mut arguments = std::mem::take(&mut cli.global.choices.0);
     let taken = cli.command.positionals().map_or(Ok(Vec::new()), choices::take);
     let session = taken.and_then(|taken| {
@@ -316,6 +349,8 @@ pub fn run(mut cli: Cli) -> i32 {
             Command::Shell(args) => shell::run(&session, &args),
             Command::Test(args) => test::run(&session, &args),
             Command::Doctor(args) => doctor::run(&session, &args),
+            Command::ImportConfigMk(args) => import_config_mk::run(&session, &args),
+            Command::Make(_) | Command::Raise(_) => unreachable!("they have become another command"),
         }
     });
     let result = result.and_then(|()| crate::print::check_stdout());

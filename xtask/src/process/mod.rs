@@ -14,8 +14,8 @@ use std::fs::File;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::ExitStatus;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, set_child_subreaper};
@@ -55,8 +55,18 @@ impl Cancel {
 
     /// Makes Ctrl-C, SIGTERM and SIGHUP of this process stop it.
     pub fn on_signals(&self) -> Result<()> {
-        let cancel = self.clone();
-        ctrlc::set_handler(move || cancel.stop()).context(|| "cannot take over Ctrl-C".to_owned())
+        // One handler a process: commands that run one after the other in it take turns.
+        static CURRENT: Mutex<Option<Cancel>> = Mutex::new(None);
+        let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.replace(self.clone()).is_some() {
+            return Ok(());
+        }
+        let stop = || {
+            if let Some(cancel) = &*CURRENT.lock().unwrap_or_else(PoisonError::into_inner) {
+                cancel.stop();
+            }
+        };
+        ctrlc::set_handler(stop).context(|| "cannot take over Ctrl-C".to_owned())
     }
 }
 

@@ -76,6 +76,42 @@ fn a_manifest_chooses_its_blktap_by_one_word() {
     assert_eq!(names, ["xen", "xen-tools", "seabios", "blktap-c"]);
 }
 
+#[test]
+fn an_old_word_prints_its_command_and_ends_as_that_does() {
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        command.args(arguments).current_dir(repository()).env_remove("GIT").output().unwrap()
+    };
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let printed = run(&["make", "--print", "blktap-dir-force-update", "subdir-all-blktap-dir"]);
+    assert_eq!(text(&printed.stdout), "cargo xtask force-update blktap\ncargo xtask build blktap\n");
+    let ran = run(&["--offline", "make", "mini-os-dir-find", "clean"]);
+    assert_eq!(ran.status.code(), Some(2));
+    let err = text(&ran.stderr);
+    assert!(err.starts_with("cargo xtask --offline fetch mini-os\nerror: "), "{err}");
+    assert!(!err.contains("xtask clean"), "it went on after a failure: {err}");
+    let shown = run(&["raise", "build", "XEN=no such thing", "--print"]);
+    assert_eq!(text(&shown.stdout), "cargo xtask build 'XEN=no such thing'\n");
+}
+
+#[test]
+fn the_pins_of_a_xen_tree_are_shown_beside_those_of_a_manifest() {
+    let xen = tempfile::tempdir().unwrap();
+    let config = "OVMF_UPSTREAM_REVISION ?= ba91d0292e593df8528b66f99c1b0b14fadc8e16\n\
+        QEMU_UPSTREAM_URL ?= https://example.org/qemu-xen.git\nQEMU_UPSTREAM_REVISION ?= qemu-xen-4.20.9\n";
+    std::fs::write(xen.path().join("Config.mk"), config).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.args(["import-config-mk", "--manifest", "xen-4.20"]).arg(xen.path()).current_dir(repository());
+    let ran = command.output().unwrap();
+    let out = String::from_utf8_lossy(&ran.stdout);
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    assert_eq!(
+        out,
+        "  qemu  qemu-xen-4.20.9, in xen-4.20 qemu-xen-4.20.1\n        from https://example.org/qemu-xen.git, which xen-4.20 does not name\n        \
+         cargo xtask pin qemu qemu-xen-4.20.9 --manifest xen-4.20\n  edk2  the same, ba91d0292e593df8528b66f99c1b0b14fadc8e16\n"
+    );
+}
+
 /// The series of the RFC applies where its manifest wants it; needs a clone of Xen beside us, so it looks at the form only.
 #[test]
 fn patches_of_components_are_mails_with_a_reason() {
