@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -17,8 +17,9 @@ use crate::digest::Digest;
 use crate::error::{Context, Error, Result};
 use crate::layout::Layout;
 use crate::merge::Merged;
+use crate::placing;
 use crate::stat_index::{Modes, scan};
-use crate::store::{Found, Store, copy_file};
+use crate::store::{Found, Placement, Store};
 use crate::tree::{Node, Rooted, Tree};
 
 /// The record of what we own in `dist/`.
@@ -66,6 +67,29 @@ impl Record {
         let bytes = serde_json::to_vec(self).context(|| "cannot encode the record of dist/".to_owned())?;
         crate::atomic::write(&record_file(layout), &bytes)
     }
+}
+
+/// What `build` put into `dist/`; an error when that is no longer all of it.
+pub fn whole(layout: &Layout) -> Result<Merged> {
+    let dist = layout.dist();
+    let refused = |why: &str| {
+        Err(Error::input(format!("`{}` is not a whole result", dist.display()))
+            .because(why.to_owned())
+            .help("cargo xtask build   # completes it"))
+    };
+    let record = Record::read(layout);
+    let Some(root) = record.root else { return refused("nothing was built yet, or the last build did not end") };
+    let there = read_dist(layout)?;
+    let mut tree = Tree::default();
+    for path in record.owners.keys() {
+        let plain = Node::Directory { mode: 0o755 };
+        let node = there.0.get(path).cloned().or_else(|| is_plain_directory(&dist, path, &plain).then_some(plain));
+        tree.0.extend(node.map(|node| (path.clone(), node)));
+    }
+    if tree.root() != root {
+        return refused("files there were changed or removed since the last build");
+    }
+    Ok(Merged { tree, owners: record.owners })
 }
 
 /// Makes `dist/` hold `merged`.
@@ -177,44 +201,21 @@ fn write(dist: &Path, path: &str, node: &Node, store: &Store) -> Result<Found<()
             fs::remove_file(&target).context(writing)?;
         }
     }
-    let staged = dist.join(STAGED).join("new");
     if let Node::Directory { .. } = node {
         fs::create_dir_all(&target).context(writing)?;
         return Ok(Found::Here(()));
     }
-    if fs::symlink_metadata(&staged).is_ok() {
-        fs::remove_file(&staged).context(writing)?;
-    }
-    match node {
-        Node::File { digest, mode } => {
-            if copy_file(store, *digest, &staged, *mode, None)? == Found::Missing {
-                return Ok(Found::Missing);
-            }
-        }
-        Node::Symlink { target } => symlink(target, &staged).context(writing)?,
-        Node::Directory { .. } => {}
-    }
-    fs::rename(&staged, &target).context(writing)?;
-    Ok(Found::Here(()))
+    placing::write(node, path, Placement::Store(store), &dist.join(STAGED).join("new"), &target)
 }
 
 /// Makes the directories above `path`. A link in their place, which somebody else put there, could lead out of `dist/`.
 fn make_parents(dist: &Path, path: &str) -> Result<()> {
-    let mut dir = dist.to_path_buf();
-    for name in Path::new(path).parent().into_iter().flatten() {
-        dir.push(name);
-        let making = || format!("cannot make `{}`", dir.display());
-        match fs::symlink_metadata(&dir) {
-            Ok(metadata) if metadata.is_dir() => {}
-            Ok(_) => {
-                return Err(Error::machine(making())
-                    .because("something that is no directory, and not ours, is in the way")
-                    .help("look at it, then remove it"));
-            }
-            Err(_) => fs::create_dir(&dir).context(making)?,
-        }
+    if placing::real(dist, path)? != path {
+        return Err(Error::machine(format!("cannot make the directories above `{}`", dist.join(path).display()))
+            .because("a link that is not ours is in the way")
+            .help("look at it, then remove it"));
     }
-    Ok(())
+    placing::make_parents(&dist.join(path))
 }
 
 fn set_directory_modes(dist: &Path, tree: &Tree) -> Result<()> {
@@ -232,6 +233,8 @@ fn set_directory_modes(dist: &Path, tree: &Tree) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
+
     use super::*;
     use crate::merge::merge;
 

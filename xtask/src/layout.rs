@@ -29,7 +29,7 @@ impl Layout {
             }
             None => current.ancestors().find(|dir| is_root(dir)).map(Path::to_path_buf).ok_or_else(|| {
                 Error::input(format!("no components/ and manifests/ in `{}` or above it", current.display()))
-                    .help("run this inside a checkout of Sultana, or name one: cargo xtask --root DIR …")
+                    .help("run this inside a checkout of Sultana, or name one: cargo xtask --checkout DIR …")
             })?,
         };
         let cache = || {

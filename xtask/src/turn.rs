@@ -30,7 +30,7 @@ pub struct Turn {
     _file: File,
 }
 
-/// Takes the lock of `lock_file`. While another run has it, `say` gets `waiting`, once.
+/// Takes the lock of `lock_file`, which may be a directory. While another run has it, `say` gets `waiting`, once.
 pub fn take(lock_file: &Path, hold: Hold, cancel: &Cancel, say: &dyn Fn(&str), waiting: &str) -> Result<Turn> {
     let mut said = false;
     loop {
@@ -57,7 +57,11 @@ pub fn try_take(lock_file: &Path, hold: Hold) -> Result<Option<Turn>> {
         Hold::Shared => FlockOperation::NonBlockingLockShared,
     };
     loop {
-        let file = File::options().create(true).truncate(false).write(true).open(lock_file).context(cannot)?;
+        let file = match lock_file.is_dir() {
+            true => File::open(lock_file),
+            false => File::options().create(true).truncate(false).write(true).open(lock_file),
+        };
+        let file = file.context(cannot)?;
         match flock(&file, operation) {
             // While we waited for it the file may have been removed, and another run has the new one.
             Ok(()) if is_still(&file, lock_file) => return Ok(Some(Turn { _file: file })),

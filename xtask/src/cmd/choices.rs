@@ -72,9 +72,9 @@ fn names() -> BTreeSet<String> {
     let mut arguments = std::env::args();
     let mut root: Option<PathBuf> = None;
     while let Some(argument) = arguments.next() {
-        if let Some(dir) = argument.strip_prefix("--root=") {
+        if let Some(dir) = argument.strip_prefix("--checkout=") {
             root = Some(dir.into());
-        } else if argument == "--root" {
+        } else if argument == "--checkout" {
             root = arguments.next().map(PathBuf::from);
         }
     }

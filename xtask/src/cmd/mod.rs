@@ -18,6 +18,7 @@ mod freeze;
 mod gc;
 mod graph;
 mod import_config_mk;
+mod install;
 mod list;
 mod log;
 mod moves;
@@ -30,6 +31,7 @@ mod standing;
 mod status;
 mod test;
 mod unfreeze;
+mod uninstall;
 mod update;
 mod why;
 
@@ -74,7 +76,7 @@ pub struct Global {
     manifest: String,
     /// Root of the checkout, if not the current directory or one above it
     #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
-    root: Option<PathBuf>,
+    checkout: Option<PathBuf>,
     /// Store shared by all checkouts [default: sultana/ in the user's cache directory]
     #[arg(long, global = true, env = "XTASK_STORE", value_name = "DIR", help_heading = "Global options")]
     store: Option<PathBuf>,
@@ -92,6 +94,8 @@ pub struct Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     Build(build::Args),
+    Install(install::Args),
+    Uninstall(uninstall::Args),
     Fetch(fetch::Args),
     ForceUpdate(force_update::Args),
     Update(update::Args),
@@ -217,7 +221,7 @@ pub struct Session {
 
 impl Session {
     fn new(global: &Global, arguments: Vec<(String, String)>) -> Result<Self> {
-        let layout = Layout::find(global.root.clone(), global.store.clone())?;
+        let layout = Layout::find(global.checkout.clone(), global.store.clone())?;
         let manifest =
             global.manifest.parse().map_err(|why: String| Error::input("cannot use --manifest").because(why))?;
         // Packagers have always said it this way; Xen's own INSTALL does.
@@ -325,6 +329,8 @@ pub fn run(mut cli: Cli) -> i32 {
         session.cancel.on_signals()?;
         match cli.command {
             Command::Build(args) => build::run(&session, &args),
+            Command::Install(args) => install::run(&session, &args),
+            Command::Uninstall(args) => uninstall::run(&session, &args),
             Command::Fetch(args) => fetch::run(&session, &args),
             Command::ForceUpdate(args) => force_update::run(&session, &args),
             Command::Update(args) => update::run(&session, &args),

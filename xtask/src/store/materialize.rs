@@ -36,22 +36,11 @@ pub fn place(tree: &Tree, from: Placement<'_>, target: &Path, epoch: u64) -> Res
             fs::create_dir_all(&dir).context(|| making(&dir))?;
         }
         match node {
-            Node::File { digest, mode } => match from {
-                Placement::Store(store) => {
-                    if copy_file(store, *digest, &on_disk, *mode, Some(time))? == Found::Missing {
-                        return Ok(Found::Missing);
-                    }
+            Node::File { digest, mode } => {
+                if place_file(from, path, (*digest, *mode), &on_disk, Some(time))? == Found::Missing {
+                    return Ok(Found::Missing);
                 }
-                Placement::Directory(dir) => {
-                    let file = dir.join(path);
-                    let copied = copy(&file, &on_disk, *mode, Some(time))
-                        .context(|| format!("cannot copy `{}`", file.display()))?;
-                    if copied != *digest {
-                        return Err(Error::machine(format!("cannot copy `{}`", file.display()))
-                            .because("it changed while it was read"));
-                    }
-                }
-            },
+            }
             Node::Symlink { target } => symlink(target, &on_disk).context(|| making(&on_disk))?,
             Node::Directory { .. } => fs::create_dir_all(&on_disk).context(|| making(&on_disk))?,
         }
@@ -67,6 +56,27 @@ pub fn place(tree: &Tree, from: Placement<'_>, target: &Path, epoch: u64) -> Res
     Ok(Found::Here(()))
 }
 
+/// One file, content and mode, to one path that does not exist yet; `path` is its name in a directory.
+pub fn place_file(
+    from: Placement<'_>,
+    path: &str,
+    (digest, mode): (Digest, u32),
+    to: &Path,
+    time: Option<SystemTime>,
+) -> Result<Found<()>> {
+    match from {
+        Placement::Store(store) => copy_file(store, digest, to, mode, time),
+        Placement::Directory(dir) => {
+            let file = dir.join(path);
+            let copying = || format!("cannot copy `{}` to `{}`", file.display(), to.display());
+            if copy(&file, to, mode, time).context(copying)? != digest {
+                return Err(Error::machine(copying()).because("it changed while it was read"));
+            }
+            Ok(Found::Here(()))
+        }
+    }
+}
+
 /// A recipe that packs a directory packs its time too.
 fn set_directory_times(tree: &Tree, target: &Path, time: SystemTime) -> io::Result<()> {
     let parents = tree.0.keys().flat_map(|path| Path::new(path).ancestors().skip(1));
@@ -78,7 +88,7 @@ fn set_directory_times(tree: &Tree, target: &Path, time: SystemTime) -> io::Resu
 }
 
 /// One blob to one path that does not exist yet.
-pub fn copy_file(store: &Store, digest: Digest, to: &Path, mode: u32, time: Option<SystemTime>) -> Result<Found<()>> {
+fn copy_file(store: &Store, digest: Digest, to: &Path, mode: u32, time: Option<SystemTime>) -> Result<Found<()>> {
     let blob = store.blob(digest);
     match copy(&blob, to, mode, time) {
         Ok(copied) if copied == digest => Ok(Found::Here(())),

@@ -12,4 +12,4 @@ mod materialize;
 pub use actions::Output;
 pub use blobs::{Found, Store};
 pub use gc::{Collected, parse_size, register_root};
-pub use materialize::{Placement, copy_file, place};
+pub use materialize::{Placement, place, place_file};

@@ -81,11 +81,11 @@ fn during_a_fetch() {
 }
 
 /// 500 files that say which version they are, long enough that a part of one is seen to be one.
-fn content(version: usize, number: usize) -> String {
+pub fn content(version: usize, number: usize) -> String {
     format!("version {version} of {number}\n").repeat(100)
 }
 
-fn many(checkout: &Checkout, version: usize) {
+pub fn many(checkout: &Checkout, version: usize) {
     let program = format!(
         "BEGIN {{ for (i = 0; i < 500; i++) {{ l = \"version {version} of \" i \"\\n\"; t = \"\"; \
          for (k = 0; k < 100; k++) t = t l; printf \"%s\", t > (\"$STAGE/d/f\" i); close(\"$STAGE/d/f\" i) }} }}"

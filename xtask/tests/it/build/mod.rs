@@ -6,6 +6,7 @@ mod damage;
 mod deps;
 mod elsewhere;
 mod incremental;
+mod install;
 mod kept;
 mod kill;
 mod messages;
