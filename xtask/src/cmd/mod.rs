@@ -4,6 +4,7 @@ mod build;
 mod choices;
 mod clean;
 pub mod compat;
+mod complete;
 mod configure;
 mod deps;
 mod dev;
@@ -14,13 +15,16 @@ mod doctor;
 mod extras;
 mod fetch;
 mod force_update;
+mod foreach;
 mod freeze;
 mod gc;
 mod graph;
 mod import_config_mk;
+mod grep;
 mod install;
 mod list;
 mod log;
+mod man;
 mod moves;
 mod overriding;
 mod pin;
@@ -123,6 +127,12 @@ enum Command {
     Make(compat::MakeArgs),
     Raise(compat::RaiseArgs),
     ImportConfigMk(import_config_mk::Args),
+    Foreach(foreach::Args),
+    Grep(grep::Args),
+    Completions(complete::Args),
+    Man(man::Args),
+    #[command(hide = true)]
+    Complete(complete::Words),
 }
 
 impl Command {
@@ -357,6 +367,11 @@ pub fn run(mut cli: Cli) -> i32 {
             Command::Doctor(args) => doctor::run(&session, &args),
             Command::ImportConfigMk(args) => import_config_mk::run(&session, &args),
             Command::Make(_) | Command::Raise(_) => unreachable!("they have become another command"),
+            Command::Foreach(args) => foreach::run(&session, &args),
+            Command::Grep(args) => grep::run(&session, &args),
+            Command::Completions(args) => complete::run(&args),
+            Command::Man(args) => man::run(&session, &args),
+            Command::Complete(words) => complete::words(&session, words),
         }
     });
     let result = result.and_then(|()| crate::print::check_stdout());

@@ -39,6 +39,7 @@ use crate::turn::{self, Hold};
 
 pub use download::download_program;
 pub use files::place_file;
+pub use git::program as git_program;
 pub use git::{Entry, Patch, Series, Story, is_same_change};
 pub use local_work::{Change, ChangeKind, State, is_untouched, lines, only_here, state, uncommitted_in};
 pub use scratch::sweep;

@@ -101,7 +101,7 @@ pub(super) fn use_program(program: &str) -> Result<()> {
 
 /// A call of git that asks nobody anything and runs no hook. Always give `--git-dir`: git would else look for a repository
 /// upwards, and find ours.
-pub(super) fn program<'a>(arguments: impl IntoIterator<Item = &'a OsStr>) -> Program {
+pub fn program<'a>(arguments: impl IntoIterator<Item = &'a OsStr>) -> Program {
     let git = GIT.get().map_or("git", String::as_str);
     let argv = std::iter::once(git).chain(SETTINGS).map(OsStr::new).chain(arguments);
     let is_ours = |name: &OsStr| name.to_str().is_none_or(|name| !REPOSITORY_VARIABLES.contains(&name));

@@ -15,6 +15,7 @@ mod overrides;
 pub mod run;
 mod shell;
 mod small;
+mod sources;
 mod space;
 mod stop;
 mod system;
