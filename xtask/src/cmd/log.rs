@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use super::Session;
 use crate::error::{Context, Error, Result};
-use crate::run::first_error;
+use crate::machine::Family;
+use crate::run::{first_error, hints};
 
 /// Show the logs of a component's last build
 ///
@@ -47,8 +48,10 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     if args.error {
         let newest = files.last().cloned().unwrap_or_default();
         let text = fs::read(&newest).context(|| format!("cannot read `{}`", newest.display()))?;
-        let excerpt = first_error(&String::from_utf8_lossy(&text));
+        let text = String::from_utf8_lossy(&text);
+        let excerpt = first_error(&text);
         println!("{}\n{}", newest.display(), excerpt.map(|excerpt| excerpt.render()).unwrap_or_default());
+        hints(&text, Family::here()).iter().for_each(|hint| println!("help: {hint}"));
         return Ok(());
     }
     for file in &files {

@@ -33,6 +33,11 @@ impl Family {
         })
     }
 
+    /// This machine's.
+    pub fn here() -> Option<Family> {
+        Family::of(&platform(Path::new("/")).distro)
+    }
+
     /// What a definition calls the family.
     pub fn key(self) -> &'static str {
         match self {

@@ -16,6 +16,7 @@ use super::stray::Since;
 use crate::action::{Action, Inputs};
 use crate::definition::{Component, Name};
 use crate::error::{Context, Error, Kind, Result};
+use crate::machine::Family;
 use crate::process::{Cancel, shell_line};
 use crate::recipe::{Role, Step};
 use crate::sandbox::Sandbox;
@@ -228,7 +229,7 @@ impl Building<'_> {
         } else {
             Error::step(message)
         };
-        for hint in hints(&text) {
+        for hint in hints(&text, Family::here()) {
             error = error.help(hint);
         }
         let error = error.help(format!(

@@ -4,6 +4,9 @@
 use std::fs;
 use std::path::Path;
 
+use super::missing::Missing;
+use crate::machine::Family;
+
 /// A few lines of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Excerpt {
@@ -26,7 +29,12 @@ const SIGNS: [&[&str]; 4] = [
         "ERROR: ",
         "CMake Error",
         "undefined reference to",
+        "multiple definition of",
+        "DSO missing from command line",
+        "file format not recognized",
+        ": relocation R_",
         "ld: cannot find",
+        "syntax error near unexpected token",
         "Permission denied",
         "Read-only file system",
         "No space left on device",
@@ -56,7 +64,37 @@ const SIGNS: [&[&str]; 4] = [
     &["*** "],
 ];
 /// Lines that look like one and are not.
-const INNOCENT: [&str; 6] = ["-Werror", "error.o", "errors.o", "strerror", "checking for", "Error 1 (ignored)"];
+const INNOCENT: [&str; 10] = [
+    "-Werror",
+    "error.o",
+    "errors.o",
+    "strerror",
+    "checking for",
+    "Error 1 (ignored)",
+    " (ignored)",
+    // git describe in a tree that is no repository; what wants a version has another one.
+    "fatal: not a git repository",
+    "fatal: No names found",
+    ": warning: ",
+];
+/// Consequences that look like causes.
+const CONSEQUENCES: [&str; 6] = [
+    "*** ",
+    "ninja: build stopped",
+    "collect2: error: ld returned",
+    "error: could not compile `",
+    // autoconf says where it was before it says what is wrong.
+    "configure: error: in `",
+    "configure: error: in '",
+];
+/// What says that something failed, and how a later line begins to say why.
+const DOORS: [(&str, &[&str]); 4] = [
+    ("failed to run custom build command", &["The system library `", "panicked at"]),
+    ("error: linking with `", &["ld: cannot find", "undefined reference to", "rust-lld: error:", "ld.lld: error:"]),
+    ("Traceback (most recent call last)", &["Error: ", "Exception: "]),
+    // This one has all that was wanted, the other what is not there.
+    ("configure: error: Package requirements", &["No package '", "', required by '"]),
+];
 const BEFORE: usize = 3;
 const AFTER: usize = 6;
 
@@ -64,16 +102,24 @@ const AFTER: usize = 6;
 pub fn first_error(log: &str) -> Option<Excerpt> {
     let lines: Vec<&str> = log.lines().collect();
     let innocent = |line: &str| INNOCENT.iter().any(|word| line.contains(word)) && !line.contains(": error:");
+    let consequence = |line: &str| CONSEQUENCES.iter().any(|sign| line.contains(sign));
     let found = SIGNS.iter().enumerate().find_map(|(rank, signs)| {
         lines.iter().position(|line| {
-            let consequence = line.contains("*** ") || line.starts_with("ninja: build stopped");
-            signs.iter().any(|sign| line.contains(sign)) && !innocent(line) && (rank == 3 || !consequence)
+            signs.iter().any(|sign| line.contains(sign)) && !innocent(line) && (rank == 3 || !consequence(line))
         })
     });
+    let found = found.map(|found| behind_door(&lines, found));
     let error = found.or_else(|| lines.iter().rposition(|line| !line.trim().is_empty()))?;
     let (start, end) = (error.saturating_sub(BEFORE), (error + AFTER + 1).min(lines.len()));
     let lines = lines[start..end].iter().map(|line| shorten(line)).collect();
     Some(Excerpt { first: start + 1, lines, error: error - start })
+}
+
+/// The line after `found` that says why, where one that looks like it is known to.
+fn behind_door(lines: &[&str], found: usize) -> usize {
+    let Some((_, whys)) = DOORS.iter().find(|(door, _)| lines[found].contains(door)) else { return found };
+    let why = |why: &&str| lines[found..].iter().skip(1).position(|line| line.contains(why));
+    whys.iter().find_map(why).map_or(found, |after| found + 1 + after)
 }
 
 /// A compiler's command line may be thousands of characters long.
@@ -114,9 +160,18 @@ pub fn lacks_memory(log: &str) -> bool {
     log.contains("Cannot allocate memory") || log.contains("virtual memory exhausted")
 }
 
-/// What the sandbox did that a recipe's author may not expect.
-pub fn hints(log: &str) -> Vec<String> {
+/// What the first real error says is not there.
+fn missing(log: &str) -> Option<Missing> {
+    let excerpt = first_error(log)?;
+    let (before, from) = excerpt.lines.split_at(excerpt.error);
+    // configure names the package in front of the requirement or behind it.
+    from.iter().chain(before.iter().rev()).find_map(|line| Missing::of(line))
+}
+
+/// What is missing, and what the sandbox did that a recipe's author may not expect.
+pub fn hints(log: &str, family: Option<Family>) -> Vec<String> {
     let mut hints = Vec::new();
+    hints.extend(missing(log).map(|missing| missing.help(family)));
     if log.contains("Read-only file system") {
         hints.push(
             "a step wrote outside of its directories; an install that ignores DESTDIR does that. Let it install below {stage}"
@@ -140,30 +195,4 @@ pub fn hints(log: &str) -> Vec<String> {
         );
     }
     hints
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(log: &str) -> Option<String> {
-        first_error(log).map(|excerpt| excerpt.lines[excerpt.error].clone())
-    }
-
-    #[test]
-    fn the_cause_is_found_among_consequences() {
-        let log = "gcc -Werror -c a.c\nchecking for error.h... no\na.c:3:1: error: expected `;'\nmake[1]: *** [a.o] Error 1\nmake: *** [all] Error 2\n";
-        assert_eq!(check(log).as_deref(), Some("a.c:3:1: error: expected `;'"));
-        assert_eq!(check("all is well\nmake: *** [all] Error 2\n").as_deref(), Some("make: *** [all] Error 2"));
-        assert_eq!(check("sh: 1: foo: not found\nerror: later\n").as_deref(), Some("sh: 1: foo: not found"));
-        assert_eq!(check("one\ntwo\n\n").as_deref(), Some("two"), "the last words of a silent failure");
-        assert_eq!(check(""), None);
-    }
-
-    #[test]
-    fn neighbours_are_numbered() {
-        let log = "1\n2\n3\n4\nx: error: y\n6\n";
-        assert_eq!(first_error(log).unwrap().render().lines().nth(3), Some("  >     5 | x: error: y"));
-        assert_eq!(first_error(log).unwrap().first, 2);
-    }
 }

@@ -5,7 +5,10 @@
 mod component;
 mod event;
 mod failure;
+#[cfg(test)]
+mod failure_tests;
 pub mod kept;
+mod missing;
 mod patches;
 mod report;
 mod schedule;
@@ -13,6 +16,6 @@ mod stray;
 
 pub use component::{Building, Job, log_name};
 pub use event::Event;
-pub use failure::{Excerpt, first_error};
+pub use failure::{Excerpt, first_error, hints};
 pub use report::{Mode, Report, duration, last_line};
 pub use schedule::{Build, Done, Fetch, Outcome, Schedule, job_budget, timed};
