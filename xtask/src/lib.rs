@@ -12,6 +12,7 @@ pub mod definition;
 pub mod dist;
 pub mod doctor;
 pub mod host;
+pub mod hosting;
 pub mod installed;
 pub mod layout;
 pub mod machine;

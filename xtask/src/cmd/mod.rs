@@ -6,6 +6,7 @@ mod clean;
 pub mod compat;
 mod complete;
 mod configure;
+mod configure_host;
 mod deps;
 mod dev;
 mod diff;
@@ -100,6 +101,7 @@ enum Command {
     Build(build::Args),
     Install(install::Args),
     Uninstall(uninstall::Args),
+    ConfigureHost(configure_host::Args),
     Fetch(fetch::Args),
     ForceUpdate(force_update::Args),
     Update(update::Args),
@@ -341,6 +343,7 @@ pub fn run(mut cli: Cli) -> i32 {
             Command::Build(args) => build::run(&session, &args),
             Command::Install(args) => install::run(&session, &args),
             Command::Uninstall(args) => uninstall::run(&session, &args),
+            Command::ConfigureHost(args) => configure_host::run(&session, &args),
             Command::Fetch(args) => fetch::run(&session, &args),
             Command::ForceUpdate(args) => force_update::run(&session, &args),
             Command::Update(args) => update::run(&session, &args),

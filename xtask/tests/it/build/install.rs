@@ -105,3 +105,37 @@ fn a_killed_install_is_finished_by_the_next() {
         crate::tier::skip("this machine installs 500 files before a kill reaches it");
     }
 }
+
+#[test]
+fn a_host_is_configured_only_when_that_is_said_and_goes_back() {
+    if which::which("systemctl").is_err() {
+        return crate::tier::skip("there is no systemctl");
+    }
+    let checkout = Checkout::new();
+    let root = checkout.root().with_file_name("host");
+    let units = root.join("usr/lib/systemd/system");
+    fs::create_dir_all(&units).unwrap();
+    fs::create_dir_all(root.join("etc/systemd/network")).unwrap();
+    fs::write(root.join("etc/systemd/network/20-wired.network"), "theirs").unwrap();
+    let unit = "[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n";
+    fs::write(units.join("xenstored.service"), unit).unwrap();
+    let before = files(&root);
+    let run = |args: &[&str]| {
+        let ran = checkout.run(&[&["configure-host", "--root", root.to_str().unwrap()], args].concat());
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        ran.stdout
+    };
+    let plan = run(&["--dry-run", "--interface", "eth0"]);
+    let has = |word: &str| assert!(plan.contains(word), "`{word}` is not in: {plan}");
+    ["enable xenstored.service", "undo  systemctl", "Bridge=xenbr0", "4 steps; nothing was done"]
+        .into_iter()
+        .for_each(has);
+    assert_eq!(files(&root), before);
+    run(&["--interface", "eth0", "--apply"]);
+    let wanted = root.join("etc/systemd/system/multi-user.target.wants/xenstored.service");
+    assert!(wanted.is_symlink() && root.join("etc/systemd/network/05-sultana-eth0.network").exists());
+    assert!(run(&[]).contains("enabled already"));
+    assert!(run(&["--undo"]).contains("4 steps; nothing was done") && wanted.is_symlink());
+    assert!(run(&["--undo", "--apply"]).contains("taken back: 4 steps"));
+    assert_eq!(files(&root), before);
+}
