@@ -20,8 +20,8 @@ mod foreach;
 mod freeze;
 mod gc;
 mod graph;
-mod import_config_mk;
 mod grep;
+mod import_config_mk;
 mod install;
 mod list;
 mod log;
@@ -184,7 +184,7 @@ impl Global {
         if self.manifest != DEFAULT_MANIFEST {
             words.extend(["--manifest".to_owned(), self.manifest.clone()]);
         }
-        for (name, dir) in [("--root", &self.root), ("--store", &self.store)] {
+        for (name, dir) in [("--checkout", &self.checkout), ("--store", &self.store)] {
             words.extend(dir.iter().flat_map(|dir| [name.to_owned(), dir.display().to_string()]));
         }
         words.extend(self.choices.0.iter().map(|(name, value)| match name.starts_with("without-") {
