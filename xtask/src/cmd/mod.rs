@@ -178,13 +178,15 @@ struct Selection {
 }
 
 impl Global {
-    /// As it is typed, for a command line of ours that another one stands for.
+    /// As it is typed, for a command line of ours that another one stands for. What the environment says it says to that, too.
     fn words(&self) -> Vec<String> {
         let mut words = Vec::new();
-        if self.manifest != DEFAULT_MANIFEST {
+        let is_said = |name, value: &std::ffi::OsStr| std::env::var_os(name).is_some_and(|said| said == value);
+        if self.manifest != DEFAULT_MANIFEST && !is_said("XTASK_MANIFEST", self.manifest.as_ref()) {
             words.extend(["--manifest".to_owned(), self.manifest.clone()]);
         }
-        for (name, dir) in [("--checkout", &self.checkout), ("--store", &self.store)] {
+        let store = self.store.clone().filter(|store| !is_said("XTASK_STORE", store.as_os_str()));
+        for (name, dir) in [("--checkout", &self.checkout), ("--store", &store)] {
             words.extend(dir.iter().flat_map(|dir| [name.to_owned(), dir.display().to_string()]));
         }
         words.extend(self.choices.0.iter().map(|(name, value)| match name.starts_with("without-") {
