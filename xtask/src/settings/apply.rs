@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::directories::Directories;
 use super::key::{self, Key, Tool};
 use super::sources;
-use super::system::{Copy, Evidence};
+use super::system::{Evidence, Found};
 use super::value::Provide;
 use super::{From, Setting, Settings};
 use crate::definition::{Component, Definitions, Git, Name, Origin, System};
@@ -45,11 +45,13 @@ pub struct Local {
     pub is_far: bool,
 }
 
+/// As [`super::system::look`].
+type Look<'a> = dyn Fn(&Name, &System, &Provide, Option<&str>) -> Result<Found> + 'a;
+
 /// What of the machine is asked while settings are applied.
 pub struct Ask<'a> {
     /// Finds or judges a copy of the system.
-    #[allow(clippy::type_complexity, reason = "the shape of `settings::look`")]
-    pub look: &'a dyn Fn(&Name, &System, &Provide, Option<&str>) -> Result<Result<Copy, Evidence>>,
+    pub look: &'a Look<'a>,
     /// How a component's own package is installed here.
     pub install: &'a dyn Fn(&Component) -> Option<String>,
 }

@@ -28,8 +28,11 @@ pub struct Copy {
 /// Findings, one a line.
 pub type Evidence = Vec<String>;
 
-/// Finds what is wanted; `fixed` is the path that the manifest names. `Ok(Err(…))` says why `auto` found nothing.
-pub fn look(name: &Name, system: &System, wanted: &Provide, fixed: Option<&str>) -> Result<Result<Copy, Evidence>> {
+/// A copy, or why there is none that will do.
+pub type Found = std::result::Result<Copy, Evidence>;
+
+/// Finds what is wanted; `fixed` is the path that the manifest names.
+pub fn look(name: &Name, system: &System, wanted: &Provide, fixed: Option<&str>) -> Result<Found> {
     match wanted {
         Provide::At(path) => at(name, system, path).map(Ok),
         // The manifest's is taken as it is: it may be that of another machine.
@@ -42,7 +45,7 @@ pub fn look(name: &Name, system: &System, wanted: &Provide, fixed: Option<&str>)
     }
 }
 
-fn search(name: &Name, system: &System, fixed: Option<&str>) -> Result<Copy, Evidence> {
+fn search(name: &Name, system: &System, fixed: Option<&str>) -> Found {
     let mut tried = Vec::new();
     if system.kind == SystemKind::Programs {
         let first = system.programs.first().map_or("", String::as_str);

@@ -1,3 +1,5 @@
+//! Tables: what is said in which layer, and which of them holds.
+
 use super::*;
 
 /// Layers out of lines `LAYER NAME=VALUE`.

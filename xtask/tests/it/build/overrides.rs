@@ -6,18 +6,18 @@ use std::fs;
 use super::checkout::{Checkout, How};
 use crate::origin::git::Upstream;
 
+/// `a` from the branch of this repository.
+fn manifest(upstream: &Upstream) -> String {
+    let url = upstream.url();
+    format!("summary = 'm'\ncomponents = ['a']\n[sources]\na.git = {{ urls = [{url:?}], branch = 'main' }}\n")
+}
+
 #[test]
 fn an_unpacked_tree_is_used_if_it_is_the_pins_and_is_an_override_if_not() {
     let checkout = Checkout::new();
     let upstream = Upstream::new(checkout.path("up"));
     upstream.commit("t", "one\n");
-    checkout.write(
-        "manifests/m.toml",
-        &format!(
-            "summary = 'm'\ncomponents = ['a']\n[sources]\na.git = {{ urls = [{:?}], branch = 'main' }}\n",
-            upstream.url()
-        ),
-    );
+    checkout.write("manifests/m.toml", &manifest(&upstream));
     checkout.script("a", "", "install -D -m 644 t $STAGE/usr/t");
     assert_eq!(checkout.run(&["update"]).code, Some(0));
     let place = checkout.path(".xtask/src/a");
@@ -40,13 +40,7 @@ fn cloned() -> (Checkout, Upstream) {
     let upstream = Upstream::new(checkout.path("../up"));
     upstream.commit(".gitignore", "*.o\n");
     upstream.commit("t", "one\n");
-    checkout.write(
-        "manifests/m.toml",
-        &format!(
-            "summary = 'm'\ncomponents = ['a']\n[sources]\na.git = {{ urls = [{:?}], branch = 'main' }}\n",
-            upstream.url()
-        ),
-    );
+    checkout.write("manifests/m.toml", &manifest(&upstream));
     checkout.script("a", "", "install -D -m 644 t $STAGE/usr/t; ls > $STAGE/usr/files");
     assert_eq!(checkout.run(&["update"]).code, Some(0));
     checkout.built(How::all()[0].args());
