@@ -1,6 +1,6 @@
 //! `diff`: what lies between two locks.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use git2::Repository;
 
@@ -14,10 +14,10 @@ use crate::run::{Mode, Report};
 ///
 ///     cargo xtask diff HEAD              this manifest's lock, since the last commit
 ///     cargo xtask diff v1.0 v1.1         between two revisions of this repository
-///     cargo xtask diff manifests/xen-4.20.lock manifests/xen-4.22.lock
+///     cargo xtask diff debian-12 mine    two manifests, as they are locked now
 ///     cargo xtask diff main:manifests/xen-4.20.lock old.lock --json
 ///
-/// A lock is a file, `REV:FILE`, or a revision alone for the lock of this manifest in it.
+/// A lock is a file, a manifest's name, `REV:FILE`, or a revision alone for the lock of this manifest in it.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
@@ -68,14 +68,16 @@ impl Side {
     fn read(session: &Session, name: &str) -> Result<Self> {
         let cannot = || format!("cannot read lock `{name}`");
         let of_this = format!("manifests/{}.lock", session.manifest);
-        let (path, text) = if Path::new(name).is_file() {
-            (name.to_owned(), std::fs::read_to_string(name).context(cannot)?)
+        let of_manifest = session.layout.root.join("manifests").join(format!("{name}.lock"));
+        let file = [PathBuf::from(name), of_manifest].into_iter().find(|path| path.is_file());
+        let (path, text) = if let Some(path) = file {
+            (path.display().to_string(), std::fs::read_to_string(&path).context(cannot)?)
         } else {
             let (revision, path) = name.split_once(':').unwrap_or((name, &of_this));
             let text = committed(&session.layout.root, revision, path).map_err(|why| {
                 Error::input(cannot())
                     .because(why)
-                    .help("a lock is a file, REV:manifests/NAME.lock, or a revision of this repository")
+                    .help("a lock is a file, a manifest, REV:manifests/NAME.lock, or a revision of this repository")
             })?;
             (path.to_owned(), text)
         };

@@ -115,12 +115,14 @@ fn list(session: &Session) -> Result<()> {
     Ok(())
 }
 
-/// Components that are built from a source.
+/// Components of the manifest that are built from a source.
 fn users<'a>(definitions: &'a Definitions, source: &Name) -> Vec<&'a str> {
     let uses = |(_, component): &(&Name, &crate::definition::Component)| {
         component.source == *source || component.extra.contains_key(source)
     };
-    definitions.components.iter().filter(uses).map(|(name, _)| name.as_str()).collect()
+    let manifest = &definitions.manifest;
+    let named = |name: &Name| manifest.components.contains(name) || manifest.optional.contains(name);
+    definitions.components.iter().filter(|(name, _)| named(name)).filter(uses).map(|(name, _)| name.as_str()).collect()
 }
 
 fn known(definitions: &Definitions, name: &Name) -> Result<()> {

@@ -26,8 +26,8 @@ pub enum Standing {
     Open,
 }
 
-/// Of every component that the plan builds, in its order.
-pub fn standings(world: &World, state: &State) -> Result<Vec<(Name, Standing)>> {
+/// Of every component that the plan builds, in its order. `clean`: no incremental result will do.
+pub fn standings(world: &World, state: &State, clean: bool) -> Result<Vec<(Name, Standing)>> {
     let mut outputs: BTreeMap<Name, Output> = BTreeMap::new();
     let mut standings = Vec::new();
     for name in &world.plan.order {
@@ -42,7 +42,8 @@ pub fn standings(world: &World, state: &State) -> Result<Vec<(Name, Standing)>> 
         }
         let inputs = world.inputs(name, &|need| outputs.get(need).cloned())?;
         let mut standing = if built.is_some() { Standing::Changed } else { Standing::New };
-        for action in world.actions(name, &inputs)? {
+        let actions = if clean { vec![inputs.action()?] } else { world.actions(name, &inputs)? };
+        for action in actions {
             if let Found::Here(output) = world.store.output(action.digest)? {
                 outputs.insert(name.clone(), output);
                 let is_last = built.is_some_and(|built| built.action == action.digest);

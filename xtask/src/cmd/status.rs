@@ -154,7 +154,7 @@ fn at_its_place(session: &Session, world: &World, source: &Name, origin: &Origin
 fn component_rows(session: &Session, world: &World) -> Result<Vec<ComponentRow>> {
     let state = State::read(&session.layout);
     let mut rows = Vec::new();
-    for (name, standing) in standings(world, &state)? {
+    for (name, standing) in standings(world, &state, false)? {
         let built = state.built.get(&name);
         let text = match standing {
             Standing::Built if built.is_some_and(|built| built.incremental) => {

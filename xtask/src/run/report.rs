@@ -114,6 +114,9 @@ fn lock(live: &Mutex<Live>) -> MutexGuard<'_, Live> {
 /// What a plain log says of an event; nothing for what only a screen shows.
 fn line(event: &Event) -> Option<String> {
     Some(match event {
+        Event::Planned { manifest, components: 0, up_to_date: 1 } => {
+            format!("{manifest}: the 1 component is up to date")
+        }
         Event::Planned { manifest, components: 0, up_to_date } => {
             format!("{manifest}: all {up_to_date} components are up to date")
         }

@@ -6,6 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::origin::git::git_in;
 use crate::tier::{self, Tier};
 
 /// The repository's own `dist/`, after a build with these arguments.
@@ -52,7 +53,7 @@ fn xen_seabios_and_blktap_are_installed_and_work() {
 }
 
 #[test]
-fn with_all_qemu_runs_on_the_libraries_just_built_and_ovmf_is_there() {
+fn with_all_qemu_and_libvirt_run_on_the_libraries_just_built_and_firmware_is_there() {
     if !tier::need(Tier::Full) {
         return;
     }
@@ -68,4 +69,61 @@ fn with_all_qemu_runs_on_the_libraries_just_built_and_ovmf_is_there() {
     let ovmf = fs::read(dist.join("usr/lib/xen/boot/ovmf.bin")).unwrap();
     assert!(ovmf.len() >= 1 << 20 && contains(&ovmf, "_FVH"));
     assert!(dist.join("usr/lib/xen/boot/xen-shim").is_file());
+    for program in ["usr/sbin/libvirtd", "usr/bin/virsh"] {
+        let said = says(&dist, program, &["--version"]);
+        assert!(said.contains("9.0.0"), "{program}: {said}");
+    }
+    let mut driver = Command::new("ldd");
+    driver.arg(dist.join("usr/lib/libvirt/connection-driver/libvirt_driver_libxl.so"));
+    let linked = driver.env("LD_LIBRARY_PATH", dist.join("usr/lib")).output().unwrap();
+    let linked = String::from_utf8(linked.stdout).unwrap();
+    let ours = dist.join("usr/lib/libxenlight.so.4.17");
+    assert!(linked.contains(ours.to_str().unwrap()) && !linked.contains("not found"), "{linked}");
+    for image in ["grub-x86_64-xen.bin", "grub-i386-xen_pvh.bin"] {
+        let image = fs::read(dist.join("usr/lib/xen/boot").join(image)).unwrap();
+        assert!(image.starts_with(b"\x7fELF") && contains(&image, "/boot/grub"));
+    }
+}
+
+/// Built anew, in a store of its own, with what `dpkg-buildpackage` and debhelper export.
+#[test]
+fn seabios_comes_out_the_same_where_a_package_is_built() {
+    if !tier::need(Tier::Standard) {
+        return;
+    }
+    let dist = dist(&[]);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    git_in(dir.path(), &["clone", "-q", root.to_str().unwrap(), "sultana"]);
+    let xtask = |arguments: &[&str], environment: &[(&str, &str)]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        command.args(arguments).current_dir(dir.path().join("sultana")).env("XTASK_STORE", dir.path().join("store"));
+        let ended = command.envs(environment.iter().copied()).output().unwrap();
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert!(ended.status.success(), "{arguments:?}: {said}");
+        said
+    };
+    xtask(&["fetch", "seabios", "xen"], &[]);
+    let exported = [
+        ("DESTDIR", "/nowhere/debian/tmp"),
+        ("PREFIX", "/wrong"),
+        ("CFLAGS", "-g -O2 -fstack-protector-strong -Wformat -Werror=format-security -ffile-prefix-map=/x=."),
+        ("CPPFLAGS", "-Wdate-time -D_FORTIFY_SOURCE=2"),
+        ("LDFLAGS", "-Wl,-z,relro"),
+        ("CC", "false"),
+        ("MAKEFLAGS", "w -- V=1"),
+        ("MAKELEVEL", "2"),
+        ("DEB_BUILD_OPTIONS", "parallel=2 nocheck"),
+        ("DEB_HOST_MULTIARCH", "x86_64-linux-gnu"),
+        ("DH_INTERNAL_OPTIONS", "-a"),
+        ("SOURCE_DATE_EPOCH", "1"),
+        ("LC_ALL", "C.UTF-8"),
+        ("GIT", "/bin/false"),
+        ("WGET", "/bin/false"),
+    ];
+    let said = xtask(&["build", "seabios"], &exported);
+    assert!(said.contains("seabios: built in ") && said.contains("offline, since GIT=/bin/false says so"), "{said}");
+    let rom = "usr/lib/xen/boot/seabios.bin";
+    let inside = fs::read(dir.path().join("sultana/dist").join(rom)).unwrap();
+    assert!(inside == fs::read(dist.join(rom)).unwrap(), "SeaBIOS differs from the one built outside");
 }

@@ -9,3 +9,4 @@ mod origin;
 mod pins;
 mod real;
 mod tier;
+mod tour;

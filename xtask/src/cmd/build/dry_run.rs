@@ -9,7 +9,7 @@ use crate::state::State;
 use crate::world::World;
 
 /// Prints what a build would do.
-pub(super) fn show(session: &Session, world: &World) -> Result<()> {
+pub(super) fn show(session: &Session, world: &World, clean: bool) -> Result<()> {
     world.read_sources()?;
     let state = State::read(&session.layout);
     let mut to_fetch = Vec::new();
@@ -18,7 +18,7 @@ pub(super) fn show(session: &Session, world: &World) -> Result<()> {
             to_fetch.push((revision(world, &source)?, source));
         }
     }
-    let standings = standings(world, &state)?;
+    let standings = standings(world, &state, clean)?;
     if session.json {
         let plan: Vec<_> = standings
             .iter()

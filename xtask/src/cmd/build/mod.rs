@@ -77,7 +77,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let locked = session.whole_lock(&definitions).map(|_| ());
     let mut world = World::new(session.layout.clone(), definitions, &wanted, machine)?;
     if args.dry_run {
-        return dry_run::show(session, &world);
+        return dry_run::show(session, &world, args.clean);
     }
     locked?;
     let report = Report::new(

@@ -21,7 +21,8 @@ pub(in crate::origin) fn at(ctx: &Fetching<'_>, source: &Name, git: &Git, revisi
         revision.starts_with('-') || revision.contains(|c: char| " :~^?*[\\".contains(c) || c.is_control());
     if revision.is_empty() || has_no_form || revision.contains("..") {
         return Err(Error::input(cannot())
-            .because("a commit, a tag, a branch or a full name `refs/...` is wanted; an expression of git's is none"));
+            .because("a commit, a tag, a branch or a full name `refs/...` is wanted; an expression of git's is none")
+            .help(format!("cargo xtask pin {source} $(git -C YOUR_CLONE rev-parse '{revision}')")));
     }
     let urls = address::absolute(ctx.layout, &git.urls);
     let what = format!("source `{source}`");

@@ -82,7 +82,7 @@ fn a_changed_line_is_compiled_and_nothing_else_and_clean_gives_the_exact_result(
     second.says(&["p: make (2/3)", "p: built in", ", incrementally", "with overrides: p"]);
     second.never_says(&["configure ("]);
     assert_eq!((compiled(&checkout).len(), printed(&checkout)), (1, "20 text\n".to_owned()));
-    checkout.built(how()).says(&["all 1 components are up to date", "none changed"]);
+    checkout.built(how()).says(&["the 1 component is up to date", "none changed"]);
     assert!(checkout.run(&["status"]).stdout.contains("built, incrementally (exact: cargo xtask build p --clean)"));
     assert!(checkout.run(&["why", "p"]).stdout.contains("p is up to date"));
 

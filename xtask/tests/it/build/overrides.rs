@@ -58,7 +58,7 @@ fn an_override_goes_both_ways_and_touches_nothing_that_is_committed() {
     assert!(over.stdout.contains("cargo xtask restore a"), "{}", over.stdout);
 
     fs::write(mine.join("a.o"), "object").unwrap();
-    checkout.built(how).says(&["all 1 components are up to date", "with overrides: a ("]);
+    checkout.built(how).says(&["the 1 component is up to date", "with overrides: a ("]);
     assert!(checkout.run(&["status"]).stdout.contains("the same as its pin (cargo xtask restore a)"));
 
     fs::write(mine.join("t"), "mine\n").unwrap();

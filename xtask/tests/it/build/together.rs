@@ -27,7 +27,7 @@ fn in_one_checkout_the_second_waits_and_says_so() {
     checkout.open_gate("a");
     let (first, second) = (first.ended(), second.ended());
     assert_eq!((first.code, second.code), (Some(0), Some(0)), "{} {}", first.stderr, second.stderr);
-    second.says(&["all 1 components are up to date"]);
+    second.says(&["the 1 component is up to date"]);
     assert_eq!(checkout.read("dist/x"), "done\n");
 }
 
@@ -72,7 +72,7 @@ fn two_checkouts_share_a_store() {
         ran.says(&["a: built"]);
     }
     for checkout in [&one, &two] {
-        checkout.built(how).says(&["all 1 components are up to date"]);
+        checkout.built(how).says(&["the 1 component is up to date"]);
         let sum = xtask::digest::Digest::of(&std::fs::read(checkout.path("dist/x")).unwrap()).hash.to_string();
         assert!(checkout.read("dist/sum").starts_with(&sum));
     }
