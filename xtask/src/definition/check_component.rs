@@ -18,6 +18,7 @@ pub(super) fn check_component(root: &Path, name: &Name, component: &Component) -
     check_needs(name, component, &mut findings);
     check_steps(component, &mut findings);
     check_system(component, &mut findings);
+    check_tarball(component, &mut findings);
     check_texts(component, &mut findings);
     findings
 }
@@ -61,6 +62,24 @@ fn check_words(component: &Component, findings: &mut Vec<Finding>) {
         ("system-packages", &component.system_packages),
     ] {
         check_packages(key, packages, findings);
+    }
+}
+
+fn check_tarball(component: &Component, findings: &mut Vec<Finding>) {
+    let Some(tarball) = &component.tarball else { return };
+    let place = |key: &str| Place::of("tarball").key(key);
+    if tarball.at != "."
+        && let Some(fault) = relative_fault(&tarball.at)
+    {
+        let message = format!("`{}` is no directory in an archive", tarball.at);
+        findings.push(Finding::new(place("at"), message, fault).help("`.` is the top"));
+    }
+    check_globs(&|| place("carry"), &tarball.carry, findings);
+    check_globs(&|| place("generated"), &tarball.generated, findings);
+    let is_made = !tarball.carry.is_empty() || !tarball.generated.is_empty();
+    if is_made == tarball.steps.is_empty() {
+        let message = "`steps` make what `carry` or `generated` name; one is there without the other";
+        findings.push(Finding::new(Place::of("tarball"), message, "both are wanted, or none"));
     }
 }
 

@@ -86,10 +86,31 @@ pub struct Component {
     /// What a host must have that runs it.
     #[serde(default)]
     pub host: Vec<Host>,
+    /// Where a release archive has its source.
+    #[serde(default)]
+    pub tarball: Option<Tarball>,
 }
 
 fn everything() -> Vec<String> {
     vec!["**".to_owned()]
+}
+
+/// Where a release archive has the source of a component, and what it has beside it so that whoever builds it by hand needs less.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "extras", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Tarball {
+    /// Directory; `.` is the top of the archive.
+    pub at: String,
+    /// Steps that make `carry` and `generated`.
+    #[serde(default)]
+    pub steps: Vec<Name>,
+    /// Globs of what those steps made, and the archive always has.
+    #[serde(default)]
+    pub carry: Vec<String>,
+    /// The same for what it has when asked for: what autoconf makes.
+    #[serde(default)]
+    pub generated: Vec<String>,
 }
 
 /// Files of another source.

@@ -33,7 +33,7 @@ mod suggest;
 mod system;
 
 pub use blktap::Blktap;
-pub use component::{Autotools, Component, Driver, Extra, Make, Packages, Skip, Step, Told};
+pub use component::{Autotools, Component, Driver, Extra, Make, Packages, Skip, Step, Tarball, Told};
 pub use diagnostic::{Diagnostics, Problem};
 pub use edit::with_patches;
 pub use include::{Origins, Stand};
