@@ -22,7 +22,7 @@ pub fn crates_dir(layout: &Layout, source: &Tree) -> Result<PathBuf> {
     }
 }
 
-/// Brings the crates, unless they are here. One rename at the end: what is there is whole.
+/// Brings the crates of a component, unless they are here.
 pub fn vendor(
     layout: &Layout,
     component: &Component,
@@ -31,11 +31,18 @@ pub fn vendor(
     offline: bool,
     cancel: &Cancel,
 ) -> Result<()> {
+    if !crates_dir(layout, tree)?.is_dir() {
+        check_binaries(component, source, cancel)?;
+    }
+    vendored(layout, source, tree, offline, cancel).map(drop)
+}
+
+/// The directory with the crates of a workspace, brought there if they are not yet. One rename at the end: what is there is whole.
+pub fn vendored(layout: &Layout, source: &Path, tree: &Tree, offline: bool, cancel: &Cancel) -> Result<PathBuf> {
     let dir = crates_dir(layout, tree)?;
     if dir.is_dir() {
-        return Ok(());
+        return Ok(dir);
     }
-    check_binaries(component, source, cancel)?;
     let parent = layout.crates();
     fs::create_dir_all(&parent).context(|| format!("cannot make `{}`", parent.display()))?;
     let scratch = tempfile::Builder::new().prefix(".tmp-").tempdir_in(&parent);
@@ -56,8 +63,8 @@ pub fn vendor(
     // A workspace without a single dependency vendors nothing.
     fs::create_dir_all(&target).context(|| format!("cannot make `{}`", target.display()))?;
     match fs::rename(&target, &dir) {
-        Ok(()) => Ok(()),
-        Err(_) if dir.is_dir() => Ok(()),
+        Ok(()) => Ok(dir),
+        Err(_) if dir.is_dir() => Ok(dir),
         Err(error) => Err(Error::machine(format!("cannot put crates in `{}`", dir.display())).because(error)),
     }
 }

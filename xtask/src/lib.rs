@@ -24,6 +24,7 @@ pub mod placing;
 pub mod plan;
 pub mod process;
 pub mod recipe;
+pub mod release;
 pub mod run;
 pub mod runtime_deps;
 pub mod sandbox;

@@ -23,7 +23,7 @@ use crate::tree::{Rooted, Tree};
 
 /// SOURCE_DATE_EPOCH of sources without a date of their own, local directories: 1980-01-02, the first day that every archive
 /// format can say in every time zone.
-const LOCAL_EPOCH: u64 = 315_619_200;
+pub const LOCAL_EPOCH: u64 = 315_619_200;
 
 /// A source as it is on disk.
 #[derive(Debug)]

@@ -85,7 +85,8 @@ pub(super) fn fetch_named(
     fetch_all(session, &world, &sources, how)
 }
 
-fn fetch_all(session: &Session, world: &World, sources: &BTreeSet<Name>, how: How) -> Result<()> {
+/// Brings these sources, and the crates of those that cargo builds.
+pub(super) fn fetch_all(session: &Session, world: &World, sources: &BTreeSet<Name>, how: How) -> Result<()> {
     let report = Report::new(if session.json { Mode::Json } else { Mode::Auto }, None);
     // Not beside a build or a distclean: all work below the same directories.
     let say = |line: &str| report.note(line);

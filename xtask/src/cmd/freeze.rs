@@ -3,9 +3,10 @@
 use super::Session;
 use super::moves::exact;
 use super::update::turn;
-use crate::definition::{Definitions, Lock, Origin};
-use crate::error::{Error, Result};
-use crate::origin::{self, State};
+use crate::definition::{Lock, Origin};
+use crate::error::Result;
+use crate::origin;
+use crate::release::refusal;
 use crate::run::{Mode, Report};
 
 /// Hold every source at its exact revision
@@ -25,7 +26,8 @@ pub fn run(session: &Session, _args: &Args) -> Result<()> {
     let _turn = turn(session, &say)?;
     let mut definitions = session.definitions()?;
     crate::overrides::refuse(&session.layout, &definitions.manifest, "freeze")?;
-    refuse_local_work(session, &definitions, &say)?;
+    let doing = format!("freeze `{}`", session.manifest);
+    refusal::local_work(&session.layout, &definitions, &|_| true, &doing, &say)?;
     let old = definitions.lock.clone().unwrap_or_default();
     let fetching = session.fetching(false, &say);
     let mut new = Lock { frozen: true, ..Lock::default() };
@@ -74,34 +76,4 @@ fn tracked(origin: &Origin) -> Option<String> {
         ),
         Origin::Apt(_) | Origin::Archive(_) | Origin::Path(_) => None,
     }
-}
-
-/// What would make a build something else than its lock says, beside an override: whoever freezes or releases refuses it, by name.
-fn refuse_local_work(session: &Session, definitions: &Definitions, say: &dyn Fn(&str)) -> Result<()> {
-    let mut found = Vec::new();
-    for (name, origin) in &definitions.manifest.sources {
-        let pin = definitions.lock.as_ref().and_then(|lock| lock.sources.get(name));
-        let place = origin::directory(&session.layout, name, origin);
-        let work = match origin::state(&session.layout, name, origin, pin)? {
-            State::Worked { changes, commits } => Some(origin::lines(&place, &changes, &commits)),
-            State::Foreign => Some(format!("`{}` is not what the lock names", place.display())),
-            State::Local if !place.is_dir() => None,
-            State::Local => match origin::uncommitted_in(&place)? {
-                Some(changes) if changes.is_empty() => None,
-                Some(changes) => Some(origin::lines(&place, &changes, &[])),
-                None => {
-                    say(&format!("source `{name}` is a directory in no repository: no lock holds it"));
-                    None
-                }
-            },
-            State::Missing | State::AtPin | State::OffPin { .. } => None,
-        };
-        found.extend(work.map(|work| format!("  {name}: {work}")));
-    }
-    if found.is_empty() {
-        return Ok(());
-    }
-    Err(Error::input(format!("cannot freeze `{}`: sources hold local work\n{}", session.manifest, found.join("\n")))
-        .help("to throw it away: cargo xtask force-update NAME --discard")
-        .help("to keep it as patches: cargo xtask dev export NAME; what is in this repository: git commit"))
 }

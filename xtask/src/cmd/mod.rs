@@ -29,15 +29,18 @@ mod man;
 mod moves;
 mod overriding;
 mod pin;
+mod releasing;
 mod schema;
 mod settling;
 mod shell;
 mod standing;
 mod status;
+mod tarball;
 mod test;
 mod unfreeze;
 mod uninstall;
 mod update;
+mod verify_tarball;
 mod why;
 
 use std::path::PathBuf;
@@ -110,6 +113,8 @@ enum Command {
     Dev(dev::Args),
     Freeze(freeze::Args),
     Unfreeze(unfreeze::Args),
+    Tarball(tarball::Args),
+    VerifyTarball(verify_tarball::Args),
     List(list::Args),
     Override(overriding::Args),
     Restore(overriding::RestoreArgs),
@@ -354,6 +359,8 @@ pub fn run(mut cli: Cli) -> i32 {
             Command::Diff(args) => diff::run(&session, &args),
             Command::Freeze(args) => freeze::run(&session, &args),
             Command::Unfreeze(args) => unfreeze::run(&session, &args),
+            Command::Tarball(args) => tarball::run(&session, &args),
+            Command::VerifyTarball(args) => verify_tarball::run(&session, &args),
             Command::List(args) => list::run(&session, &args),
             Command::Override(args) => overriding::run(&session, &args),
             Command::Restore(args) => overriding::restore(&session, &args),

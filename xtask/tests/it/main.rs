@@ -8,5 +8,6 @@ mod default_manifest;
 mod origin;
 mod pins;
 mod real;
+mod release;
 mod tier;
 mod tour;

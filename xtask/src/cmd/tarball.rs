@@ -1,0 +1,115 @@
+//! `tarball`: one archive with everything that the components are built from.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::Session;
+use super::releasing::{Bar, What, contents};
+use crate::error::{Context, Error, Result};
+use crate::machine::size;
+use crate::release::{Format, Signing, sign, write};
+use crate::run::{Mode, Report};
+
+/// Pack Xen and its components into one archive that builds without a network
+///
+///     cargo xtask tarball                              xen-VERSION.tar.xz and its .sha256, here
+///     cargo xtask tarball --out /tmp --format gz       elsewhere, and packed otherwise
+///     cargo xtask tarball --components xen,xen-tools   these and what they need
+///     cargo xtask verify-tarball xen-4.17.5.tar.xz
+///
+/// The same lock gives the same bytes on every machine. What the lock does not say is refused by name:
+/// local edits, overrides, branches that are not frozen, tags without the signature that is asked for.
+///
+/// To sign it, in the environment or as arguments:
+///
+///     XTASK_SIGN='gpg --armor --detach-sign --output "$SIGNATURE" "$FILE"'
+///     XTASK_SIGN_VERIFY='gpg --verify "$SIGNATURE" "$FILE"'
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    #[command(flatten)]
+    what: What,
+    /// Directory that the archive is put into
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    out: PathBuf,
+    /// How it is packed
+    #[arg(long, value_enum, default_value_t = Format::Xz)]
+    format: Format,
+    /// Threads that pack [default: number of cores]; the bytes do not depend on it
+    #[arg(long, short, value_name = "N")]
+    jobs: Option<usize>,
+    /// Shell command that signs `$FILE` into `$SIGNATURE`
+    #[arg(long, env = "XTASK_SIGN", value_name = "COMMAND", requires = "sign_verify")]
+    sign: Option<String>,
+    /// Shell command that fails unless `$SIGNATURE` is one of `$FILE`
+    #[arg(long, env = "XTASK_SIGN_VERIFY", value_name = "COMMAND")]
+    sign_verify: Option<String>,
+    /// What a signature's name ends in
+    #[arg(long, env = "XTASK_SIGN_SUFFIX", value_name = "SUFFIX", default_value = "asc")]
+    sign_suffix: String,
+}
+
+pub fn run(session: &Session, args: &Args) -> Result<()> {
+    if !args.format.is_here() {
+        return run_elsewhere(session);
+    }
+    let report = Report::new(if session.json { Mode::Json } else { Mode::Auto }, None);
+    let contents = contents(session, &args.what, "make a tarball", &report)?;
+    let out = std::path::absolute(&args.out).context(|| "cannot use --out".to_owned())?;
+    fs::create_dir_all(&out).context(|| format!("cannot make `{}`", out.display()))?;
+    crate::machine::need(&out, contents.bytes() / 2 + (1 << 20), "packing the archive")?;
+    let name = format!("{}.{}", contents.top, args.format.suffix());
+    report.note(format!("packing {name}: {} members, {}", contents.members.len(), size(contents.bytes())));
+    let jobs = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let cannot = || format!("cannot write into `{}`", out.display());
+    let mut aside = tempfile::Builder::new().prefix(".tarball-").tempfile_in(&out).context(cannot)?;
+    let bar = Bar::new(session, "packing", contents.bytes());
+    let packed = std::io::BufWriter::with_capacity(1 << 20, aside.as_file_mut());
+    let digest = write(&contents, args.format, jobs, packed, &session.cancel, &|done| bar.at(done))?;
+    drop(bar);
+    let file = out.join(&name);
+    use std::os::unix::fs::PermissionsExt;
+    aside.as_file().set_permissions(fs::Permissions::from_mode(0o644)).context(cannot)?;
+    // What is said of an archive of that name before is not true of this one.
+    let sum = out.join(format!("{name}.sha256"));
+    let signature = out.join(format!("{name}.{}", args.sign_suffix));
+    for old in [&sum, &signature] {
+        remove(old)?;
+    }
+    aside.persist(&file).context(cannot)?;
+    crate::atomic::write(&sum, format!("{}  {name}\n", digest.hash).as_bytes())?;
+    let signing = args.sign.as_ref().zip(args.sign_verify.as_ref()).map(|(sign, verify)| Signing {
+        sign: sign.clone(),
+        verify: verify.clone(),
+        suffix: args.sign_suffix.clone(),
+    });
+    let signature = signing.map(|signing| sign(&signing, &file, &session.cancel)).transpose()?;
+    if session.json {
+        return super::print_json(&serde_json::json!({
+            "file": file, "sha256": digest.hash, "size": digest.size, "members": contents.members.len(),
+            "signature": signature,
+        }));
+    }
+    println!("{}: {}, sha256 {}", file.display(), size(digest.size), digest.hash);
+    if let Some(signature) = signature {
+        println!("{}: verified", signature.display());
+    }
+    Ok(())
+}
+
+fn remove(file: &Path) -> Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::machine(format!("cannot remove `{}`", file.display())).because(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// zstd is in the binary that has all that only a few commands need.
+pub(super) fn run_elsewhere(session: &Session) -> Result<()> {
+    #[cfg(not(feature = "extras"))]
+    return super::extras::run_with_extras(session);
+    #[cfg(feature = "extras")]
+    Err(Error::machine(format!("this binary has no zstd, in {}", session.layout.root.display())))
+}

@@ -1,0 +1,28 @@
+//! Releases: one archive with everything that a set of components is built from, and the proof that it is that.
+//!
+//! - `contents.rs`: what an archive holds, as a value. `gather.rs` makes it from the locked sources and its three other parts:
+//!   `generated.rs` (what steps make), `crates.rs` (vendored ones), `own.rs` (our files below `sultana/`).
+//! - `version.rs`: what it is called. `refusal.rs`: what keeps a checkout from being released.
+//! - `signing.rs`: signatures by a command of whoever releases.
+//! - `write.rs`: the value as bytes, the same on every machine. `account.rs`: an archive compared with the value it should be.
+//!
+//! Invariant: a member comes from the tree that the lock names, from a step in the sandbox, from crates that Cargo.lock names, or from
+//! this repository as it is committed. Nothing else gets in, and `account` names whatever did.
+
+mod account;
+mod contents;
+mod crates;
+mod gather;
+mod generated;
+mod own;
+pub mod refusal;
+mod signing;
+mod version;
+mod write;
+
+pub use account::{Finding, account};
+pub use contents::{Bytes, Contents, Member, Owner};
+pub use gather::{Wishes, gather};
+pub use own::is_released;
+pub use signing::{Signing, sign};
+pub use write::{Format, write};

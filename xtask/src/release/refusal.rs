@@ -1,0 +1,115 @@
+//! What keeps a checkout from being released: everything that would make the result something else than what its lock says, or that
+//! nobody else has. All of a kind is named at once.
+
+use crate::definition::{Definitions, Lock, Name, Origin, Signed};
+use crate::error::{Error, Result};
+use crate::layout::Layout;
+use crate::origin::{self, Change, State};
+use crate::overrides;
+
+/// Refuses what settings and overrides of this checkout changed. `doing` is the command's words: `make a tarball`.
+pub fn overridden(layout: &Layout, definitions: &Definitions, doing: &str) -> Result<()> {
+    overrides::refuse(layout, &definitions.manifest, doing)?;
+    let chosen = &definitions.chosen;
+    let local = chosen.local.iter().map(|(source, it)| format!("  {source}: a directory of yours ({})", it.said));
+    let unpinned = chosen.unpinned.keys().map(|source| format!("  {source}: a setting names another revision"));
+    let found: Vec<String> = local.chain(unpinned).collect();
+    if found.is_empty() {
+        return Ok(());
+    }
+    Err(Error::input(format!("cannot {doing}: settings stand over what the lock names\n{}", found.join("\n")))
+        .help("cargo xtask configure --show   # says where each was said"))
+}
+
+/// Refuses revisions of these sources that move on, unless the lock is frozen, and those without the signature that is asked for.
+pub fn moving(definitions: &Definitions, lock: &Lock, sources: &[&Name], doing: &str) -> Result<()> {
+    let (mut moving, mut unsigned) = (Vec::new(), Vec::new());
+    for (name, origin) in sources.iter().filter_map(|name| definitions.manifest.sources.get_key_value(*name)) {
+        moving.extend(moves(origin).map(|what| format!("  {name}: {what}")));
+        let pin = lock.sources.get(name);
+        if let Origin::Git(git) = origin
+            && git.require_signed == Some(Signed::Tag)
+            && pin.is_none_or(|pin| pin.signed_tag.is_none())
+        {
+            unsigned.push(format!("  {name}: the lock holds no signed tag"));
+        }
+    }
+    let manifest = &definitions.manifest_name;
+    if !unsigned.is_empty() {
+        let names: Vec<String> =
+            unsigned.iter().map(|line| line.trim().split(':').next().unwrap_or("").to_owned()).collect();
+        return Err(Error::input(format!(
+            "cannot {doing}: a signature is required and not there\n{}",
+            unsigned.join("\n")
+        ))
+        .help(format!("cargo xtask update {} --manifest {manifest}", names.join(" "))));
+    }
+    if lock.frozen || moving.is_empty() {
+        return Ok(());
+    }
+    Err(Error::input(format!("cannot {doing}: `{manifest}` follows what moves\n{}", moving.join("\n")))
+        .help(format!("cargo xtask freeze --manifest {manifest}   # holds what the lock has now")))
+}
+
+/// What of an origin moves, in words.
+fn moves(origin: &Origin) -> Option<String> {
+    match origin {
+        Origin::Git(git) => {
+            let branch = git.branch.as_ref().map(|branch| format!("branch {branch}"));
+            branch.or_else(|| git.r#ref.as_ref().map(|name| format!("ref {name}")))
+        }
+        Origin::Apt(apt) if apt.version.is_none() => Some(match &apt.suite {
+            Some(suite) => format!("the newest version in {suite}"),
+            None => "the newest version".to_owned(),
+        }),
+        Origin::Apt(_) | Origin::Archive(_) | Origin::Path(_) => None,
+    }
+}
+
+/// Refuses sources that somebody works in. A directory in no repository, which nobody can judge, is said.
+pub fn local_work(
+    layout: &Layout,
+    definitions: &Definitions,
+    wanted: &dyn Fn(&Name) -> bool,
+    doing: &str,
+    say: &dyn Fn(&str),
+) -> Result<()> {
+    let mut found = Vec::new();
+    for (name, origin) in definitions.manifest.sources.iter().filter(|(name, _)| wanted(name)) {
+        let pin = definitions.lock.as_ref().and_then(|lock| lock.sources.get(name));
+        let place = origin::directory(layout, name, origin);
+        let work = match origin::state(layout, name, origin, pin)? {
+            State::Worked { changes, commits } => Some(origin::lines(&place, &changes, &commits)),
+            State::Foreign => Some(format!("`{}` is not what the lock names", place.display())),
+            State::Local if !place.is_dir() => None,
+            State::Local => match origin::uncommitted_in(&place)? {
+                Some(changes) if changes.is_empty() => None,
+                Some(changes) => Some(origin::lines(&place, &changes, &[])),
+                None => {
+                    say(&format!("source `{name}` is a directory in no repository: no lock holds it"));
+                    None
+                }
+            },
+            State::Missing | State::AtPin | State::OffPin { .. } => None,
+        };
+        found.extend(work.map(|work| format!("  {name}: {work}")));
+    }
+    if found.is_empty() {
+        return Ok(());
+    }
+    Err(Error::input(format!("cannot {doing}: sources hold local work\n{}", found.join("\n")))
+        .help("to throw it away: cargo xtask force-update NAME --discard")
+        .help("to keep it as patches: cargo xtask dev export NAME; what is in this repository: git commit"))
+}
+
+/// Refuses files of this repository that are not committed, among those that a release has.
+pub fn uncommitted(layout: &Layout, wanted: &dyn Fn(&str) -> bool, doing: &str) -> Result<()> {
+    let changes: Vec<Change> =
+        origin::uncommitted_in(&layout.root)?.unwrap_or_default().into_iter().filter(|it| wanted(&it.path)).collect();
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let lines = origin::lines(&layout.root, &changes, &[]);
+    Err(Error::input(format!("cannot {doing}: this repository holds what is not committed\n  {lines}"))
+        .help("git commit, or git stash"))
+}
