@@ -16,6 +16,7 @@ use crate::origin;
 use crate::overrides::{self, Overrides};
 use crate::plan::{Plan, Provider, Wanted};
 use crate::recipe::{self, Paths, Values};
+use crate::release::Unpacked;
 use crate::sandbox::Sandbox;
 use crate::stat_index::{Modes, scan};
 use crate::store::{Output, Store};
@@ -58,6 +59,8 @@ pub struct World {
     pub machine: Machine,
     /// Sources of the manifest that are built from a directory of the user.
     pub overrides: Overrides,
+    /// The release archive that this checkout was unpacked from.
+    pub unpacked: Option<Unpacked>,
     trees: Mutex<BTreeMap<Name, Arc<SourceTree>>>,
     filtered: Mutex<BTreeMap<Chosen, Rooted>>,
 }
@@ -69,6 +72,7 @@ impl World {
         let plan = Plan::new(&definitions.manifest, &definitions.components, wanted, &machine.platform())?;
         let store = Store::open(&layout.store)?;
         let overrides = Overrides::in_force(&layout, &definitions)?;
+        let unpacked = Unpacked::around(&layout)?;
         Ok(World {
             layout,
             definitions,
@@ -76,6 +80,7 @@ impl World {
             store,
             machine,
             overrides,
+            unpacked,
             trees: Mutex::default(),
             filtered: Mutex::default(),
         })
@@ -113,6 +118,9 @@ impl World {
     /// Why a source that is not at its pin is built as it is: somebody works in it, or put something else there. `None` where fetch
     /// is to bring it.
     pub fn override_of(&self, source: &Name) -> Result<Option<&'static str>> {
+        if self.is_unpacked(source) {
+            return Ok(Some("is not as it was in the archive"));
+        }
         Ok(match origin::state(&self.layout, source, self.origin(source)?, self.pin(source))? {
             origin::State::Worked { .. } => Some("has local changes"),
             origin::State::Foreign => Some("is not what the lock names, and fetch did not put it there"),
@@ -135,12 +143,17 @@ impl World {
         }
         let origin = self.origin(source)?;
         let instead = self.overrides.0.get(source);
-        let dir = instead.cloned().unwrap_or_else(|| origin::directory(&self.layout, source, origin));
+        let unpacked = self.unpacked.as_ref().filter(|_| instead.is_none());
+        let unpacked = unpacked.and_then(|it| Some((it, it.sources.get(source)?)));
+        let dir = instead.cloned().or_else(|| unpacked?.0.directory(source));
+        let dir = dir.unwrap_or_else(|| origin::directory(&self.layout, source, origin));
         if !dir.is_dir() {
             return Ok(None);
         }
         let tree = if instead.is_some() {
             overrides::tree(&self.layout, source, &dir)?
+        } else if let Some((unpacked, entry)) = unpacked {
+            unpacked.tree(&self.layout, source, entry)?
         } else {
             let skip = if matches!(origin, Origin::Path(_)) { overrides::not_source(&dir) } else { Vec::new() };
             scan(&dir, &self.layout.source_index(source), Modes::Source, &skip)?
@@ -228,13 +241,27 @@ impl World {
         Ok(tree)
     }
 
+    /// The source came in the archive that this checkout was unpacked from, and nothing stands over it.
+    pub fn is_unpacked(&self, source: &Name) -> bool {
+        let unpacked = self.unpacked.as_ref().is_some_and(|it| it.sources.contains_key(source));
+        unpacked && !self.overrides.0.contains_key(source)
+    }
+
+    /// Where the crates of a source that cargo builds are, or will be.
+    pub fn crates(&self, source: &Name) -> Result<PathBuf> {
+        match self.unpacked.as_ref().filter(|_| self.is_unpacked(source)).and_then(|it| it.crates(source)) {
+            Some(crates) => Ok(crates),
+            None => crate::cargo_driver::crates_dir(&self.layout, &self.needed_source(source)?.tree),
+        }
+    }
+
     /// The sandbox of a component, and where it stands.
     pub fn sandbox(&self, name: &Name) -> Result<Sandbox> {
         let component = self.component(name);
         let (mut crates, mut rust) = (None, None);
         if matches!(component.build, Driver::Cargo(_)) {
             rust = Some(self.machine.rust_toolchain()?);
-            crates = Some(crate::cargo_driver::crates_dir(&self.layout, &self.needed_source(&component.source)?.tree)?);
+            crates = Some(self.crates(&component.source)?);
         }
         Ok(Sandbox::new(self.machine.bubblewrap(), self.layout.build(name), crates, rust))
     }

@@ -150,6 +150,9 @@ pub fn fetch_source(
         say(&format!("`{source}` is overridden with {}; it is not fetched ({})", dir.display(), world.back(source)));
         return Ok(CheckedOut::Local);
     }
+    if world.is_unpacked(source) {
+        return Ok(CheckedOut::Local);
+    }
     let fetch = if how.again { origin::fetch_again } else { origin::fetch };
     let result = fetch(&session.fetching(how.discard, say), source, world.origin(source)?, world.pin(source));
     world.forget(source);
@@ -160,5 +163,8 @@ pub fn fetch_source(
 pub fn vendor_crates(session: &Session, world: &World, name: &Name) -> Result<()> {
     let component = world.component(name);
     let Some(source) = world.source(&component.source)? else { return Ok(()) };
+    if world.crates(&component.source)?.is_dir() {
+        return Ok(());
+    }
     crate::cargo_driver::vendor(&session.layout, component, &source.dir, &source.tree, session.offline, &session.cancel)
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::contents::{Contents, Owner, below};
 use super::gather::add_directory;
+use super::unpacked::VENDOR;
 use crate::digest::Digest;
 use crate::error::{Context, Error, Result};
 use crate::process::{Cancel, Program};
@@ -21,8 +22,6 @@ const TARGETS: [&str; 4] = [
     "aarch64-unknown-linux-gnu",
     "riscv64gc-unknown-linux-gnu",
 ];
-/// Where they are below the workspace.
-const VENDOR: &str = "vendor";
 const CHECKSUM: &str = ".cargo-checksum.json";
 
 /// Adds the crates of the workspace in `dir`, which `cargo vendor` put into `vendored`, below `at`, and tells cargo that they are there.

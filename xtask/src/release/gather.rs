@@ -52,7 +52,7 @@ pub fn gather(world: &World, wishes: Wishes, cancel: &Cancel, say: &dyn Fn(&str)
         }
         if matches!(component.build, Driver::Cargo(_)) {
             let source = world.needed_source(&component.source)?;
-            let vendored = crate::cargo_driver::crates_dir(&world.layout, &source.tree)?;
+            let vendored = world.crates(&component.source)?;
             let at = &places[&component.source];
             crates::add(&source.dir, &vendored, at, &mut contents, cancel)?;
         }

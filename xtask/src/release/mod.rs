@@ -5,6 +5,7 @@
 //! - `version.rs`: what it is called. `refusal.rs`: what keeps a checkout from being released.
 //! - `signing.rs`: signatures by a command of whoever releases.
 //! - `write.rs`: the value as bytes, the same on every machine. `account.rs`: an archive compared with the value it should be.
+//! - `unpacked.rs`: an unpacked archive as a working tree.
 //!
 //! Invariant: a member comes from the tree that the lock names, from a step in the sandbox, from crates that Cargo.lock names, or from
 //! this repository as it is committed. Nothing else gets in, and `account` names whatever did.
@@ -17,6 +18,7 @@ mod generated;
 mod own;
 pub mod refusal;
 mod signing;
+mod unpacked;
 mod version;
 mod write;
 
@@ -25,4 +27,5 @@ pub use contents::{Bytes, Contents, Member, Owner};
 pub use gather::{Wishes, gather};
 pub use own::is_released;
 pub use signing::{Signing, sign};
+pub use unpacked::Unpacked;
 pub use write::{Format, write};

@@ -3,11 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
-
 use super::contents::{Contents, Owner, below};
 use super::crates;
 use super::gather::Placed;
+use super::unpacked::{Entry, INDEX, Unpacked};
 use crate::definition::Name;
 use crate::error::{Context, Result};
 use crate::layout::Layout;
@@ -30,29 +29,6 @@ pub fn is_released(path: &str) -> bool {
         || WANTED.iter().any(|wanted| path == *wanted || (wanted.ends_with('/') && path.starts_with(wanted)))
 }
 
-/// What stands where: `sultana/tarball.toml`, for whoever reads an archive.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-struct Index<'a> {
-    /// The version of the file's form.
-    version: u32,
-    manifest: &'a Name,
-    components: &'a [Name],
-    sources: BTreeMap<&'a Name, Entry<'a>>,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-struct Entry<'a> {
-    /// Its directory, below the top.
-    at: &'a str,
-    /// SHA-256 of the root `Directory` of its tree: as in the lock, where that has it.
-    tree: String,
-    /// What stands in that directory and is not the source's: its top paths.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    without: Vec<String>,
-}
-
 /// Adds it, last of all: checksums are of everything else.
 pub(super) fn add(
     world: &World,
@@ -72,7 +48,7 @@ pub(super) fn add(
     }
     // Here joins what others say of the same components: bills of material, texts of licences.
     let index = index(world, placed, contents)?;
-    contents.add_bytes(&format!("{DIR}/tarball.toml"), index.as_bytes(), Owner::Ours)?;
+    contents.add_bytes(&format!("{DIR}/{INDEX}"), index.as_bytes(), Owner::Ours)?;
     let sums = sums(contents);
     contents.add_bytes(SUMS, sums.as_bytes(), Owner::Ours)
 }
@@ -88,16 +64,11 @@ fn released(layout: &Layout) -> Result<Tree> {
 
 fn index(world: &World, placed: &BTreeMap<Name, Placed>, contents: &Contents) -> Result<String> {
     let sources = placed.iter().map(|(source, it)| {
-        let entry =
-            Entry { at: &it.at, tree: it.tree.root().hash.to_string(), without: without(source, &it.at, contents) };
-        (source, entry)
+        let (at, tree) = (it.at.clone(), it.tree.root().hash);
+        (source.clone(), Entry { without: without(source, &at, contents), at, tree })
     });
-    let index = Index {
-        version: 1,
-        manifest: &world.definitions.manifest_name,
-        components: &world.plan.order,
-        sources: sources.collect(),
-    };
+    let manifest = world.definitions.manifest_name.clone();
+    let index = Unpacked::new(manifest, world.plan.order.clone(), sources.collect());
     toml::to_string(&index).context(|| "cannot say what stands where".to_owned())
 }
 

@@ -112,7 +112,7 @@ impl Run<'_> {
             let component = self.world.component(name);
             if matches!(component.build, Driver::Cargo(_)) {
                 let here = match self.world.source(&component.source)? {
-                    Some(source) => crate::cargo_driver::crates_dir(&self.session.layout, &source.tree)?.is_dir(),
+                    Some(_) => self.world.crates(&component.source)?.is_dir(),
                     None => false,
                 };
                 if !here {

@@ -4,3 +4,4 @@ mod refused;
 mod small;
 mod tampered;
 mod twice;
+mod unpacked;
