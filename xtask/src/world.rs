@@ -349,7 +349,7 @@ impl World {
     }
 
     /// What every component that `component` names tells it.
-    fn told(&self, component: &Component, paths: &Paths) -> Result<BTreeMap<Name, Vec<String>>> {
+    pub fn told(&self, component: &Component, paths: &Paths) -> Result<BTreeMap<Name, Vec<String>>> {
         let nothing = BTreeMap::new();
         let mut told = BTreeMap::new();
         for other in component.needs.iter().chain(&component.runtime_needs) {

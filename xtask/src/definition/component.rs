@@ -102,6 +102,9 @@ fn everything() -> Vec<String> {
 pub struct Tarball {
     /// Directory; `.` is the top of the archive.
     pub at: String,
+    /// A component whose own build makes this one too when its source is there.
+    #[serde(default, rename = "with")]
+    pub built_with: Option<Name>,
     /// Steps that make `carry` and `generated`.
     #[serde(default)]
     pub steps: Vec<Name>,

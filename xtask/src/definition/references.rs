@@ -26,6 +26,9 @@ impl World<'_> {
                 self.check_name(need, || Place::of(key).index(index), findings);
             }
         }
+        if let Some(with) = component.tarball.iter().find_map(|tarball| tarball.built_with.as_ref()) {
+            self.check_name(with, || Place::of("tarball").key("with"), findings);
+        }
         let Some(manifest) = self.manifest.filter(|_| is_built) else { return };
         self.check_source(manifest, &component.source, || Place::of("source"), findings);
         for source in component.extra.keys() {

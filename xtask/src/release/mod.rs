@@ -1,7 +1,8 @@
 //! Releases: one archive with everything that a set of components is built from, and the proof that it is that.
 //!
 //! - `contents.rs`: what an archive holds, as a value. `gather.rs` makes it from the locked sources and its three other parts:
-//!   `generated.rs` (what steps make), `crates.rs` (vendored ones), `own.rs` (our files below `sultana/`).
+//!   `generated.rs` (what steps make), `crates.rs` (vendored ones), `own.rs` (our files below `sultana/`, with
+//!   the commands of `building.rs`).
 //! - `version.rs`: what it is called. `refusal.rs`: what keeps a checkout from being released.
 //! - `signing.rs`: signatures by a command of whoever releases.
 //! - `write.rs`: the value as bytes, the same on every machine. `account.rs`: an archive compared with the value it should be.
@@ -11,6 +12,7 @@
 //! this repository as it is committed. Nothing else gets in, and `account` names whatever did.
 
 mod account;
+mod building;
 mod contents;
 mod crates;
 mod gather;

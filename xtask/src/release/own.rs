@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use super::contents::{Contents, Owner, below};
-use super::crates;
 use super::gather::Placed;
 use super::unpacked::{Entry, INDEX, Unpacked};
+use super::{building, crates};
 use crate::definition::Name;
 use crate::error::{Context, Result};
 use crate::layout::Layout;
@@ -49,6 +49,8 @@ pub(super) fn add(
     // Here joins what others say of the same components: bills of material, texts of licences.
     let index = index(world, placed, contents)?;
     contents.add_bytes(&format!("{DIR}/{INDEX}"), index.as_bytes(), Owner::Ours)?;
+    let building = building::text(world, placed, contents)?;
+    contents.add_bytes(&format!("{DIR}/BUILDING"), building.as_bytes(), Owner::Ours)?;
     let sums = sums(contents);
     contents.add_bytes(SUMS, sums.as_bytes(), Owner::Ours)
 }

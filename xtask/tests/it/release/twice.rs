@@ -60,6 +60,7 @@ fn each_source_is_in_its_place_and_ours_is_in_nobody_s_way() {
         "GNUmakefile",
         "Makefile",
         "configure",
+        "sultana/BUILDING",
         "sultana/SHA256SUMS",
         "sultana/components/fw.toml",
         "sultana/components/top.toml",

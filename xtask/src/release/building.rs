@@ -1,0 +1,183 @@
+//! `sultana/BUILDING`: how to build from an archive, with cargo xtask and by hand. The commands by hand are the recipes' own, with the
+//! paths of an unpacked archive instead of the sandbox's; what the build of another component makes by itself, since its source stands
+//! where that one looks, is left to it.
+
+use std::collections::BTreeMap;
+
+use super::contents::{Contents, below};
+use super::gather::Placed;
+use super::own::DIR;
+use super::unpacked::VENDOR;
+use crate::definition::{Component, Driver, Name};
+use crate::digest::Digest;
+use crate::error::Result;
+use crate::process::shell_line;
+use crate::recipe::{Paths, Step};
+use crate::store::Output;
+use crate::tree::Tree;
+use crate::world::World;
+
+/// What the environment of a step says that a person's need not, or that is only about the sandbox.
+const SANDBOX: [&str; 15] = [
+    "CARGO_HOME",
+    "CARGO_INCREMENTAL",
+    "CARGO_NET_OFFLINE",
+    "CARGO_TARGET_DIR",
+    "GIT",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LOGNAME",
+    "PATH",
+    "SHELL",
+    "TERM",
+    "TMPDIR",
+    "TZ",
+    "USER",
+];
+
+/// The text. Lines that begin with four spaces in its second part are one shell script.
+pub(super) fn text(world: &World, placed: &BTreeMap<Name, Placed>, contents: &Contents) -> Result<String> {
+    let names = |names: &[&Name]| names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+    let order: Vec<&Name> = world.plan.order.iter().collect();
+    let manifest = &world.definitions.manifest_name;
+    let mut text = format!(
+        "Building {top}\n\n\
+         Everything that {all} are built from is in here; nothing is downloaded. `sha256sum -c --quiet {DIR}/SHA256SUMS`, at\n\
+         the top, says whether it is whole. What must be installed: a C compiler, make, and the packages that `[packages]` of\n\
+         {DIR}/components/NAME.toml lists{rust}.\n\n\
+         1. With cargo xtask\n\n\
+         The result is in {DIR}/dist. It needs Rust and bubblewrap.\n\n    cd {DIR} && cargo xtask build --offline --manifest {manifest}\n\n\
+         2. By hand\n\n\
+         TOP is where this archive is unpacked, DESTDIR where the result is put.\n\n    : \"${{TOP:?}}\" \"${{DESTDIR:?}}\"\n    export TOP DESTDIR LC_ALL=C.UTF-8 TZ=UTC GIT=false WGET=false\n    umask 022\n",
+        top = contents.top,
+        all = names(&order),
+        rust = match order.iter().any(|name| matches!(world.component(name).build, Driver::Cargo(_))) {
+            true => ", Rust",
+            false => "",
+        },
+    );
+    for name in order {
+        let component = world.component(name);
+        let host = component.tarball.as_ref().and_then(|tarball| tarball.built_with.as_ref());
+        if let Some(host) = host.filter(|host| world.plan.order.contains(host)) {
+            text.push_str(&format!(
+                "\n{name} is built by {host}, which finds it in {}.\n",
+                placed[&component.source].at
+            ));
+            continue;
+        }
+        text.push_str(&format!("\n{name}: {}\n\n", component.summary));
+        for line in commands(world, name, placed, contents)? {
+            text.push_str(&format!("    {line}\n"));
+        }
+    }
+    Ok(text)
+}
+
+/// The commands of one component, in a shell of their own.
+fn commands(world: &World, name: &Name, placed: &BTreeMap<Name, Placed>, contents: &Contents) -> Result<Vec<String>> {
+    let component = world.component(name);
+    let nothing = Output { root: Digest::of(b""), tree: Tree::default() };
+    let inputs = world.inputs(name, &|_| Some(nothing.clone()))?;
+    let at = &placed[&component.source].at;
+    let silent = told_by_those_inside(world, name, component)?;
+    let mut lines = vec!["(".to_owned()];
+    for (variable, value) in
+        inputs.variables.iter().filter(|(name, _)| !SANDBOX.contains(&name.as_str()) && *name != "WGET")
+    {
+        lines.push(format!(
+            "export {}",
+            unsandboxed(&shell_line([format!("{variable}={value}")]), component, at, placed)
+        ));
+    }
+    if matches!(component.build, Driver::Cargo(_)) {
+        // Paths of crates are in binaries; these are those of any other build.
+        let crates = format!("$TOP/{}", below(at, VENDOR));
+        lines.push(format!("export RUSTFLAGS=\"--remap-path-prefix={crates}=/b/crates\" CARGO_INCREMENTAL=0"));
+    }
+    for patch in &component.patches {
+        lines.push(format!("cd {}", place(at)));
+        lines.push(format!("patch -p1 < \"$TOP\"/{DIR}/{patch}"));
+    }
+    let is_configured = contents.members.contains_key(&below(at, "configure"));
+    for step in &inputs.steps {
+        if step.name == "autogen" && is_configured {
+            continue;
+        }
+        lines.extend(command(step, component, &silent, at, placed));
+    }
+    lines.push(")".to_owned());
+    Ok(lines)
+}
+
+fn command(
+    step: &Step,
+    component: &Component,
+    silent: &[String],
+    at: &str,
+    placed: &BTreeMap<Name, Placed>,
+) -> Vec<String> {
+    let mut argv: Vec<String> = step.argv.iter().filter(|item| !silent.contains(item)).cloned().collect();
+    match argv[0].as_str() {
+        "make" if !component.serial => argv.insert(1, "-j$JOBS".to_owned()),
+        // Where crates are is in .cargo/config.toml beside them.
+        "cargo" => {
+            while let Some(index) = argv.iter().position(|item| item == "--config") {
+                argv.drain(index..index + 2);
+            }
+        }
+        _ => {}
+    }
+    let src = Paths::sandboxed().dir("src");
+    if step.dir == src {
+        argv.iter_mut().for_each(|item| {
+            if let Some(rest) = item.strip_prefix(&format!("{src}/")) {
+                *item = format!("./{rest}");
+            }
+        });
+    }
+    let dir = unsandboxed(&step.dir, component, at, placed);
+    let line = unsandboxed(&shell_line(&argv), component, at, placed);
+    let line = line.replace("'-j$JOBS'", "-j\"$(nproc)\"");
+    let env = step.env.iter().map(|(name, value)| format!("{name}={value}"));
+    let env = unsandboxed(&shell_line(env), component, at, placed);
+    let env = if env.is_empty() { env } else { format!("env {env} ") };
+    vec![
+        format!("mkdir -p {dir} && cd {dir}").replace(&format!("mkdir -p {} && ", place(at)), ""),
+        format!("{env}{line}"),
+    ]
+}
+
+/// Paths of an unpacked archive instead of the sandbox's.
+fn unsandboxed(text: &str, component: &Component, at: &str, placed: &BTreeMap<Name, Placed>) -> String {
+    let paths = Paths::sandboxed();
+    let mut text = text.to_owned();
+    for source in component.extra.keys() {
+        let there = placed.get(source).map_or(".", |placed| &placed.at[..]);
+        text = text.replace(&paths.dir(&format!("extra/{source}")), &place(there));
+    }
+    let build = match component.build {
+        Driver::Cargo(_) => format!("{}/target", place(at)),
+        _ => format!("{}/.build", place(at)),
+    };
+    text.replace(&paths.dir("src"), &place(at))
+        .replace(&paths.dir("build"), &build)
+        .replace(&paths.dir("stage"), "$DESTDIR")
+        .replace(&paths.dir("deps"), "$DESTDIR")
+}
+
+fn place(at: &str) -> String {
+    if at == "." { "$TOP".to_owned() } else { format!("$TOP/{at}") }
+}
+
+/// What the component would be told by others that its own build makes now.
+fn told_by_those_inside(world: &World, name: &Name, component: &Component) -> Result<Vec<String>> {
+    let told = world.told(component, &Paths::sandboxed())?;
+    let is_inside = |other: &Name| {
+        let definition = world.definitions.components.get(other);
+        let host = definition.and_then(|it| it.tarball.as_ref()?.built_with.as_ref());
+        host == Some(name) && world.plan.order.contains(other)
+    };
+    Ok(told.into_iter().filter(|(other, _)| is_inside(other)).flat_map(|(_, items)| items).collect())
+}
