@@ -18,7 +18,7 @@ use crate::tree::Tree;
 use crate::world::World;
 
 /// What the environment of a step says that a person's need not, or that is only about the sandbox.
-const SANDBOX: [&str; 15] = [
+const SANDBOX: [&str; 16] = [
     "CARGO_HOME",
     "CARGO_INCREMENTAL",
     "CARGO_NET_OFFLINE",
@@ -34,6 +34,7 @@ const SANDBOX: [&str; 15] = [
     "TMPDIR",
     "TZ",
     "USER",
+    "WGET",
 ];
 
 /// The text. Lines that begin with four spaces in its second part are one shell script.
@@ -83,41 +84,37 @@ fn commands(world: &World, name: &Name, placed: &BTreeMap<Name, Placed>, content
     let at = &placed[&component.source].at;
     let silent = told_by_those_inside(world, name, component)?;
     let mut lines = vec!["(".to_owned()];
-    for (variable, value) in
-        inputs.variables.iter().filter(|(name, _)| !SANDBOX.contains(&name.as_str()) && *name != "WGET")
-    {
-        lines.push(format!(
-            "export {}",
-            unsandboxed(&shell_line([format!("{variable}={value}")]), component, at, placed)
-        ));
+    for (variable, value) in inputs.variables.iter().filter(|(name, _)| !SANDBOX.contains(&name.as_str())) {
+        let set = shell_line([format!("{variable}={value}")]);
+        lines.push(format!("export {}", unsandboxed(&set, component, at, placed)));
     }
     if matches!(component.build, Driver::Cargo(_)) {
         // Paths of crates are in binaries; these are those of any other build.
         let crates = format!("$TOP/{}", below(at, VENDOR));
         lines.push(format!("export RUSTFLAGS=\"--remap-path-prefix={crates}=/b/crates\" CARGO_INCREMENTAL=0"));
     }
-    for patch in &component.patches {
-        lines.push(format!("cd {}", place(at)));
-        lines.push(format!("patch -p1 < \"$TOP\"/{DIR}/{patch}"));
-    }
+    let mut dir = place(at);
+    lines.push(format!("cd {dir}"));
+    lines.extend(component.patches.iter().map(|patch| format!("patch -p1 < $TOP/{DIR}/{patch}")));
     let is_configured = contents.members.contains_key(&below(at, "configure"));
     for step in &inputs.steps {
         if step.name == "autogen" && is_configured {
             continue;
         }
-        lines.extend(command(step, component, &silent, at, placed));
+        let next = unsandboxed(&step.dir, component, at, placed);
+        if next != dir {
+            // Only the directory beside the source may not be there.
+            let make = if next.contains("/.build") { format!("mkdir -p {next} && ") } else { String::new() };
+            lines.push(format!("{make}cd {next}"));
+            dir = next;
+        }
+        lines.push(command(step, component, &silent, at, placed));
     }
     lines.push(")".to_owned());
     Ok(lines)
 }
 
-fn command(
-    step: &Step,
-    component: &Component,
-    silent: &[String],
-    at: &str,
-    placed: &BTreeMap<Name, Placed>,
-) -> Vec<String> {
+fn command(step: &Step, component: &Component, silent: &[String], at: &str, placed: &BTreeMap<Name, Placed>) -> String {
     let mut argv: Vec<String> = step.argv.iter().filter(|item| !silent.contains(item)).cloned().collect();
     match argv[0].as_str() {
         "make" if !component.serial => argv.insert(1, "-j$JOBS".to_owned()),
@@ -137,16 +134,12 @@ fn command(
             }
         });
     }
-    let dir = unsandboxed(&step.dir, component, at, placed);
     let line = unsandboxed(&shell_line(&argv), component, at, placed);
     let line = line.replace("'-j$JOBS'", "-j\"$(nproc)\"");
     let env = step.env.iter().map(|(name, value)| format!("{name}={value}"));
     let env = unsandboxed(&shell_line(env), component, at, placed);
     let env = if env.is_empty() { env } else { format!("env {env} ") };
-    vec![
-        format!("mkdir -p {dir} && cd {dir}").replace(&format!("mkdir -p {} && ", place(at)), ""),
-        format!("{env}{line}"),
-    ]
+    format!("{env}{line}")
 }
 
 /// Paths of an unpacked archive instead of the sandbox's.

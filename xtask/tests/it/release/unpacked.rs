@@ -85,3 +85,22 @@ fn a_file_that_was_changed_there_is_built_as_it_is_and_said() {
     assert!(ran.stderr.contains("`top` is not as it was in the archive"), "{}", ran.stderr);
     assert_eq!(fs::read_to_string(top.join("sultana/dist/usr/top")).unwrap(), "changed\n");
 }
+
+#[test]
+fn the_commands_that_an_archive_names_build_the_same_by_hand() {
+    if !sealed() {
+        return;
+    }
+    let checkout = project();
+    checkout.built(&[]);
+    let top = unpack(&packed(&checkout, &[]), &checkout.root().with_file_name("by-hand"));
+    let text = fs::read_to_string(top.join("sultana/BUILDING")).unwrap();
+    let script: Vec<&str> =
+        text.split("2. By hand").nth(1).unwrap().lines().filter_map(|it| it.strip_prefix("    ")).collect();
+    let stage = checkout.root().with_file_name("stage");
+    let mut shell = Command::new("sh");
+    shell.args(["-ec", &script.join("\n")]).env("TOP", &top).env("DESTDIR", &stage);
+    let ran = ran(&mut shell);
+    assert_eq!(ran.code, Some(0), "{}\n{}", script.join("\n"), ran.stderr);
+    assert_eq!(files(&stage), checkout.dist());
+}
