@@ -89,9 +89,10 @@ fn commands(world: &World, name: &Name, placed: &BTreeMap<Name, Placed>, content
         lines.push(format!("export {}", unsandboxed(&set, component, at, placed)));
     }
     if matches!(component.build, Driver::Cargo(_)) {
-        // Paths of crates are in binaries; these are those of any other build.
-        let crates = format!("$TOP/{}", below(at, VENDOR));
-        lines.push(format!("export RUSTFLAGS=\"--remap-path-prefix={crates}=/b/crates\" CARGO_INCREMENTAL=0"));
+        // Paths are in binaries; these are those of any other build. Of two that fit rustc takes the last.
+        let (top, crates) = (place(at), format!("$TOP/{}", below(at, VENDOR)));
+        let remap = format!("--remap-path-prefix={top}=/b/src --remap-path-prefix={crates}=/b/crates");
+        lines.push(format!("export RUSTFLAGS=\"{remap}\" CARGO_INCREMENTAL=0"));
     }
     let mut dir = place(at);
     lines.push(format!("cd {dir}"));
