@@ -5,6 +5,7 @@
 mod print;
 
 pub mod action;
+pub mod bill;
 pub mod cargo_driver;
 pub mod cmd;
 pub mod config_mk;

@@ -30,6 +30,7 @@ mod moves;
 mod overriding;
 mod pin;
 mod releasing;
+mod sbom;
 mod schema;
 mod settling;
 mod shell;
@@ -127,6 +128,7 @@ enum Command {
     Clean(clean::Args),
     Distclean(distclean::Args),
     Gc(gc::Args),
+    Sbom(sbom::Args),
     Schema(schema::Args),
     Shell(shell::Args),
     Test(test::Args),
@@ -161,6 +163,7 @@ impl Command {
             Command::Build(args) => Some(&mut args.selection.components),
             Command::Graph(args) => Some(&mut args.selection.components),
             Command::Deps(args) => Some(&mut args.selection.components),
+            Command::Sbom(args) => Some(&mut args.selection.components),
             Command::Doctor(args) => Some(&mut args.selection.components),
             Command::Fetch(args) => Some(&mut args.sources),
             Command::Update(args) => Some(&mut args.sources),
@@ -373,6 +376,7 @@ pub fn run(mut cli: Cli) -> i32 {
             Command::Clean(args) => clean::run(&session, &args),
             Command::Distclean(args) => distclean::run(&session, &args),
             Command::Gc(args) => gc::run(&session, &args),
+            Command::Sbom(args) => sbom::run(&session, &args),
             Command::Schema(args) => schema::run(&session, &args),
             Command::Shell(args) => shell::run(&session, &args),
             Command::Test(args) => test::run(&session, &args),

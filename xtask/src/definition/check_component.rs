@@ -5,9 +5,10 @@ use std::path::Path;
 
 use super::check_text::check_texts;
 use super::diagnostic::Finding;
-use super::form::{env_fault, glob_fault, installed_fault, licence_fault, package_fault, relative_fault, tool_fault};
+use super::form::{env_fault, glob_fault, installed_fault, package_fault, relative_fault, tool_fault};
 use super::place::Place;
 use super::{Component, Driver, Name, Packages, SystemKind};
+use crate::bill::licence;
 use crate::settings::Directories;
 
 /// Everything that is wrong in `component`, called `name`, of the repository at `root`.
@@ -32,7 +33,7 @@ fn check_words(component: &Component, findings: &mut Vec<Finding>) {
     if component.summary.contains('\n') {
         findings.push(Finding::new(Place::of("summary"), "`summary` is more than one line", "one line is wanted"));
     }
-    if let Some(fault) = licence_fault(&component.licence) {
+    if let Some(fault) = licence::fault(&component.licence) {
         let message = format!("`{}` is no SPDX licence expression", component.licence);
         findings.push(
             Finding::new(Place::of("licence"), message, fault)

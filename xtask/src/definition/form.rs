@@ -92,38 +92,6 @@ pub(super) fn url_fault(url: &str) -> Option<&'static str> {
     helper.map(|_| "helpers of git (`helper::address`) run programs and are not taken")
 }
 
-/// An SPDX licence expression: its form, not whether there is such a licence.
-pub(super) fn licence_fault(expression: &str) -> Option<&'static str> {
-    let spaced = expression.replace('(', " ( ").replace(')', " ) ");
-    let (mut open, mut wants_licence) = (0_usize, true);
-    for word in spaced.split_whitespace() {
-        let is_operator = matches!(word, "AND" | "OR" | "WITH");
-        match word {
-            "(" if wants_licence => open += 1,
-            ")" if !wants_licence => match open.checked_sub(1) {
-                Some(left) => open = left,
-                None => return Some("its `)` closes nothing"),
-            },
-            _ if is_operator && !wants_licence => wants_licence = true,
-            _ if is_operator || !wants_licence || matches!(word, "(" | ")") => {
-                return Some("licences are joined by AND, OR or WITH");
-            }
-            _ if matches!(word.to_ascii_lowercase().as_str(), "and" | "or" | "with") => {
-                return Some("AND, OR and WITH are written in capitals");
-            }
-            _ if word.chars().all(|c| c.is_ascii_alphanumeric() || "-.+:".contains(c)) => wants_licence = false,
-            _ => return Some("a licence is written as in SPDX's list: letters, digits, `-`, `.`, `+`"),
-        }
-    }
-    if wants_licence {
-        Some("a licence is wanted")
-    } else if open > 0 {
-        Some("its `(` is not closed")
-    } else {
-        None
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,33 +138,6 @@ mod tests {
         }
         for bad in ["", "-x", "https://x y", "ext::sh -c x", "ext::sh"] {
             assert!(url_fault(bad).is_some(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn licences() {
-        for good in [
-            "GPL-2.0-only",
-            "MIT OR Apache-2.0",
-            "(GPL-2.0-only WITH Classpath-exception-2.0) AND (MIT OR ISC)",
-            "LicenseRef-x",
-        ] {
-            assert_eq!(licence_fault(good), None, "{good}");
-        }
-        for bad in [
-            "",
-            "GPL 2",
-            "MIT or ISC",
-            "MIT OR",
-            "OR MIT",
-            "(MIT",
-            "MIT)",
-            "GPLv2 & MIT",
-            "MIT/Apache-2.0",
-            "()",
-            "AND",
-        ] {
-            assert!(licence_fault(bad).is_some(), "{bad}");
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::origin::git::git_in;
 use crate::tier::{self, Tier};
 
 /// The repository's own `dist/`, after a build with these arguments.
-fn dist(arguments: &[&str]) -> PathBuf {
+pub fn dist(arguments: &[&str]) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut build = Command::new(env!("CARGO_BIN_EXE_xtask"));
     build.arg("build").args(arguments).current_dir(root);

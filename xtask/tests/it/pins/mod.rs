@@ -6,5 +6,5 @@ mod force_update;
 mod freeze;
 mod include;
 mod moves;
-mod project;
+pub mod project;
 mod signed;
