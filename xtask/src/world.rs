@@ -223,7 +223,8 @@ impl World {
         })
     }
 
-    fn files(&self, source: &Name, inputs: &[String], exclude: &[String]) -> Result<Rooted> {
+    /// The files of a source that globs choose.
+    pub fn files(&self, source: &Name, inputs: &[String], exclude: &[String]) -> Result<Rooted> {
         let key = (source.clone(), inputs.to_vec(), exclude.to_vec());
         if let Some(tree) = self.filtered.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Ok(tree.clone());

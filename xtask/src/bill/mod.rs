@@ -9,6 +9,7 @@ pub mod licence;
 mod origin;
 mod purl;
 mod spdx;
+pub mod texts;
 
 use std::collections::BTreeMap;
 

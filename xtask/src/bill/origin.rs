@@ -81,6 +81,11 @@ pub(super) fn parts(world: &World, name: &Name, links: &mut Vec<Link>) -> Result
     Ok(archives)
 }
 
+/// The version of a source, as its part of a bill says it.
+pub(super) fn version(world: &World, name: &Name) -> Result<String> {
+    Ok(parts(world, name, &mut Vec::new())?.swap_remove(0).version)
+}
+
 /// A directory of this repository has its commit, one of the user a digest.
 fn local_source(world: &World, name: &Name, dir: &str, tree: Hash, source: &mut Part) -> Result<()> {
     let place = world.layout.root.join(dir);

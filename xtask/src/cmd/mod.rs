@@ -23,6 +23,7 @@ mod graph;
 mod grep;
 mod import_config_mk;
 mod install;
+mod licences;
 mod list;
 mod log;
 mod man;
@@ -116,6 +117,7 @@ enum Command {
     Unfreeze(unfreeze::Args),
     Tarball(tarball::Args),
     VerifyTarball(verify_tarball::Args),
+    Licences(licences::Args),
     List(list::Args),
     Override(overriding::Args),
     Restore(overriding::RestoreArgs),
@@ -164,6 +166,7 @@ impl Command {
             Command::Graph(args) => Some(&mut args.selection.components),
             Command::Deps(args) => Some(&mut args.selection.components),
             Command::Sbom(args) => Some(&mut args.selection.components),
+            Command::Licences(args) => Some(&mut args.selection.components),
             Command::Doctor(args) => Some(&mut args.selection.components),
             Command::Fetch(args) => Some(&mut args.sources),
             Command::Update(args) => Some(&mut args.sources),
@@ -364,6 +367,7 @@ pub fn run(mut cli: Cli) -> i32 {
             Command::Unfreeze(args) => unfreeze::run(&session, &args),
             Command::Tarball(args) => tarball::run(&session, &args),
             Command::VerifyTarball(args) => verify_tarball::run(&session, &args),
+            Command::Licences(args) => licences::run(&session, &args),
             Command::List(args) => list::run(&session, &args),
             Command::Override(args) => overriding::run(&session, &args),
             Command::Restore(args) => overriding::restore(&session, &args),
