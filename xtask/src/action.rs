@@ -185,6 +185,13 @@ pub struct Preimage {
 }
 
 impl Preimage {
+    /// What stands in a directory of the input root: `src`, `deps`, `patches`, `extra/SOURCE`.
+    pub fn part(&self, dir: &str) -> Tree {
+        let below = format!("{dir}/");
+        let own = self.root.0.range(below.clone()..).take_while(|(path, _)| path.starts_with(&below));
+        Tree(own.map(|(path, node)| (path[below.len()..].to_owned(), node.clone())).collect())
+    }
+
     /// Reads an action back; missing when gc took a part of it.
     pub fn read(store: &Store, action: Digest) -> Result<Found<Self>> {
         let damaged = |what: String| {

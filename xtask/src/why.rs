@@ -97,6 +97,11 @@ fn show(node: &Node) -> String {
 
 /// Steps by name out of `steps.sh`.
 fn steps(script: &str) -> BTreeMap<String, String> {
+    steps_in_order(script).into_iter().collect()
+}
+
+/// The same as they run.
+pub fn steps_in_order(script: &str) -> Vec<(String, String)> {
     let blocks = script.split("\n\n# ").skip(1).filter_map(|block| block.split_once('\n'));
     blocks.map(|(name, lines)| (name.to_owned(), lines.trim().replace('\n', "; "))).collect()
 }

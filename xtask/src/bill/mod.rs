@@ -4,6 +4,7 @@
 
 mod crates;
 mod cyclonedx;
+pub mod explain;
 mod gather;
 pub mod licence;
 mod origin;

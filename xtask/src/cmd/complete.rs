@@ -8,6 +8,7 @@ use clap_complete::{ArgValueCandidates, CompletionCandidate};
 
 use super::{Cli, Session};
 use crate::definition::{Definitions, Name, manifest_names};
+use crate::dist::Record;
 use crate::error::{Context, Result};
 use crate::layout::Layout;
 
@@ -107,17 +108,16 @@ fn named_manifest(words: &[OsString]) -> Option<Name> {
 fn with_names(command: Command, session: &Session, manifest: Name) -> Command {
     let (layout, manifest) = (session.layout.clone(), manifest);
     let add = move |arg: clap::Arg| {
-        let of: fn(&Layout, &Name) -> Vec<Name> = match arg.get_id().as_str() {
+        let of: fn(&Layout, &Name) -> Vec<String> = match arg.get_id().as_str() {
             "component" | "components" => components,
             "source" | "sources" => sources,
             "name" | "names" => both,
-            "manifest" => |layout, _| manifest_names(layout),
+            "manifest" => |layout, _| words_of(manifest_names(layout)),
+            "installed" => |layout, _| Record::read(layout).owners.keys().map(|path| format!("/{path}")).collect(),
             _ => return arg,
         };
         let (layout, manifest) = (layout.clone(), manifest.clone());
-        arg.add(ArgValueCandidates::new(move || {
-            of(&layout, &manifest).iter().map(|name| CompletionCandidate::new(name.as_str())).collect()
-        }))
+        arg.add(ArgValueCandidates::new(move || of(&layout, &manifest).iter().map(CompletionCandidate::new).collect()))
     };
     fn everywhere(command: Command, add: &impl Fn(clap::Arg) -> clap::Arg) -> Command {
         command.mut_args(add).mut_subcommands(|below| everywhere(below, add))
@@ -125,15 +125,19 @@ fn with_names(command: Command, session: &Session, manifest: Name) -> Command {
     everywhere(command, &add)
 }
 
-fn components(layout: &Layout, manifest: &Name) -> Vec<Name> {
-    Definitions::load(layout, manifest).map(|all| all.components.into_keys().collect()).unwrap_or_default()
+fn words_of(names: impl IntoIterator<Item = Name>) -> Vec<String> {
+    names.into_iter().map(|name| name.to_string()).collect()
 }
 
-fn sources(layout: &Layout, manifest: &Name) -> Vec<Name> {
-    Definitions::load(layout, manifest).map(|all| all.manifest.sources.into_keys().collect()).unwrap_or_default()
+fn components(layout: &Layout, manifest: &Name) -> Vec<String> {
+    Definitions::load(layout, manifest).map(|all| words_of(all.components.into_keys())).unwrap_or_default()
 }
 
-fn both(layout: &Layout, manifest: &Name) -> Vec<Name> {
+fn sources(layout: &Layout, manifest: &Name) -> Vec<String> {
+    Definitions::load(layout, manifest).map(|all| words_of(all.manifest.sources.into_keys())).unwrap_or_default()
+}
+
+fn both(layout: &Layout, manifest: &Name) -> Vec<String> {
     let mut names = [components(layout, manifest), sources(layout, manifest)].concat();
     names.sort();
     names.dedup();

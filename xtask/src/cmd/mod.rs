@@ -12,6 +12,7 @@ mod dev;
 mod diff;
 mod distclean;
 mod doctor;
+mod explain;
 #[cfg(not(feature = "extras"))]
 mod extras;
 mod fetch;
@@ -126,6 +127,7 @@ enum Command {
     Graph(graph::Args),
     Deps(deps::Args),
     Why(why::Args),
+    Explain(explain::Args),
     Log(log::Args),
     Clean(clean::Args),
     Distclean(distclean::Args),
@@ -375,6 +377,7 @@ pub fn run(mut cli: Cli) -> i32 {
             Command::Status(args) => status::run(&session, &args),
             Command::Deps(args) => deps::run(&session, &args),
             Command::Graph(args) => graph::run(&session, &args),
+            Command::Explain(args) => explain::run(&session, &args),
             Command::Why(args) => why::run(&session, &args),
             Command::Log(args) => log::run(&session, &args),
             Command::Clean(args) => clean::run(&session, &args),

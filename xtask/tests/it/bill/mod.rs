@@ -1,5 +1,6 @@
 //! What is told of a result: bills of materials, licences, provenance, where a file comes from, what a release lacks.
 
+mod explain;
 mod licences;
 mod project;
 mod sbom;
