@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::made::is_of_now;
 use super::origin;
 use crate::action::Preimage;
 use crate::definition::{Name, did_you_mean};
@@ -193,7 +194,7 @@ pub fn explain(world: &World, file: &Owned, cancel: &Cancel) -> Result<Explained
     };
     if let Some(preimage) = &preimage
         && world.source(&component.source)?.is_some()
-        && preimage.part("src").root() != world.files(&component.source, &component.inputs, &component.exclude)?.root()
+        && !is_of_now(world, &file.owner, preimage)?
     {
         let (source, owner) = (&component.source, &file.owner);
         notes.push(format!(

@@ -4,10 +4,13 @@
 
 mod crates;
 mod cyclonedx;
+pub mod dsse;
 pub mod explain;
 mod gather;
 pub mod licence;
+pub mod made;
 mod origin;
+pub mod provenance;
 mod purl;
 mod spdx;
 pub mod texts;

@@ -23,6 +23,11 @@ pub(super) fn debian_source(package: &str, version: &str) -> String {
     format!("pkg:deb/{vendor}/{}@{}?arch=source", quoted(package), quoted(version))
 }
 
+/// An installed package of a distribution.
+pub(super) fn installed(kind: &str, vendor: &str, package: &str, version: &str) -> String {
+    format!("pkg:{kind}/{}/{}@{}", quoted(vendor), quoted(package), quoted(version))
+}
+
 /// A commit of a repository.
 pub(super) fn git(name: &str, url: &str, commit: &str) -> String {
     let path = url.strip_prefix("https://github.com/").map(|path| path.trim_end_matches('/').trim_end_matches(".git"));

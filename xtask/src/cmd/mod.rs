@@ -32,6 +32,7 @@ mod moves;
 mod overriding;
 mod pin;
 mod releasing;
+mod provenance;
 mod sbom;
 mod schema;
 mod settling;
@@ -133,6 +134,7 @@ enum Command {
     Distclean(distclean::Args),
     Gc(gc::Args),
     Sbom(sbom::Args),
+    Provenance(provenance::Args),
     Schema(schema::Args),
     Shell(shell::Args),
     Test(test::Args),
@@ -168,6 +170,7 @@ impl Command {
             Command::Graph(args) => Some(&mut args.selection.components),
             Command::Deps(args) => Some(&mut args.selection.components),
             Command::Sbom(args) => Some(&mut args.selection.components),
+            Command::Provenance(args) => Some(&mut args.selection.components),
             Command::Licences(args) => Some(&mut args.selection.components),
             Command::Doctor(args) => Some(&mut args.selection.components),
             Command::Fetch(args) => Some(&mut args.sources),
@@ -383,6 +386,7 @@ pub fn run(mut cli: Cli) -> i32 {
             Command::Clean(args) => clean::run(&session, &args),
             Command::Distclean(args) => distclean::run(&session, &args),
             Command::Gc(args) => gc::run(&session, &args),
+            Command::Provenance(args) => provenance::run(&session, &args),
             Command::Sbom(args) => sbom::run(&session, &args),
             Command::Schema(args) => schema::run(&session, &args),
             Command::Shell(args) => shell::run(&session, &args),

@@ -49,6 +49,16 @@ impl Family {
         }
     }
 
+    /// What a package URL calls its packages.
+    pub fn package_type(self) -> &'static str {
+        match self {
+            Family::Debian => "deb",
+            Family::Fedora | Family::OpenSuse => "rpm",
+            Family::Alpine => "apk",
+            Family::Arch => "alpm",
+        }
+    }
+
     /// The names for this family.
     pub fn names(self, packages: &Packages) -> &[String] {
         match self {

@@ -3,5 +3,6 @@
 mod explain;
 mod licences;
 mod project;
+mod provenance;
 mod sbom;
 mod validators;

@@ -1,0 +1,85 @@
+//! `provenance`: how the files of a result came to be, for whoever checks before installing.
+
+use std::path::PathBuf;
+
+use super::{Selection, Session};
+use crate::bill::dsse::{Signing, envelope};
+use crate::bill::made::made;
+use crate::bill::provenance::statement;
+use crate::error::{Context, Result};
+use crate::machine::Machine;
+use crate::state::State;
+use crate::world::World;
+
+/// Write how each component was built from what: SLSA provenance v1 as in-toto statements
+///
+///     cargo xtask provenance                       one line of JSON for each component that is built
+///     cargo xtask provenance xen-tools --out DIR   DIR/xen-tools.intoto.json
+///
+/// It comes out of the stored action: sources, patches, crates, tools and packages with digests, and the
+/// steps. What was built without the sandbox, or before its source changed, is refused. To sign, in the
+/// environment or as arguments; the file is then a DSSE envelope, DIR/xen-tools.intoto.dsse.json:
+///
+///     XTASK_SIGN='gpg --detach-sign --output "$SIGNATURE" "$FILE"'
+///     XTASK_SIGN_VERIFY='gpg --verify "$SIGNATURE" "$FILE"'
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    #[command(flatten)]
+    pub(super) selection: Selection,
+    /// Write a file for each component there
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Shell command that signs `$FILE` into `$SIGNATURE`
+    #[arg(long, env = "XTASK_SIGN", value_name = "COMMAND", requires = "sign_verify")]
+    sign: Option<String>,
+    /// Shell command that fails unless `$SIGNATURE` is one of `$FILE`
+    #[arg(long, env = "XTASK_SIGN_VERIFY", value_name = "COMMAND")]
+    sign_verify: Option<String>,
+    /// Name of the key in the envelope
+    #[arg(long, value_name = "ID", requires = "sign")]
+    sign_key: Option<String>,
+}
+
+pub fn run(session: &Session, args: &Args) -> Result<()> {
+    let definitions = session.settled()?;
+    session.whole_lock(&definitions)?;
+    let wanted = args.selection.wanted(session)?;
+    let world = World::new(session.layout.clone(), definitions, &wanted, Machine::of(&session.layout, false)?)?;
+    let state = State::read(&session.layout);
+    let signing = args.sign.as_ref().zip(args.sign_verify.as_ref()).map(|(sign, verify)| Signing {
+        sign: sign.clone(),
+        verify: verify.clone(),
+        key: args.sign_key.clone(),
+    });
+    let asked = |name: &&crate::definition::Name| wanted.names.is_empty() || wanted.names.contains(*name);
+    let mut written = Vec::new();
+    for name in world.plan.order.iter().filter(asked) {
+        let encoding = || format!("cannot encode the provenance of `{name}`");
+        let statement = statement(&world, name, &made(&world, &state, name)?, &session.cancel)?;
+        let (value, ending) = match &signing {
+            None => (statement, "intoto.json"),
+            Some(signing) => {
+                let payload = serde_json::to_vec(&statement).context(encoding)?;
+                (
+                    envelope(&payload, signing, &format!("the provenance of `{name}`"), &session.cancel)?,
+                    "intoto.dsse.json",
+                )
+            }
+        };
+        let mut line = serde_json::to_vec(&value).context(encoding)?;
+        line.push(b'\n');
+        written.push((format!("{name}.{ending}"), line));
+    }
+    for (file, line) in &written {
+        match &args.out {
+            Some(out) => {
+                let file = out.join(file);
+                crate::atomic::write(&file, line)?;
+                eprintln!("{}", file.display());
+            }
+            None => print!("{}", String::from_utf8_lossy(line)),
+        }
+    }
+    Ok(())
+}
