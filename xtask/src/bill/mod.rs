@@ -12,6 +12,7 @@ pub mod made;
 mod origin;
 pub mod provenance;
 mod purl;
+pub mod readiness;
 mod spdx;
 pub mod texts;
 
@@ -156,8 +157,12 @@ impl Bill {
     }
 }
 
-/// The id of a part. Each part of a bill gets another one: what is replaced stands in no two names that differ in nothing else.
+/// The id of a part. No name has a dot where another has an underscore, so each gets its own.
 fn id(kind: Kind, name: &str) -> String {
-    let allowed = |c: char| if c.is_ascii_alphanumeric() || c == '.' || c == '-' { c } else { '-' };
+    let allowed = |c: char| match c {
+        '_' => '.',
+        c if c.is_ascii_alphanumeric() || c == '.' => c,
+        _ => '-',
+    };
     format!("{}-{}", kind.word(), name.chars().map(allowed).collect::<String>())
 }

@@ -63,9 +63,11 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     if !args.strict || problems.is_empty() {
         return Ok(());
     }
-    Err(Error::step(format!("{} licences are unknown or without a text", problems.len())).help(
+    let error = Error::step(format!("{} licences are unknown or without a text", problems.len())).help(
         "ask upstream, or write the licence into components/NAME.toml; LicenseRef-NAME is one that SPDX does not list",
-    ))
+    );
+    // One value of JSON says it all.
+    Err(if session.json { error.said() } else { error })
 }
 
 /// Commits are long.

@@ -33,6 +33,7 @@ mod overriding;
 mod pin;
 mod releasing;
 mod provenance;
+mod release_check;
 mod sbom;
 mod schema;
 mod settling;
@@ -135,6 +136,7 @@ enum Command {
     Gc(gc::Args),
     Sbom(sbom::Args),
     Provenance(provenance::Args),
+    ReleaseCheck(release_check::Args),
     Schema(schema::Args),
     Shell(shell::Args),
     Test(test::Args),
@@ -170,6 +172,7 @@ impl Command {
             Command::Graph(args) => Some(&mut args.selection.components),
             Command::Deps(args) => Some(&mut args.selection.components),
             Command::Sbom(args) => Some(&mut args.selection.components),
+            Command::ReleaseCheck(args) => Some(&mut args.selection.components),
             Command::Provenance(args) => Some(&mut args.selection.components),
             Command::Licences(args) => Some(&mut args.selection.components),
             Command::Doctor(args) => Some(&mut args.selection.components),
@@ -386,6 +389,7 @@ pub fn run(mut cli: Cli) -> i32 {
             Command::Clean(args) => clean::run(&session, &args),
             Command::Distclean(args) => distclean::run(&session, &args),
             Command::Gc(args) => gc::run(&session, &args),
+            Command::ReleaseCheck(args) => release_check::run(&session, &args),
             Command::Provenance(args) => provenance::run(&session, &args),
             Command::Sbom(args) => sbom::run(&session, &args),
             Command::Schema(args) => schema::run(&session, &args),

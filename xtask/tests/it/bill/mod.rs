@@ -4,5 +4,6 @@ mod explain;
 mod licences;
 mod project;
 mod provenance;
+mod release_check;
 mod sbom;
 mod validators;

@@ -21,14 +21,13 @@ pub fn project() -> Project {
     checkout.script("b", "", "mkdir -p $STAGE/usr; echo > $STAGE/usr/b");
     checkout.write("components/a/0001-two.patch", PATCH);
     let head =
-        "summary = 'a machine'\nlicence = 'LicenseRef-theirs'\nhomepage = 'https://example.org/'\nsource = 'c'\n";
+        "summary = 'a machine'\nlicence = 'LicenseRef-theirs'\nhomepage = 'https://example.org/'\nsource = 'b'\n";
     checkout.write("components/c.toml", &format!("{head}[build.make]\n"));
     fs::create_dir_all(checkout.path("b")).unwrap();
     checkout.write("b/LICENSE", "free\n");
     let url = project.url("a");
-    let sources = format!(
-        "a.git = {{ urls = [{url:?}], branch = 'main' }}\nb.path.dir = 'b'\nc.path.dir = 'c'\n[system]\nc = '/usr/bin/c'\n"
-    );
+    let sources =
+        format!("a.git = {{ urls = [{url:?}], branch = 'main' }}\nb.path.dir = 'b'\n[system]\nc = '/usr/bin/c'\n");
     project.manifest(&sources);
     project.ok(&["update"]);
     project.ok(&["fetch"]);
