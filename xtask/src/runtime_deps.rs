@@ -3,12 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use object::elf::FileHeader64;
-use object::read::elf::{Dyn, FileHeader};
-use object::{Endianness, elf};
 use serde::Serialize;
 
 use crate::definition::{Component, Definitions, Name};
+use crate::elf::Elf;
 use crate::error::Result;
 use crate::process::{Cancel, Program};
 use crate::store::{Found, Store};
@@ -57,33 +55,6 @@ pub struct Needs {
     pub faults: Vec<String>,
 }
 
-/// Names in the dynamic section of an ELF file.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Linked {
-    needed: Vec<String>,
-    soname: Option<String>,
-}
-
-/// Reads a file; nothing if it is no ELF file for 64 bits, or is linked to nothing. What is damaged counts as that too: the loader is to
-/// complain, not we.
-fn linked(bytes: &[u8]) -> Option<Linked> {
-    let header = FileHeader64::<Endianness>::parse(bytes).ok()?;
-    let endian = header.endian().ok()?;
-    let sections = header.sections(endian, bytes).ok()?;
-    let (dynamic, strings) = sections.dynamic(endian, bytes).ok()??;
-    let strings = sections.strings(endian, bytes, strings).ok()?;
-    let mut linked = Linked::default();
-    for entry in dynamic {
-        let text = || Some(String::from_utf8_lossy(entry.string(endian, strings).ok()?).into_owned());
-        match entry.tag(endian) {
-            elf::DT_NEEDED => linked.needed.extend(text()),
-            elf::DT_SONAME => linked.soname = text(),
-            _ => {}
-        }
-    }
-    Some(linked)
-}
-
 /// What of each component's output is linked to what. A component whose output is not in the store is left out.
 pub fn runtime_needs(
     definitions: &Definitions,
@@ -92,7 +63,7 @@ pub fn runtime_needs(
     cancel: &Cancel,
 ) -> Result<Vec<Needs>> {
     let mut brought: BTreeMap<String, Name> = BTreeMap::new();
-    let mut binaries: BTreeMap<&Name, Vec<(String, Linked)>> = BTreeMap::new();
+    let mut binaries: BTreeMap<&Name, Vec<(String, Elf)>> = BTreeMap::new();
     for (name, tree) in outputs {
         for (path, node) in &tree.0 {
             cancel.check()?;
@@ -100,7 +71,7 @@ pub fn runtime_needs(
             match node {
                 Node::File { digest, .. } => {
                     let Found::Here(bytes) = store.read(*digest)? else { continue };
-                    let Some(linked) = linked(&bytes) else { continue };
+                    let Some(linked) = Elf::read(&bytes) else { continue };
                     if let Some(soname) = &linked.soname {
                         brought.insert(soname.clone(), name.clone());
                     }
@@ -207,21 +178,4 @@ fn packages(libraries: &BTreeSet<&str>, cancel: &Cancel) -> BTreeMap<String, Str
         }
     }
     found
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_program_says_what_it_is_linked_to_and_damage_says_nothing() {
-        let own = std::fs::read(std::env::current_exe().unwrap()).unwrap();
-        let found = linked(&own).unwrap();
-        assert!(found.needed.iter().any(|name| name.starts_with("libc.so")), "{found:?}");
-        assert_eq!(found.soname, None);
-        assert_eq!(linked(b"#!/bin/sh\n"), None);
-        for length in [0, 4, 63, 64, 100, own.len() / 2] {
-            linked(&own[..length]);
-        }
-    }
 }

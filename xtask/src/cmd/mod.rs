@@ -30,6 +30,7 @@ mod log;
 mod man;
 mod moves;
 mod overriding;
+mod package;
 mod pin;
 mod releasing;
 mod provenance;
@@ -109,6 +110,7 @@ enum Command {
     Build(build::Args),
     Install(install::Args),
     Uninstall(uninstall::Args),
+    Package(package::Args),
     ConfigureHost(configure_host::Args),
     Fetch(fetch::Args),
     ForceUpdate(force_update::Args),
@@ -364,6 +366,7 @@ pub fn run(mut cli: Cli) -> i32 {
             Command::Build(args) => build::run(&session, &args),
             Command::Install(args) => install::run(&session, &args),
             Command::Uninstall(args) => uninstall::run(&session, &args),
+            Command::Package(args) => package::run(&session, &args),
             Command::ConfigureHost(args) => configure_host::run(&session, &args),
             Command::Fetch(args) => fetch::run(&session, &args),
             Command::ForceUpdate(args) => force_update::run(&session, &args),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::check_packaged::check_packaged;
 use super::check_text::check_texts;
 use super::diagnostic::Finding;
 use super::form::{env_fault, glob_fault, installed_fault, package_fault, relative_fault, tool_fault};
@@ -20,6 +21,7 @@ pub(super) fn check_component(root: &Path, name: &Name, component: &Component) -
     check_steps(component, &mut findings);
     check_system(component, &mut findings);
     check_tarball(component, &mut findings);
+    check_packaged(component, &mut findings);
     check_texts(component, &mut findings);
     findings
 }

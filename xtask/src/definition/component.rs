@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::Name;
+use super::packaged::{Packaged, Unpackaged};
 use super::system::{Host, System};
 
 /// One component, as its file says it. Field by field explained in `components/README.md`.
@@ -89,6 +90,12 @@ pub struct Component {
     /// Where a release archive has its source.
     #[serde(default)]
     pub tarball: Option<Tarball>,
+    /// Packages that its files become, in the order in which they are tried.
+    #[serde(default)]
+    pub package: Vec<Packaged>,
+    /// Installed files that belong into no package.
+    #[serde(default)]
+    pub unpackaged: Vec<Unpackaged>,
 }
 
 fn everything() -> Vec<String> {

@@ -7,6 +7,7 @@
 mod blktap;
 mod check_component;
 mod check_manifest;
+mod check_packaged;
 mod check_text;
 mod component;
 mod diagnostic;
@@ -21,6 +22,7 @@ mod lock;
 mod manifest;
 mod name;
 mod named;
+mod packaged;
 mod pins;
 mod place;
 pub mod placeholder;
@@ -41,6 +43,7 @@ pub use load::{Definitions, manifest_names};
 pub use lock::{Commit, File, Lock, Pin, Submodule};
 pub use manifest::{Apt, Archive, DebianPatches, Git, Local, Manifest, Origin, Signed};
 pub use name::Name;
+pub use packaged::{Packaged, Unpackaged};
 pub use placeholder::Placeholder;
 #[cfg(feature = "extras")]
 pub use schema::{component_schema, manifest_schema};

@@ -12,6 +12,7 @@ mod kill;
 mod messages;
 mod outside;
 mod overrides;
+mod package;
 pub mod run;
 mod shell;
 mod small;

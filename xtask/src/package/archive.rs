@@ -1,0 +1,90 @@
+//! Files as a tar, the same bytes everywhere: sorted, of user 0, with one time, in the oldest form that can say them.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+
+use tar::{Builder, EntryType, Header};
+
+use crate::error::{Context, Error, Result};
+use crate::tree::Node;
+
+/// A tar that is being written.
+pub struct Writer<W: Write> {
+    tar: Builder<W>,
+    time: u64,
+    directories: BTreeSet<String>,
+}
+
+impl<W: Write> Writer<W> {
+    /// Everything in it gets the time `time`, seconds since 1970.
+    pub fn new(to: W, time: u64) -> Self {
+        Writer { tar: Builder::new(to), time, directories: BTreeSet::new() }
+    }
+
+    /// A file, link or empty directory, and the directories above it that were not there yet.
+    pub fn add(&mut self, path: &str, node: &Node, bytes: &[u8]) -> Result<()> {
+        let adding = || format!("cannot pack `/{path}`");
+        self.parents(path).context(adding)?;
+        match node {
+            Node::Directory { mode } => self.directory(path, *mode),
+            Node::File { digest, mode } if digest.size == bytes.len() as u64 => {
+                let mut header = self.header(EntryType::Regular, *mode);
+                header.set_size(digest.size);
+                self.tar.append_data(&mut header, path, bytes)
+            }
+            Node::File { digest, .. } => {
+                let (found, wanted) = (bytes.len(), digest.size);
+                return Err(Error::machine(adding()).because(format!("it has {found} bytes, {wanted} are wanted")));
+            }
+            Node::Symlink { target } => {
+                let mut header = self.header(EntryType::Symlink, 0o777);
+                self.tar.append_link(&mut header, path, target)
+            }
+        }
+        .context(adding)
+    }
+
+    /// The root itself, which packages of Debian begin with.
+    pub fn root(&mut self) -> Result<()> {
+        self.directory("", 0o755).context(|| "cannot pack `/`".to_owned())
+    }
+
+    fn parents(&mut self, path: &str) -> io::Result<()> {
+        for (at, _) in path.match_indices('/') {
+            if !self.directories.contains(&path[..at]) {
+                self.directory(&path[..at], 0o755)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn directory(&mut self, path: &str, mode: u32) -> io::Result<()> {
+        self.directories.insert(path.to_owned());
+        let mut header = self.header(EntryType::Directory, mode);
+        let name = if path.is_empty() { "./".to_owned() } else { format!("{path}/") };
+        self.tar.append_data(&mut header, name, io::empty())
+    }
+
+    fn header(&self, kind: EntryType, mode: u32) -> Header {
+        let mut header = Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_mode(mode);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_username("root").unwrap_or_default();
+        header.set_groupname("root").unwrap_or_default();
+        header.set_mtime(self.time);
+        header.set_size(0);
+        header
+    }
+
+    /// What it was written to.
+    pub fn finish(self) -> Result<W> {
+        self.tar.into_inner().context(|| "cannot end an archive".to_owned())
+    }
+}
+
+/// A writer that compresses as xz, in one block: the same bytes however many cores there are.
+pub fn xz<W: Write>(to: W) -> liblzma::write::XzEncoder<W> {
+    liblzma::write::XzEncoder::new(to, 6)
+}

@@ -1,0 +1,152 @@
+//! Packages of a distribution, made from `dist/` without root and without its tools. `[[package]]` of the components says which file is
+//! whose (`split.rs`), `plan.rs` makes packages with their relations of that, `facts.rs` reads what files need, `dpkg.rs` knows which of
+//! Debian's packages bring it. Then `deb.rs` writes them,
+//! `documents.rs` and `scripts.rs` what no component installs,
+//! and `strip.rs` leaves out what only debuggers read.
+//!
+//! Invariant: the same files give the same packages, byte for byte: sorted, owned by root, dated with their source.
+
+pub mod archive;
+pub mod deb;
+pub mod documents;
+pub mod dpkg;
+pub mod facts;
+pub mod plan;
+pub mod scripts;
+mod split;
+pub mod strip;
+pub mod version;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::definition::Name;
+use crate::tree::Node;
+use version::Version;
+
+/// What is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Debian, Ubuntu.
+    Deb,
+    /// Fedora, openSUSE.
+    Rpm,
+    /// A plain archive, for anybody.
+    Tar,
+}
+
+impl Format {
+    /// What this kind of package calls an instruction set of `uname -m`.
+    pub fn arch(self, machine: &str) -> String {
+        let name = match (self, machine) {
+            (Format::Deb, "x86_64") => "amd64",
+            (Format::Deb, "aarch64") => "arm64",
+            (Format::Deb, "armv7l") => "armhf",
+            (Format::Deb, "ppc64le") => "ppc64el",
+            (_, other) => other,
+        };
+        name.to_owned()
+    }
+}
+
+/// How a version that is named stands to the one that is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Bound {
+    /// This very one.
+    Same,
+    /// This one or a later one.
+    AtLeast,
+    /// An earlier one.
+    Before,
+}
+
+/// Another package, of any version or of some.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Relation {
+    /// Its name.
+    pub name: String,
+    /// Which of its versions.
+    pub version: Option<(Bound, Version)>,
+}
+
+impl Relation {
+    fn any(name: impl Into<String>) -> Self {
+        Relation { name: name.into(), version: None }
+    }
+}
+
+/// What files of a package need of the system.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Foreign {
+    /// Libraries, each with the files that are linked to it.
+    pub libraries: BTreeMap<String, BTreeSet<String>>,
+    /// Symbols and their versions that some library must have.
+    pub symbols: BTreeSet<(String, Option<String>)>,
+    /// Interpreters of scripts: `/usr/bin/python3`.
+    pub interpreters: BTreeSet<String>,
+    /// The Python for which extension modules were compiled: `3.11`.
+    pub python: Option<String>,
+}
+
+/// One package.
+#[derive(Clone, Debug)]
+pub struct Package {
+    /// Its name.
+    pub name: String,
+    /// The component that it is of.
+    pub component: Name,
+    /// Its version.
+    pub version: Version,
+    /// In one line.
+    pub summary: String,
+    /// Debian's section.
+    pub section: String,
+    /// SPDX expression.
+    pub licence: String,
+    /// Upstream's page.
+    pub homepage: String,
+    /// Seconds since 1970: the date of all its files.
+    pub epoch: u64,
+    /// Its files, links and empty directories, by installed path without the first `/`.
+    pub files: BTreeMap<String, Node>,
+    /// Content of those that we made.
+    pub made: BTreeMap<String, Vec<u8>>,
+    /// Units that start with the machine.
+    pub units: Vec<String>,
+    /// Without these it does not work.
+    pub depends: BTreeSet<Relation>,
+    /// Most want these.
+    pub recommends: BTreeSet<Relation>,
+    /// Other names that it goes by.
+    pub provides: BTreeSet<Relation>,
+    /// Packages whose files it takes over.
+    pub replaces: BTreeSet<Relation>,
+    /// Packages that cannot be beside it.
+    pub conflicts: BTreeSet<Relation>,
+    /// What it needs of the system.
+    pub foreign: Foreign,
+    /// Packages of the distribution that components declare as needed, by the distribution's names.
+    pub needed: BTreeSet<String>,
+    /// The same of packages that bring what a component only names by its path.
+    pub named: BTreeSet<String>,
+}
+
+impl Package {
+    /// Adds a file that no component installed.
+    pub fn add(&mut self, path: String, bytes: Vec<u8>) {
+        let node = Node::File { digest: crate::digest::Digest::of(&bytes), mode: 0o644 };
+        self.files.insert(path.clone(), node);
+        self.made.insert(path, bytes);
+    }
+
+    /// Files that an administrator may have changed.
+    pub fn configuration<'a>(&'a self, sysconfdir: &'a str) -> impl Iterator<Item = &'a String> {
+        let below = format!("{}/", sysconfdir.trim_start_matches('/'));
+        let files = self.files.iter().filter(|(_, node)| matches!(node, Node::File { .. }));
+        files.map(|(path, _)| path).filter(move |path| path.starts_with(&below))
+    }
+
+    /// The bytes that its files have.
+    pub fn bytes(&self) -> u64 {
+        self.files.values().map(|node| if let Node::File { digest, .. } = node { digest.size } else { 0 }).sum()
+    }
+}

@@ -1,0 +1,451 @@
+//! From what components installed to packages with their relations. Pure: the machine's own packages are not looked at here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::facts::Facts;
+use super::split::{Holes, resolve, split};
+use super::version::Version;
+use super::{Bound, Foreign, Format, Package, Relation};
+use crate::definition::{Component, Name, Packaged};
+use crate::error::{Error, Result};
+use crate::settings::Directories;
+use crate::tree::Tree;
+
+/// One component's part of the result.
+#[derive(Debug)]
+pub struct Part<'a> {
+    /// Its definition.
+    pub definition: &'a Component,
+    /// The version of its packages.
+    pub version: Version,
+    /// The date of its source.
+    pub epoch: u64,
+    /// What it installed.
+    pub tree: Tree,
+    /// Packages of the distribution that it declares as needed when it runs.
+    pub needed: Vec<String>,
+    /// Packages, ours or the distribution's, of components that it only names by their path.
+    pub named: Vec<String>,
+}
+
+/// What packages are made of.
+#[derive(Debug)]
+pub struct Whole<'a> {
+    /// What for.
+    pub format: Format,
+    /// `uname -m`.
+    pub machine: &'a str,
+    /// Where things are installed.
+    pub directories: &'a Directories,
+    /// All components.
+    pub parts: BTreeMap<Name, Part<'a>>,
+    /// What their files need.
+    pub facts: &'a Facts,
+}
+
+/// The one package that has everything, with `--single`.
+const SINGLE: &str = "xen-sultana";
+
+/// A component that says nothing of packages becomes one, which no distribution has.
+fn default_rule(name: &Name, component: &Component) -> Packaged {
+    Packaged {
+        deb: format!("sultana-{name}"),
+        summary: component.summary.clone(),
+        section: "misc".to_owned(),
+        files: vec!["/**".to_owned()],
+        runs: true,
+        ..Packaged::default()
+    }
+}
+
+/// The packages, sorted by name. Every file is in one of them, or declared to be in none.
+pub fn plan(whole: &Whole<'_>) -> Result<Vec<Package>> {
+    let defaults: BTreeMap<&Name, Vec<Packaged>> = whole
+        .parts
+        .iter()
+        .filter(|(_, part)| part.definition.package.is_empty())
+        .map(|(name, part)| (name, vec![default_rule(name, part.definition)]))
+        .collect();
+    let arch = whole.format.arch(whole.machine);
+    let mut planned = Planned::default();
+    let mut nobodys = Vec::new();
+    for (name, part) in &whole.parts {
+        let (minor, major) = (part.version.minor(), part.version.major());
+        let holes = Holes { minor, major, arch: &arch, directories: whole.directories };
+        let rules = defaults.get(name).unwrap_or(&part.definition.package);
+        let split = split(rules, part.definition, &part.tree, whole.facts, &holes);
+        nobodys.extend(split.nobodys.into_iter().map(|path| format!("{path} of `{name}`")));
+        for (deb, (rule, files)) in split.packages {
+            let own = match (&rule.rpm, whole.format) {
+                (Some(rpm), Format::Rpm) => holes.fill(rpm),
+                _ => deb.clone(),
+            };
+            planned.add(name, part, rule, (deb, own), files, &holes)?;
+        }
+    }
+    if !nobodys.is_empty() {
+        let shown = nobodys.iter().take(10).cloned().collect::<Vec<_>>().join(", ");
+        let more = if nobodys.len() > 10 { format!(" and {} more", nobodys.len() - 10) } else { String::new() };
+        return Err(Error::input(format!("{} files belong to no package: {shown}{more}", nobodys.len())).help(
+            "name them in `files` of a [[package]] of the component, or in [[unpackaged]] (components/README.md)",
+        ));
+    }
+    Ok(planned.related(whole))
+}
+
+/// One package of everything; it stands for all that would have been.
+pub fn single(packages: Vec<Package>) -> Option<Package> {
+    let mut packages = packages.into_iter();
+    let mut all = packages.next()?;
+    let mut names = BTreeSet::from([all.name.clone()]);
+    for package in packages {
+        names.insert(package.name);
+        all.files.extend(package.files);
+        all.made.extend(package.made);
+        all.units.extend(package.units);
+        all.depends.extend(package.depends);
+        all.recommends.extend(package.recommends);
+        all.provides.extend(package.provides);
+        all.needed.extend(package.needed);
+        all.named.extend(package.named);
+        all.foreign.extend(package.foreign);
+        all.epoch = all.epoch.max(package.epoch);
+        if !all.licence.split(" AND ").any(|licence| licence == package.licence) {
+            all.licence = format!("{} AND {}", all.licence, package.licence);
+        }
+        // The hypervisor's, which leads.
+        if package.component.as_str() == "xen" {
+            (all.version, all.component) = (package.version, package.component);
+        }
+    }
+    let is_inside = |relation: &Relation| names.contains(&relation.name);
+    all.depends.retain(|relation| !is_inside(relation));
+    all.recommends.retain(|relation| !is_inside(relation));
+    all.named.retain(|name| !names.contains(name));
+    all.provides.extend(names.iter().map(Relation::any));
+    all.replaces = names.iter().map(Relation::any).collect();
+    all.conflicts = names.iter().map(Relation::any).collect();
+    all.name = SINGLE.to_owned();
+    all.summary = "Xen with all that was built for it".to_owned();
+    all.section = "admin".to_owned();
+    Some(all)
+}
+
+/// Packages in the making.
+#[derive(Debug, Default)]
+struct Planned {
+    /// By name.
+    packages: BTreeMap<String, Package>,
+    /// Names as definitions have them to names as packages have them.
+    names: BTreeMap<String, String>,
+    /// Relations that definitions declare: of which, how, to which.
+    declared: Vec<(String, Kind, String)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Depends,
+    Recommends,
+    Provides,
+    Replaces,
+}
+
+impl Planned {
+    fn add(
+        &mut self,
+        component: &Name,
+        part: &Part<'_>,
+        rule: &Packaged,
+        (deb, name): (String, String),
+        files: BTreeMap<String, crate::tree::Node>,
+        holes: &Holes<'_>,
+    ) -> Result<()> {
+        let definition = part.definition;
+        let package = self.packages.entry(name.clone()).or_insert_with(|| Package {
+            name: name.clone(),
+            component: component.clone(),
+            version: part.version.clone(),
+            summary: match rule.deb.contains("{soname}") && name == deb {
+                true => format!("{} ({name})", rule.summary),
+                false => rule.summary.clone(),
+            },
+            section: rule.section.clone(),
+            licence: definition.licence.clone(),
+            homepage: definition.homepage.clone(),
+            epoch: part.epoch,
+            files: BTreeMap::new(),
+            made: BTreeMap::new(),
+            units: Vec::new(),
+            depends: BTreeSet::new(),
+            recommends: BTreeSet::new(),
+            provides: BTreeSet::new(),
+            replaces: BTreeSet::new(),
+            conflicts: BTreeSet::new(),
+            foreign: Foreign::default(),
+            needed: BTreeSet::new(),
+            named: BTreeSet::new(),
+        });
+        if package.component != *component {
+            let other = &package.component;
+            return Err(Error::input(format!("`{other}` and `{component}` both make a package `{name}`"))
+                .help(format!("give it another name in components/{component}.toml")));
+        }
+        let has_unit = |unit: &&String| files.keys().any(|path| path.ends_with(&format!("/systemd/system/{unit}")));
+        package.units.extend(rule.units.iter().filter(has_unit).cloned());
+        package.files.extend(files);
+        if rule.runs {
+            package.needed.extend(part.needed.iter().cloned());
+            package.named.extend(part.named.iter().cloned());
+        }
+        let relations = [
+            (Kind::Depends, &rule.depends),
+            (Kind::Recommends, &rule.recommends),
+            (Kind::Provides, &rule.provides),
+            (Kind::Replaces, &rule.replaces),
+        ];
+        for (kind, others) in relations {
+            self.declared.extend(others.iter().map(|other| (name.clone(), kind, holes.fill(other))));
+        }
+        self.names.insert(deb, name);
+        Ok(())
+    }
+
+    /// With the relations that are declared, and those that files have.
+    fn related(mut self, whole: &Whole<'_>) -> Vec<Package> {
+        let owners: BTreeMap<String, String> = self
+            .packages
+            .values()
+            .flat_map(|package| package.files.keys().map(|path| (path.clone(), package.name.clone())))
+            .collect();
+        let versions: BTreeMap<String, Version> =
+            self.packages.values().map(|package| (package.name.clone(), package.version.clone())).collect();
+        for (name, kind, other) in std::mem::take(&mut self.declared) {
+            let other = self.names.get(&other).cloned().unwrap_or(other);
+            let Some(package) = self.packages.get_mut(&name).filter(|_| other != name) else { continue };
+            let known = versions.get(&other).cloned();
+            match kind {
+                Kind::Depends => {
+                    let version = known.map(|version| (Bound::AtLeast, version));
+                    package.depends.insert(Relation { name: other, version });
+                }
+                Kind::Recommends => drop(package.recommends.insert(Relation::any(other))),
+                Kind::Provides => drop(package.provides.insert(Relation::any(other))),
+                // Files moved between packages of one set; another's of that name is taken over whole.
+                Kind::Replaces => {
+                    let version = known.map(|version| (Bound::Before, version));
+                    package.replaces.insert(Relation { name: other, version });
+                }
+            }
+        }
+        let mut tree = Tree::default();
+        for part in whole.parts.values() {
+            tree.graft("", &part.tree);
+        }
+        let libraries = libraries(&tree, whole, &owners);
+        for package in self.packages.values_mut() {
+            package.relate(whole, &tree, &owners, &versions, &libraries);
+        }
+        self.packages.into_values().collect()
+    }
+}
+
+/// The package of each library that the dynamic linker finds by itself.
+fn libraries(tree: &Tree, whole: &Whole<'_>, owners: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut libraries = BTreeMap::new();
+    for path in tree.0.keys() {
+        let Some((dir, base)) = path.rsplit_once('/') else { continue };
+        if format!("/{dir}") != whole.directories.libdir {
+            continue;
+        }
+        let elf = resolve(tree, path).and_then(|file| whole.facts.elf.get(&file));
+        if let (Some(owner), Some(soname)) = (owners.get(path), elf.and_then(|elf| elf.soname.as_ref()))
+            && soname == base
+        {
+            libraries.insert(soname.clone(), owner.clone());
+        }
+    }
+    libraries
+}
+
+impl Package {
+    fn relate(
+        &mut self,
+        whole: &Whole<'_>,
+        tree: &Tree,
+        owners: &BTreeMap<String, String>,
+        versions: &BTreeMap<String, Version>,
+        libraries: &BTreeMap<String, String>,
+    ) {
+        let mut needs = BTreeSet::new();
+        let mut need = |owner: &String, bound: Bound| {
+            if *owner != self.name {
+                needs.insert(Relation { name: owner.clone(), version: Some((bound, versions[owner].clone())) });
+            }
+        };
+        for path in self.files.keys() {
+            if let Some(owner) = resolve(tree, path).filter(|file| file != path).and_then(|file| owners.get(&file)) {
+                // A link into another package is right for this version of it.
+                need(owner, Bound::Same);
+            }
+            if let Some(interpreter) = whole.facts.interpreters.get(path) {
+                match owners.get(interpreter.trim_start_matches('/')) {
+                    Some(owner) => need(owner, Bound::AtLeast),
+                    None => drop(self.foreign.interpreters.insert(interpreter.clone())),
+                }
+            }
+            let Some(elf) = whole.facts.elf.get(path) else { continue };
+            self.foreign.python = self.foreign.python.take().or_else(|| python(path));
+            for library in &elf.needed {
+                match libraries.get(library) {
+                    Some(owner) => need(owner, Bound::AtLeast),
+                    None => {
+                        let users = self.foreign.libraries.entry(library.clone()).or_default();
+                        users.insert(format!("/{path}"));
+                    }
+                }
+            }
+            self.foreign.symbols.extend(elf.undefined.iter().cloned());
+        }
+        self.depends.extend(needs);
+        // The same one by name and by version says one thing twice.
+        let exact: BTreeSet<String> = self
+            .depends
+            .iter()
+            .filter(|relation| matches!(relation.version, Some((Bound::Same, _))))
+            .map(|relation| relation.name.clone())
+            .collect();
+        self.depends
+            .retain(|relation| !exact.contains(&relation.name) || matches!(relation.version, Some((Bound::Same, _))));
+    }
+}
+
+/// The version of Python for which an extension module is: `3.11` of `xc.cpython-311-x86_64-linux-gnu.so`.
+fn python(path: &str) -> Option<String> {
+    let (_, rest) = path.rsplit('/').next()?.split_once(".cpython-")?;
+    let digits = rest.split('-').next()?;
+    let (major, minor) = digits.split_at_checked(1)?;
+    (!minor.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| format!("{major}.{minor}"))
+}
+
+impl Foreign {
+    fn extend(&mut self, other: Foreign) {
+        for (library, users) in other.libraries {
+            self.libraries.entry(library).or_default().extend(users);
+        }
+        self.symbols.extend(other.symbols);
+        self.interpreters.extend(other.interpreters);
+        self.python = self.python.take().or(other.python);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::elf::Elf;
+    use crate::tree::Node;
+
+    const COMPONENT: &str = r#"
+summary = "s"
+licence = "MIT"
+homepage = "h"
+source = "x"
+[build.steps]
+[[package]]
+deb = "{soname}"
+rpm = "x-libs"
+summary = "a library"
+files = ["{libdir}/*.so.*"]
+[[package]]
+deb = "x-dev"
+summary = "headers"
+files = ["{libdir}/*.so"]
+[[package]]
+deb = "x-utils-{minor}"
+rpm = "x-utils"
+summary = "programs"
+files = ["{prefix}/bin/*", "{sysconfdir}/**"]
+depends = ["x-common"]
+recommends = ["y"]
+replaces = ["x-dev", "old"]
+runs = true
+[[unpackaged]]
+files = ["/boot/x"]
+because = "b"
+"#;
+
+    /// Packages of `x`, which has these paths beside its usual ones, as `NAME: depends (relations) files`.
+    fn check(format: Format, more: &[&str]) -> Result<Vec<String>> {
+        let component: Component = toml::from_str(COMPONENT).unwrap();
+        let mut tree = Tree::default();
+        for path in ["usr/lib/libx.so.1.0", "usr/lib/liby.so.2", "usr/bin/x", "etc/x.conf"].iter().chain(more) {
+            tree.insert_file(path, b"", 0o755);
+        }
+        for (path, target) in [("usr/lib/libx.so.1", "libx.so.1.0"), ("usr/lib/libx.so", "libx.so.1")] {
+            tree.0.insert(path.to_owned(), Node::Symlink { target: target.to_owned() });
+        }
+        let elf = |soname: Option<&str>, needed: &[&str]| Elf {
+            soname: soname.map(str::to_owned),
+            needed: needed.iter().map(ToString::to_string).collect(),
+            ..Elf::default()
+        };
+        let mut facts = Facts::default();
+        facts.elf.insert("usr/lib/libx.so.1.0".to_owned(), elf(Some("libx.so.1"), &["libc.so.6"]));
+        facts.elf.insert("usr/lib/liby.so.2".to_owned(), elf(Some("liby.so.2"), &["libx.so.1"]));
+        facts.elf.insert("usr/bin/x".to_owned(), elf(None, &["liby.so.2", "libz.so.1"]));
+        let directories = Directories::default();
+        let part = Part {
+            definition: &component,
+            version: Version::new("1.2.3", 0, 1, false),
+            epoch: 0,
+            tree,
+            needed: vec!["python3".to_owned()],
+            named: Vec::new(),
+        };
+        let parts = BTreeMap::from([("x".parse().unwrap(), part)]);
+        let whole = Whole { format, machine: "x86_64", directories: &directories, parts, facts: &facts };
+        let told = |package: Package| {
+            let relations = |relations: &BTreeSet<Relation>| {
+                let bound = |relation: &Relation| match &relation.version {
+                    None => relation.name.clone(),
+                    Some((bound, _)) => format!("{} {bound:?}", relation.name),
+                };
+                relations.iter().map(bound).collect::<Vec<_>>().join(",")
+            };
+            let foreign: Vec<&str> = package.foreign.libraries.keys().map(String::as_str).collect();
+            let files: Vec<&str> = package.files.keys().map(|path| path.rsplit('/').next().unwrap()).collect();
+            let (depends, replaces) = (relations(&package.depends), relations(&package.replaces));
+            format!("{}: {depends} | {replaces} | {} | {}", package.name, foreign.join(","), files.join(","))
+        };
+        Ok(plan(&whole)?.into_iter().map(told).collect())
+    }
+
+    #[test]
+    fn each_file_is_in_the_first_package_that_wants_it_and_needs_are_found() {
+        let wanted = [
+            "libx1:  |  | libc.so.6 | libx.so.1,libx.so.1.0",
+            "liby2: libx1 AtLeast |  |  | liby.so.2",
+            "x-dev: libx1 Same |  |  | libx.so",
+            "x-utils-1.2: liby2 AtLeast,x-common | old,x-dev Before | libz.so.1 | x.conf,x",
+        ];
+        assert_eq!(check(Format::Deb, &["boot/x"]).unwrap(), wanted);
+    }
+
+    #[test]
+    fn packages_of_one_name_become_one() {
+        let wanted = [
+            "x-dev: x-libs Same |  |  | libx.so",
+            "x-libs:  |  | libc.so.6 | libx.so.1,libx.so.1.0,liby.so.2",
+            "x-utils: x-common,x-libs AtLeast | old,x-dev Before | libz.so.1 | x.conf,x",
+        ];
+        assert_eq!(check(Format::Rpm, &[]).unwrap(), wanted);
+    }
+
+    #[test]
+    fn a_file_that_nobody_wants_is_named() {
+        let report = check(Format::Deb, &["opt/x", "usr/lib/plugin.so.1"]).unwrap_err().report();
+        assert!(
+            report.contains("2 files belong to no package: /opt/x of `x`, /usr/lib/plugin.so.1 of `x`"),
+            "{report}"
+        );
+    }
+}

@@ -1,0 +1,43 @@
+//! Programs and libraries without what only debuggers read, as distributions have them. binutils does it.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use super::Package;
+use super::facts::Facts;
+use crate::digest::Digest;
+use crate::error::{Context, Error, Result};
+use crate::process::{Cancel, Program};
+use crate::tree::Node;
+
+/// Strips the files of a package that are linked dynamically; `dist` is where they stand and stay as they are.
+pub fn strip(package: &mut Package, facts: &Facts, dist: &Path, cancel: &Cancel) -> Result<()> {
+    let with_symbols = |path: &String| facts.elf.get(path).is_some_and(|elf| elf.has_symbols);
+    let paths: Vec<String> = package.files.keys().filter(|path| with_symbols(path)).cloned().collect();
+    if paths.is_empty() {
+        return Ok(());
+    }
+    let stripping = || format!("cannot strip the programs of `{}`", package.name);
+    let scratch = tempfile::tempdir().context(stripping)?;
+    // One call for all: its work is less than starting it.
+    let copies: Vec<PathBuf> = (0..paths.len()).map(|number| scratch.path().join(number.to_string())).collect();
+    for (path, copy) in paths.iter().zip(&copies) {
+        std::fs::copy(dist.join(path), copy).context(stripping)?;
+    }
+    // The linker reads no comments; `-D` leaves no date.
+    let options = ["strip", "-D", "--strip-unneeded", "--remove-section=.comment", "--remove-section=.note"];
+    let argv = options.iter().map(|option| OsStr::new(*option)).chain(copies.iter().map(|copy| copy.as_os_str()));
+    let ended = Program::new(argv).env("LC_ALL", "C").run(cancel)?;
+    if !ended.status.success() {
+        let said = String::from_utf8_lossy(&ended.stderr).trim().to_owned();
+        return Err(Error::machine(stripping()).because(said).help("--no-strip leaves them as they are"));
+    }
+    for (path, copy) in paths.into_iter().zip(copies) {
+        let bytes = std::fs::read(copy).context(stripping)?;
+        if let Some(Node::File { digest, .. }) = package.files.get_mut(&path) {
+            *digest = Digest::of(&bytes);
+        }
+        package.made.insert(path, bytes);
+    }
+    Ok(())
+}

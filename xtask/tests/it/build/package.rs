@@ -1,0 +1,193 @@
+//! `package deb`: what dpkg makes of it, in a root that is not the machine's.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::checkout::{Checkout, files, root};
+use crate::tier;
+
+const PACKAGES: &str = r#"
+[[package]]
+deb = "{soname}"
+summary = "a library"
+section = "libs"
+files = ["{libdir}/*.so.*"]
+[[package]]
+deb = "x-dev"
+summary = "what compiles with it"
+files = ["{libdir}/*.so"]
+[[package]]
+deb = "x-tools"
+summary = "programs"
+files = ["{prefix}/bin/*", "{sysconfdir}/**", "{localstatedir}/**"]
+"#;
+
+const SCRIPT: &str = r#"
+mkdir -p $STAGE/usr/lib $STAGE/usr/bin $STAGE/etc/x $STAGE/var/lib/x
+echo 'int x(void) { return 1; }' > $BUILD/x.c
+echo 'int x(void); int main(void) { return x() - 1; }' > $BUILD/main.c
+cc -g -shared -fPIC -Wl,-soname,libx.so.1 -o $STAGE/usr/lib/libx.so.1.0 $BUILD/x.c
+ln -s libx.so.1.0 $STAGE/usr/lib/libx.so.1
+ln -s libx.so.1 $STAGE/usr/lib/libx.so
+cc -g -o $STAGE/usr/bin/x $BUILD/main.c -L$STAGE/usr/lib -lx
+printf '#!/bin/sh\nexit 0\n' > $STAGE/usr/bin/script
+chmod 755 $STAGE/usr/bin/script
+echo one > $STAGE/etc/x/conf
+"#;
+
+/// A checkout with a library and a program built; none where there is no dpkg, which is on record.
+fn built() -> Option<Checkout> {
+    if which::which("dpkg-deb").is_err() {
+        tier::skip("there is no dpkg");
+        return None;
+    }
+    let checkout = Checkout::new();
+    checkout.manifest(&["a"], "");
+    checkout.script("a", "", SCRIPT);
+    let definition = checkout.read("components/a.toml");
+    checkout.write("components/a.toml", &format!("{definition}{PACKAGES}"));
+    checkout.built(&["--no-sandbox"]);
+    Some(checkout)
+}
+
+/// `package deb` into a directory; the paths of the packages.
+fn packages(checkout: &Checkout, out: &str, args: &[&str]) -> Vec<PathBuf> {
+    let out = checkout.root().with_file_name(out);
+    let ran = checkout.run(&[&["package", "deb", "--out", out.to_str().unwrap()], args].concat());
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    ran.stdout.lines().map(PathBuf::from).collect()
+}
+
+fn run(program: &str, args: &[&str]) -> String {
+    let ended = Command::new(program).args(args).env("LC_ALL", "C").output().unwrap();
+    assert!(ended.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&ended.stderr));
+    String::from_utf8(ended.stdout).unwrap()
+}
+
+/// dpkg in a root of its own, which has nothing, not even what packages depend on.
+struct Root(PathBuf);
+
+impl Root {
+    fn new(checkout: &Checkout) -> Self {
+        let root = checkout.root().with_file_name("debian");
+        for dir in ["var/lib/dpkg/info", "var/lib/dpkg/updates"] {
+            fs::create_dir_all(root.join(dir)).unwrap();
+        }
+        fs::write(root.join("var/lib/dpkg/status"), "").unwrap();
+        Root(root)
+    }
+
+    fn dpkg(&self, args: &[&str]) {
+        let root = format!("--root={}", self.0.display());
+        let forced = ["--force-depends", "--force-not-root", "--force-confdef", "--log=/dev/null", &root];
+        run("dpkg", &[&forced, args].concat());
+    }
+
+    fn install(&self, packages: &[PathBuf]) {
+        let packages = packages.iter().map(|path| path.to_str().unwrap());
+        self.dpkg(&["--install"].into_iter().chain(packages).collect::<Vec<_>>());
+    }
+
+    /// What is there beside dpkg's own.
+    fn files(&self) -> Vec<String> {
+        files(&self.0).into_keys().filter(|path| !path.starts_with("var/lib/dpkg/")).collect()
+    }
+
+    fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.0.join(path)).unwrap()
+    }
+}
+
+#[test]
+fn packages_install_upgrade_and_go_without_a_trace() {
+    if !root() {
+        return;
+    }
+    let Some(checkout) = built() else { return };
+    let first = packages(&checkout, "first", &[]);
+    let names: Vec<&str> = first.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
+    let arch = run("dpkg", &["--print-architecture"]);
+    let arch = arch.trim();
+    let wanted = ["libx1", "x-dev", "x-tools"].map(|name| format!("{name}_0+sultana1-1_{arch}.deb"));
+    assert_eq!(names, wanted);
+    let field = |package: &Path, field: &str| run("dpkg-deb", &["-f", package.to_str().unwrap(), field]);
+    assert_eq!(field(&first[1], "Depends"), "libx1 (= 0+sultana1-1)\n");
+    let depends = field(&first[2], "Depends");
+    assert!(depends.starts_with("libx1 (>= 0+sultana1-1), libc6 (>= 2."), "{depends}");
+
+    let root = Root::new(&checkout);
+    root.install(&first);
+    let dynamic = run("readelf", &["-SW", root.0.join("usr/bin/x").to_str().unwrap()]);
+    assert!(!dynamic.contains(".symtab") && !dynamic.contains(".debug_info"), "{dynamic}");
+    let ended = Command::new(root.0.join("usr/bin/x")).env("LD_LIBRARY_PATH", root.0.join("usr/lib")).status().unwrap();
+    assert!(ended.success());
+    assert!(root.0.join("var/lib/x").is_dir() && root.0.join("usr/share/doc/x-tools/copyright").is_file());
+    root.dpkg(&["--verify"]);
+
+    // One who changed a file of configuration keeps it, and nobody else keeps an old one.
+    fs::write(root.0.join("etc/x/conf"), "mine\n").unwrap();
+    let script = checkout.read("components/a.toml").replace("echo one >", "echo other > $$/etc/x/other; echo two >");
+    checkout.write("components/a.toml", &script.replace("$$", "{stage}"));
+    checkout.built(&["--no-sandbox"]);
+    let second = packages(&checkout, "second", &["--revision", "2"]);
+    root.install(&second);
+    assert_eq!((root.read("etc/x/conf"), root.read("etc/x/other")), ("mine\n".to_owned(), "other\n".to_owned()));
+    root.dpkg(&["--remove", "x-tools", "x-dev", "libx1"]);
+    assert!(root.files().iter().all(|path| path.starts_with("etc/x/")), "{:?}", root.files());
+    assert_eq!(root.read("etc/x/conf"), "mine\n");
+    root.dpkg(&["--purge", "x-tools"]);
+    assert_eq!(root.files(), Vec::<String>::new());
+    assert!(!root.0.join("usr").exists() && !root.0.join("var/lib/x").exists());
+}
+
+#[test]
+fn the_same_result_gives_the_same_bytes_and_another_revision_others() {
+    let Some(checkout) = built() else { return };
+    let bytes = |packages: Vec<PathBuf>| packages.into_iter().map(|path| fs::read(path).unwrap()).collect::<Vec<_>>();
+    let first = bytes(packages(&checkout, "first", &[]));
+    fs::remove_dir_all(checkout.path("dist")).unwrap();
+    checkout.built(&["--no-sandbox"]);
+    let mut again = checkout.command(&["package", "deb", "--out", "again"]);
+    let again = again.env("TZ", "Asia/Tokyo").env("LC_ALL", "tr_TR.UTF-8").output().unwrap();
+    let again = String::from_utf8(again.stdout).unwrap();
+    assert_eq!(first, bytes(again.lines().map(|path| checkout.path(path)).collect()));
+    assert_ne!(first, bytes(packages(&checkout, "second", &["--revision", "2"])));
+}
+
+#[test]
+fn one_package_has_everything_and_stands_for_all() {
+    let Some(checkout) = built() else { return };
+    let one = packages(&checkout, "one", &["--single", "--epoch", "1"]);
+    let [one] = &one[..] else { panic!("{one:?}") };
+    let field = |field: &str| run("dpkg-deb", &["-f", one.to_str().unwrap(), field]);
+    assert_eq!(field("Version"), "1:0+sultana1-1\n");
+    assert_eq!(field("Provides"), "libx1, x-dev, x-tools\n");
+    assert!(!field("Depends").contains("libx1"));
+    let content = run("dpkg-deb", &["-c", one.to_str().unwrap()]);
+    for path in ["usr/lib/libx.so.1.0", "usr/bin/x", "etc/x/conf", "var/lib/x/"] {
+        assert!(content.contains(path), "{path} is not in {content}");
+    }
+}
+
+#[test]
+fn what_cannot_be_packed_is_refused_by_name() {
+    let Some(checkout) = built() else { return };
+    let refused = |says: &[&str]| {
+        let ran = checkout.run(&["package", "deb", "--out", "out"]);
+        assert_eq!(ran.code, Some(2), "{}", ran.stdout);
+        ran.says(says);
+        assert!(!checkout.path("out").exists());
+    };
+    let definition = checkout.read("components/a.toml");
+    checkout.write("components/a.toml", &definition.replace("{sysconfdir}/**", "{sysconfdir}/y/**"));
+    refused(&["1 files belong to no package: /etc/x/conf of `a`", "help: "]);
+    checkout.write("components/a.toml", &definition.replace("x-dev", "X_dev"));
+    refused(&["`X_dev` is no package name"]);
+    checkout.write("components/a.toml", &definition);
+    fs::write(checkout.path("dist/etc/x/conf"), "changed").unwrap();
+    refused(&["is not a whole result"]);
+    let ran = checkout.run(&["package", "deb", "--maintainer", "nobody"]);
+    assert_eq!(ran.code, Some(2));
+    ran.says(&["cannot use `nobody` as maintainer"]);
+}
