@@ -11,7 +11,7 @@ use crate::machine::{Family, Machine};
 use crate::merge::Merged;
 use crate::package::plan::{Part, Whole, plan, single};
 use crate::package::version::{self, Version};
-use crate::package::{Format, Package, deb, documents, dpkg, facts, strip};
+use crate::package::{Format, Package, deb, documents, dpkg, facts, tidy};
 use crate::plan::{Provider, Wanted};
 use crate::state::State;
 use crate::tree::{Node, Tree};
@@ -114,18 +114,14 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let directories = whole.directories;
     for package in &mut packages {
         if !args.no_strip {
-            strip::strip(package, &facts, &dir, &session.cancel)?;
+            tidy::strip(package, &facts, &dir, &session.cancel)?;
         }
+        tidy::settle(package, &facts, &directories.prefix, &dir)?;
         documents::add(package, &directories.prefix, format, &args.maintainer);
     }
     note_library_directory(&directories.libdir, whole.machine);
     let arch = format.arch(whole.machine);
-    let common = deb::Common {
-        arch: &arch,
-        maintainer: &args.maintainer,
-        sysconfdir: &directories.sysconfdir,
-        libdir: &directories.libdir,
-    };
+    let common = deb::Common { arch: &arch, maintainer: &args.maintainer, sysconfdir: &directories.sysconfdir };
     let system = dpkg::System::read(Path::new("/var/lib/dpkg"))?;
     let mut made = Vec::new();
     for package in &packages {

@@ -22,8 +22,6 @@ pub struct Common<'a> {
     pub maintainer: &'a str,
     /// Where configuration stands.
     pub sysconfdir: &'a str,
-    /// Where the dynamic linker looks.
-    pub libdir: &'a str,
 }
 
 /// The name of its file.
@@ -61,12 +59,9 @@ pub fn bytes(
     if !configuration.is_empty() {
         members.push(("conffiles", configuration, 0o644));
     }
-    let is_library = |path: &String| {
-        path.rsplit_once('/')
-            .is_some_and(|(dir, base)| common.libdir.trim_start_matches('/') == dir && base.contains(".so."))
-    };
-    if package.files.keys().any(is_library) {
+    if !package.libraries.is_empty() {
         members.push(("triggers", "activate-noawait ldconfig\n".to_owned(), 0o644));
+        members.push(("shlibs", shlibs(package), 0o644));
     }
     let scripts = scripts(package, Format::Deb);
     members.extend(scripts.after_install.map(|script| ("postinst", script, 0o755)));
@@ -165,6 +160,18 @@ pub fn control(package: &Package, common: &Common<'_>, system: &BTreeSet<String>
 /// Distributions call the source of all of Xen `xen`; what a tool makes of the field must not differ in one set.
 fn source(package: &Package) -> String {
     if package.component.as_str() == package.name { String::new() } else { package.component.to_string() }
+}
+
+/// What somebody depends on who links to its libraries (deb-shlibs(5)).
+fn shlibs(package: &Package) -> String {
+    let line = |soname: &String| {
+        let (name, version) = match soname.split_once(".so.") {
+            Some(parts) => parts,
+            None => soname.strip_suffix(".so")?.rsplit_once('-')?,
+        };
+        Some(format!("{name} {version} {} (>= {})\n", package.name, package.version.deb()))
+    };
+    package.libraries.iter().filter_map(line).collect()
 }
 
 fn text(relation: &Relation) -> String {

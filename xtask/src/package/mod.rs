@@ -2,7 +2,7 @@
 //! whose (`split.rs`), `plan.rs` makes packages with their relations of that, `facts.rs` reads what files need, `dpkg.rs` knows which of
 //! Debian's packages bring it. Then `deb.rs` writes them,
 //! `documents.rs` and `scripts.rs` what no component installs,
-//! and `strip.rs` leaves out what only debuggers read.
+//! and `tidy.rs` makes files what distributions have.
 //!
 //! Invariant: the same files give the same packages, byte for byte: sorted, owned by root, dated with their source.
 
@@ -14,7 +14,7 @@ pub mod facts;
 pub mod plan;
 pub mod scripts;
 mod split;
-pub mod strip;
+pub mod tidy;
 pub mod version;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -122,6 +122,8 @@ pub struct Package {
     pub replaces: BTreeSet<Relation>,
     /// Packages that cannot be beside it.
     pub conflicts: BTreeSet<Relation>,
+    /// Libraries that the dynamic linker finds, by their names there.
+    pub libraries: BTreeSet<String>,
     /// What it needs of the system.
     pub foreign: Foreign,
     /// Packages of the distribution that components declare as needed, by the distribution's names.

@@ -106,6 +106,7 @@ pub fn single(packages: Vec<Package>) -> Option<Package> {
         all.depends.extend(package.depends);
         all.recommends.extend(package.recommends);
         all.provides.extend(package.provides);
+        all.libraries.extend(package.libraries);
         all.needed.extend(package.needed);
         all.named.extend(package.named);
         all.foreign.extend(package.foreign);
@@ -181,6 +182,7 @@ impl Planned {
             provides: BTreeSet::new(),
             replaces: BTreeSet::new(),
             conflicts: BTreeSet::new(),
+            libraries: BTreeSet::new(),
             foreign: Foreign::default(),
             needed: BTreeSet::new(),
             named: BTreeSet::new(),
@@ -243,6 +245,8 @@ impl Planned {
         }
         let libraries = libraries(&tree, whole, &owners);
         for package in self.packages.values_mut() {
+            let own = libraries.iter().filter(|(_, owner)| **owner == package.name);
+            package.libraries = own.map(|(soname, _)| soname.clone()).collect();
             package.relate(whole, &tree, &owners, &versions, &libraries);
         }
         self.packages.into_values().collect()

@@ -5,6 +5,7 @@
 mod bill;
 mod build;
 mod components;
+mod debian_root;
 mod default_manifest;
 mod origin;
 mod pins;

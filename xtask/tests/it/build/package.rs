@@ -20,11 +20,12 @@ files = ["{libdir}/*.so"]
 [[package]]
 deb = "x-tools"
 summary = "programs"
-files = ["{prefix}/bin/*", "{sysconfdir}/**", "{localstatedir}/**"]
+files = ["{prefix}/bin/*", "{prefix}/share/man/**", "{sysconfdir}/**", "{localstatedir}/**"]
 "#;
 
 const SCRIPT: &str = r#"
-mkdir -p $STAGE/usr/lib $STAGE/usr/bin $STAGE/etc/x $STAGE/var/lib/x
+mkdir -p $STAGE/usr/lib $STAGE/usr/bin $STAGE/usr/share/man/man1 $STAGE/etc/x $STAGE/var/lib/x
+echo page > $STAGE/usr/share/man/man1/x.1
 echo 'int x(void) { return 1; }' > $BUILD/x.c
 echo 'int x(void); int main(void) { return x() - 1; }' > $BUILD/main.c
 cc -g -shared -fPIC -Wl,-soname,libx.so.1 -o $STAGE/usr/lib/libx.so.1.0 $BUILD/x.c
@@ -117,6 +118,7 @@ fn packages_install_upgrade_and_go_without_a_trace() {
     assert!(depends.starts_with("libx1 (>= 0+sultana1-1), libc6 (>= 2."), "{depends}");
 
     let root = Root::new(&checkout);
+    assert!(run("dpkg-deb", &["-I", first[0].to_str().unwrap(), "shlibs"]).contains("libx 1 libx1 (>= 0+sultana1-1)"));
     root.install(&first);
     let dynamic = run("readelf", &["-SW", root.0.join("usr/bin/x").to_str().unwrap()]);
     assert!(!dynamic.contains(".symtab") && !dynamic.contains(".debug_info"), "{dynamic}");
@@ -124,6 +126,8 @@ fn packages_install_upgrade_and_go_without_a_trace() {
     assert!(ended.success());
     assert!(root.0.join("var/lib/x").is_dir() && root.0.join("usr/share/doc/x-tools/copyright").is_file());
     root.dpkg(&["--verify"]);
+    let page = root.0.join("usr/share/man/man1/x.1.gz");
+    assert_eq!(run("gzip", &["-dc", page.to_str().unwrap()]), "page\n");
 
     // One who changed a file of configuration keeps it, and nobody else keeps an old one.
     fs::write(root.0.join("etc/x/conf"), "mine\n").unwrap();

@@ -1,14 +1,46 @@
-//! Programs and libraries without what only debuggers read, as distributions have them. binutils does it.
+//! Files as distributions have them: programs and libraries without what only debuggers read (binutils does that), libraries that nobody can
+//! execute, manual pages compressed.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::Package;
+use super::documents::gzip;
 use super::facts::Facts;
 use crate::digest::Digest;
 use crate::error::{Context, Error, Result};
 use crate::process::{Cancel, Program};
 use crate::tree::Node;
+
+/// Libraries without the right to execute them, manual pages compressed.
+pub fn settle(package: &mut Package, facts: &Facts, prefix: &str, dist: &Path) -> Result<()> {
+    let pages = format!("{}/share/man/", prefix.trim_start_matches('/'));
+    for (path, mut node) in std::mem::take(&mut package.files) {
+        let is_page = path.starts_with(&pages) && !path.ends_with(".gz");
+        match &mut node {
+            Node::File { mode, .. } if facts.elf.get(&path).is_some_and(|elf| elf.soname.is_some()) => *mode &= !0o111,
+            Node::File { digest, mode } if is_page => {
+                let file = dist.join(&path);
+                let bytes = std::fs::read(&file).context(|| format!("cannot read `{}`", file.display()))?;
+                if Digest::of(&bytes) != *digest {
+                    return Err(Error::machine(format!("`{}` changed while it was packed", file.display())));
+                }
+                let bytes = gzip(&bytes);
+                let node = Node::File { digest: Digest::of(&bytes), mode: *mode };
+                package.files.insert(format!("{path}.gz"), node);
+                package.made.insert(format!("{path}.gz"), bytes);
+                continue;
+            }
+            Node::Symlink { target } if is_page => {
+                package.files.insert(format!("{path}.gz"), Node::Symlink { target: format!("{target}.gz") });
+                continue;
+            }
+            _ => {}
+        }
+        package.files.insert(path, node);
+    }
+    Ok(())
+}
 
 /// Strips the files of a package that are linked dynamically; `dist` is where they stand and stay as they are.
 pub fn strip(package: &mut Package, facts: &Facts, dist: &Path, cancel: &Cancel) -> Result<()> {
