@@ -11,7 +11,7 @@ use crate::machine::{Family, Machine};
 use crate::merge::Merged;
 use crate::package::plan::{Part, Whole, plan, single};
 use crate::package::version::{self, Version};
-use crate::package::{Format, Package, deb, documents, dpkg, facts, tidy};
+use crate::package::{Format, Package, archive, deb, documents, dpkg, facts, tidy};
 use crate::plan::{Provider, Wanted};
 use crate::state::State;
 use crate::tree::{Node, Tree};
@@ -23,6 +23,7 @@ use crate::world::World;
 ///     cargo xtask package deb --dry-run            which packages, with what in them, and what they depend on
 ///     cargo xtask package deb --out DIR --revision 2
 ///     cargo xtask package deb --single             one package instead of many
+///     cargo xtask package tar                      the same as archives, to be unpacked at /
 ///
 /// Which file becomes part of which package stands in the components, as [[package]]; names are those of
 /// the distribution, whose packages they replace. A version is that of the source with +sultana1 behind
@@ -69,19 +70,30 @@ pub struct Args {
 enum Kind {
     /// For Debian and Ubuntu
     Deb,
+    /// Plain archives of the same files, to be unpacked at /
+    Tar,
 }
 
 impl Kind {
     fn format(self) -> Format {
         match self {
             Kind::Deb => Format::Deb,
+            Kind::Tar => Format::Tar,
+        }
+    }
+
+    /// As it is typed.
+    fn word(self) -> &'static str {
+        match self {
+            Kind::Deb => "deb",
+            Kind::Tar => "tar",
         }
     }
 
     /// Whose names of packages it has.
     fn family(self) -> Family {
         match self {
-            Kind::Deb => Family::Debian,
+            Kind::Deb | Kind::Tar => Family::Debian,
         }
     }
 }
@@ -119,20 +131,31 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         tidy::settle(package, &facts, &directories.prefix, &dir)?;
         documents::add(package, &directories.prefix, format, &args.maintainer);
     }
-    note_library_directory(&directories.libdir, whole.machine);
+    if format == Format::Deb {
+        note_library_directory(&directories.libdir, whole.machine);
+    }
     let arch = format.arch(whole.machine);
     let common = deb::Common { arch: &arch, maintainer: &args.maintainer, sysconfdir: &directories.sysconfdir };
-    let system = dpkg::System::read(Path::new("/var/lib/dpkg"))?;
     let mut made = Vec::new();
-    for package in &packages {
-        let depends = system.dependencies(&package.name, &package.foreign)?;
-        made.push((package, deb::file_name(package, &arch), depends));
+    match format {
+        Format::Deb => {
+            let system = dpkg::System::read(Path::new("/var/lib/dpkg"))?;
+            for package in &packages {
+                let depends = system.dependencies(&package.name, &package.foreign)?;
+                made.push((package, deb::file_name(package, &arch), depends));
+            }
+        }
+        Format::Rpm | Format::Tar => {
+            let named = |package| (package, archive::file_name(package, whole.machine), BTreeSet::new());
+            made.extend(packages.iter().map(named));
+        }
     }
-    let out = args.out.clone().unwrap_or_else(|| session.layout.work().join("packages/deb"));
+    let default = || session.layout.work().join("packages").join(args.format.word());
+    let out = args.out.clone().unwrap_or_else(default);
     if !args.dry_run {
         std::fs::create_dir_all(&out).context(|| format!("cannot make `{}`", out.display()))?;
         crate::machine::need(&out, made.iter().map(|(package, ..)| package.bytes()).sum(), "packaging")?;
-        write(session, &out, &made, &common, &dir)?;
+        write(session, format, &out, &made, &common, &dir)?;
     }
     tell(session, args, &out, &made, &common)
 }
@@ -141,7 +164,14 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
 type Made<'a> = (&'a Package, String, BTreeSet<String>);
 
 /// All of them, as many at once as there are cores.
-fn write(session: &Session, out: &Path, made: &[Made<'_>], common: &deb::Common<'_>, dist: &Path) -> Result<()> {
+fn write(
+    session: &Session,
+    format: Format,
+    out: &Path,
+    made: &[Made<'_>],
+    common: &deb::Common<'_>,
+    dist: &Path,
+) -> Result<()> {
     let next = std::sync::atomic::AtomicUsize::new(0);
     let worker = || -> Result<()> {
         while let Some((package, name, depends)) = made.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
@@ -149,7 +179,11 @@ fn write(session: &Session, out: &Path, made: &[Made<'_>], common: &deb::Common<
                 session.cancel.check()?;
                 content(package, dist, path)
             };
-            deb::write(out, name, &deb::bytes(package, common, depends, &read)?)?;
+            let bytes = match format {
+                Format::Deb => deb::bytes(package, common, depends, &read)?,
+                Format::Rpm | Format::Tar => archive::bytes(package, &read)?,
+            };
+            archive::write(out, name, &bytes)?;
         }
         Ok(())
     };

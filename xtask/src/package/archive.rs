@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
+use std::path::Path;
 
 use tar::{Builder, EntryType, Header};
 
+use super::Package;
 use crate::error::{Context, Error, Result};
 use crate::tree::Node;
 
@@ -82,6 +84,36 @@ impl<W: Write> Writer<W> {
     pub fn finish(self) -> Result<W> {
         self.tar.into_inner().context(|| "cannot end an archive".to_owned())
     }
+}
+
+/// Writes a package into `dir`, whole or not at all.
+pub fn write(dir: &Path, name: &str, bytes: &[u8]) -> Result<()> {
+    let mut file = tempfile::Builder::new()
+        .prefix(".package-")
+        .tempfile_in(dir)
+        .context(|| format!("cannot write in `{}`", dir.display()))?;
+    let path = dir.join(name);
+    let writing = || format!("cannot write `{}`", path.display());
+    file.write_all(bytes).context(writing)?;
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    file.as_file().set_permissions(mode).context(writing)?;
+    file.persist(&path).context(writing)?;
+    Ok(())
+}
+
+/// The name of a plain archive's file.
+pub fn file_name(package: &Package, machine: &str) -> String {
+    format!("{}-{}-{machine}.tar.xz", package.name, package.version.without_epoch())
+}
+
+/// A package as a plain archive of its files: whoever unpacks it at `/` has them.
+pub fn bytes(package: &Package, read: &dyn Fn(&str) -> Result<Vec<u8>>) -> Result<Vec<u8>> {
+    let mut tar = Writer::new(xz(Vec::new()), package.epoch);
+    for (path, node) in &package.files {
+        let bytes = if matches!(node, Node::File { .. }) { read(path)? } else { Vec::new() };
+        tar.add(path, node, &bytes)?;
+    }
+    tar.finish()?.finish().context(|| format!("cannot pack `{}`", package.name))
 }
 
 /// A writer that compresses as xz, in one block: the same bytes however many cores there are.

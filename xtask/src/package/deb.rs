@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::io::Write as _;
-use std::path::Path;
 
 use md5::{Digest as _, Md5};
 
@@ -83,21 +81,6 @@ pub fn bytes(
         deb.append(&header, bytes).context(packing)?;
     }
     deb.into_inner().context(packing)
-}
-
-/// Writes it into `dir`, whole or not at all.
-pub fn write(dir: &Path, name: &str, bytes: &[u8]) -> Result<()> {
-    let mut file = tempfile::Builder::new()
-        .prefix(".package-")
-        .tempfile_in(dir)
-        .context(|| format!("cannot write in `{}`", dir.display()))?;
-    let path = dir.join(name);
-    let writing = || format!("cannot write `{}`", path.display());
-    file.write_all(bytes).context(writing)?;
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-    file.as_file().set_permissions(mode).context(writing)?;
-    file.persist(&path).context(writing)?;
-    Ok(())
 }
 
 /// The text that dpkg goes by.

@@ -175,6 +175,25 @@ fn one_package_has_everything_and_stands_for_all() {
 }
 
 #[test]
+fn plain_archives_hold_the_same_files() {
+    let Some(checkout) = built() else { return };
+    let out = checkout.root().with_file_name("tar");
+    let ran = checkout.run(&["package", "tar", "--out", out.to_str().unwrap()]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let root = checkout.root().with_file_name("unpacked");
+    fs::create_dir(&root).unwrap();
+    for archive in ran.stdout.lines() {
+        run("tar", &["-xJf", archive, "-C", root.to_str().unwrap(), "--no-same-owner"]);
+    }
+    let there = files(&root);
+    assert!(ran.stdout.contains("x-tools-0+sultana1-1-"), "{}", ran.stdout);
+    for path in ["usr/bin/x", "usr/lib/libx.so.1", "etc/x/conf", "usr/share/doc/x-tools/copyright"] {
+        assert!(there.contains_key(path), "{path} is not in {:?}", there.keys());
+    }
+    assert!(root.join("var/lib/x").is_dir());
+}
+
+#[test]
 fn what_cannot_be_packed_is_refused_by_name() {
     let Some(checkout) = built() else { return };
     let refused = |says: &[&str]| {
