@@ -1,0 +1,15 @@
+//! The push gate: which tuple of revisions may be pushed, and why. What osstest was, as values and one SQLite file.
+//!
+//! - `model.rs`: flight, job, step, runvar, tuple, with osstest's words for their states.
+//! - `classify.rs`: the verdict on a flight; a pure function. `allow.rs`: failures that somebody answers for.
+//! - `store/`: everything that happened, each change one transaction.
+//! - `plan.rs`: what a gate is told to do: trees, jobs. `flow/`: one run of it, from candidate to push.
+//! - `world.rs`: what the flow asks of the outside: refs, jobs, pushes, the time. `simulate/`: such a world out of a script.
+//!
+//! Nothing here starts a process or knows a repository: the program does that behind `world::World`.
+
+pub mod allow;
+pub mod classify;
+pub mod model;
+
+pub use xtask_content::error;
