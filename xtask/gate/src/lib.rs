@@ -10,6 +10,11 @@
 
 pub mod allow;
 pub mod classify;
+pub mod flow;
 pub mod model;
+pub mod plan;
+pub mod simulate;
+pub mod store;
+pub mod world;
 
 pub use xtask_content::error;

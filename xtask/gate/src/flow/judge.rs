@@ -1,0 +1,176 @@
+//! From the last job to the push: evidence out of the store, another try where chance may have played, the decision, the refs.
+
+use super::{Gate, Judged, NotPushed, Ran};
+use crate::classify::{Class, Evidence, Verdict, classify};
+use crate::error::Result;
+use crate::model::{Blessing, Flight, FlightState, JobKind, JobState, Tuple};
+use crate::plan::JobPlan;
+use crate::store::{OrderKind, PushState};
+use crate::world::{Pushed, World};
+
+impl<W: World> Gate<'_, W> {
+    /// What is known of a flight.
+    pub(super) fn with_evidence<T>(&self, flight: &Flight, judge: impl FnOnce(&Evidence<'_>) -> T) -> Result<T> {
+        let branch = &flight.branch;
+        let nothing = Tuple::default();
+        let baseline = flight.baseline.as_ref().unwrap_or(&nothing);
+        let mut basis = Vec::from_iter(self.usable_baseline(baseline)?);
+        basis.extend(self.other_flights(
+            branch,
+            baseline,
+            basis.first().map_or(flight.flight, |first| first.flight),
+        )?);
+        let retries = self.store.retries(flight.flight)?;
+        let mut others = self.other_flights(branch, &flight.tuple, flight.flight)?;
+        // Stable: its own first, and of both the newest first.
+        others.sort_by_key(|other| !retries.contains(&other.flight));
+        let allowed = self.store.allowances()?;
+        // An error here would say that it never passed, which stops nobody: so all are asked before.
+        let mut passed = Vec::new();
+        for flight in std::iter::once(flight).chain(&others) {
+            for job in &flight.jobs {
+                for step in job.steps.iter().filter(|step| !step.has_passed()) {
+                    if self.store.has_ever_passed(branch, &job.name, &step.testid)? {
+                        passed.push((job.name.clone(), step.testid.clone()));
+                    }
+                }
+            }
+        }
+        let ever_passed = |job: &str, testid: &str| passed.iter().any(|(j, t)| j == job && t == testid);
+        // Allowances end while a flight runs as any day ends: what counts is when it ended.
+        let now = flight.finished.unwrap_or(flight.started);
+        let evidence =
+            Evidence { flight, basis: &basis, others: &others, ever_passed: &ever_passed, allowed: &allowed, now };
+        Ok(judge(&evidence))
+    }
+
+    fn other_flights(&self, branch: &str, tuple: &Tuple, but: u64) -> Result<Vec<Flight>> {
+        let numbers = self.store.flights_of(branch, tuple)?;
+        numbers.into_iter().filter(|(number, _)| *number != but).map(|(number, _)| self.store.flight(number)).collect()
+    }
+
+    /// Judges a candidate's flight. `None` where another try was made, or a push is to be done, and the flight is to be looked at
+    /// again.
+    pub(super) fn decide(&mut self, flight: &Flight) -> Result<Option<Ran>> {
+        let verdict = self.with_evidence(flight, classify)?;
+        let again = self.worth_another_try(flight, &verdict)?;
+        if !again.is_empty() {
+            let baseline = flight.baseline.clone().unwrap_or_default();
+            let retry = self.begin(Blessing::Retry, &flight.tuple, &baseline, Some(flight.flight), again)?;
+            return self.carry_on(retry).map(|_| None);
+        }
+        let forces = self.forces(flight)?;
+        let now = self.world.now();
+        let outcome = verdict.outcome.as_str();
+        let why = match self.order(OrderKind::Block)? {
+            _ if !verdict.outcome.is_tolerable() && forces.is_none() => NotPushed::Blocked,
+            Some(order) => NotPushed::Ordered(order),
+            None => {
+                let intents = self.world.refs(flight)?;
+                self.store.intend(flight.flight, outcome, &intents, now)?;
+                return Ok(None);
+            }
+        };
+        self.store.set_flight(flight.flight, FlightState::Done, Some(outcome), now)?;
+        Ok(Some(Ran::NotPushed(judged(flight, verdict, false), why)))
+    }
+
+    /// The orders that force every moved revision of a flight; `None` where one of them is not forced.
+    fn forces(&self, flight: &Flight) -> Result<Option<Vec<i64>>> {
+        let orders = self.store.orders(&flight.branch)?;
+        let baseline = flight.baseline.clone().unwrap_or_default();
+        let of = |revision: &str| {
+            let is_it = |order: &crate::store::Order| {
+                order.kind == OrderKind::Force && order.revision.as_deref() == Some(revision)
+            };
+            orders.iter().find(|(_, order)| is_it(order)).map(|(number, _)| *number)
+        };
+        Ok(flight.tuple.moved_from(&baseline).into_iter().map(|(_, _, revision)| of(&revision.0)).collect())
+    }
+
+    /// Moves the refs. What an earlier run may have done is read from the refs themselves.
+    pub(super) fn push(&mut self, flight: &Flight) -> Result<Ran> {
+        let verdict = self.with_evidence(flight, classify)?;
+        if let Some(why) = self.stands_elsewhere(flight)? {
+            return self.refuse(flight, verdict, why);
+        }
+        let forces = self.forces(flight)?.unwrap_or_default();
+        let forced = !verdict.outcome.is_tolerable();
+        for (number, intent) in self.store.intents(flight.flight)? {
+            if intent.state == PushState::Done {
+                continue;
+            }
+            let there = self.world.read_ref(&intent)?;
+            let pushed = match there {
+                there if there.as_deref() == Some(&intent.new) => Pushed::Done,
+                there if there == intent.old => self.world.push(&intent)?,
+                there => {
+                    let found = there.as_deref().unwrap_or("not there");
+                    let wanted = intent.old.as_deref().unwrap_or("not there");
+                    Pushed::Refused(format!("`{}` is {found}, wanted {wanted}", intent.r#ref))
+                }
+            };
+            if let Pushed::Refused(why) = pushed {
+                self.store.resolve_push(number, PushState::Refused)?;
+                return self.refuse(flight, verdict, why);
+            }
+            self.store.resolve_push(number, PushState::Done)?;
+        }
+        let outcome = format!("{} - {}", verdict.outcome.as_str(), if forced { "FORCED" } else { "PUSHED" });
+        let now = self.world.now();
+        // A force that was not needed stands for nothing any more either: its revision is pushed.
+        self.store.finish_pushed(flight.flight, &flight.branch, &flight.tuple, &outcome, &forces, now)?;
+        Ok(Ran::Pushed(judged(flight, verdict, forced)))
+    }
+
+    /// A tree that this flight does not move and that somebody else moved since: with it the tuple was never tested.
+    fn stands_elsewhere(&mut self, flight: &Flight) -> Result<Option<String>> {
+        let baseline = flight.baseline.clone().unwrap_or_default();
+        for (tree, tested) in self.tested()?.0 {
+            let (before, wanted) = (baseline.0.get(&tree), flight.tuple.0.get(&tree));
+            if before == wanted && wanted != Some(&tested) {
+                let with = wanted.map_or("nothing", |revision| &revision.0);
+                return Ok(Some(format!("tested with {tree} at {with}, which is at {tested} now")));
+            }
+        }
+        Ok(None)
+    }
+
+    fn refuse(&mut self, flight: &Flight, verdict: Verdict, why: String) -> Result<Ran> {
+        let outcome = format!("{} - push refused: {why}", verdict.outcome.as_str());
+        let now = self.world.now();
+        self.store.set_flight(flight.flight, FlightState::Done, Some(&outcome), now)?;
+        Ok(Ran::NotPushed(judged(flight, verdict, false), NotPushed::Refused(why)))
+    }
+}
+
+fn judged(flight: &Flight, verdict: Verdict, forced: bool) -> Judged {
+    let (tuple, baseline) = (flight.tuple.clone(), flight.baseline.clone().unwrap_or_default());
+    Judged { flight: flight.flight, tuple, baseline, verdict, forced }
+}
+
+impl<'a, W: World> Gate<'a, W> {
+    /// The jobs to run again, where chance or the machine may have been to blame for everything that blocks. Never builds.
+    fn worth_another_try(&self, flight: &Flight, verdict: &Verdict) -> Result<Vec<&'a JobPlan>> {
+        let plan = self.plan;
+        let tries = self.store.retries(flight.flight)?.len() as u32;
+        let mut names = Vec::new();
+        for (finding, _) in verdict.blockers() {
+            let job = flight.job(&finding.job).filter(|job| job.kind == JobKind::Test);
+            let left = job.and_then(|job| plan.job(&job.name)).filter(|job| job.retries > tries);
+            let may_help = !matches!(finding.class, Class::Mismatch(_));
+            match left.filter(|_| may_help) {
+                Some(job) => names.push(job.name.as_str()),
+                // A tree is untested because what would test it failed.
+                None if matches!(finding.class, Class::NotTested(_)) => {}
+                None => return Ok(Vec::new()),
+            }
+        }
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        // What waited for them has not run.
+        names.extend(flight.jobs.iter().filter(|job| job.state == JobState::Blocked).map(|job| job.name.as_str()));
+        Ok(plan.jobs.iter().filter(|job| names.contains(&job.name.as_str())).collect())
+    }
+}

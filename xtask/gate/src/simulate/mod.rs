@@ -1,0 +1,119 @@
+//! Scripted histories through the very same code: for tests, and to try what a policy would have done. `script.rs` is the form of
+//! a script, `world.rs` the outside that it makes.
+
+mod script;
+mod world;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+pub use script::{Commit, Event, Expected, Script, SimJob, SimTree};
+pub use world::SimWorld;
+
+use crate::error::{Error, Result};
+use crate::flow::{Gate, NotPushed, Ran};
+use crate::store::{Order, OrderKind, Store};
+use crate::world::World;
+
+/// What came of a script.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Told {
+    /// Flights of all kinds.
+    pub flights: u64,
+    /// How often each thing came of a run.
+    pub ends: BTreeMap<&'static str, u64>,
+}
+
+/// Plays a script on a state. `say` gets each line.
+pub fn simulate(script: &Script, store: &mut Store, say: &mut dyn FnMut(&str)) -> Result<Told> {
+    let plan = script.plan();
+    let mut world = SimWorld::new(script);
+    let mut told = Told::default();
+    for _ in 0..script.repeat {
+        for (number, event) in script.event.iter().enumerate() {
+            let Event::Run(run) = event else {
+                play(event, store, &mut world)?;
+                continue;
+            };
+            for _ in 0..run.times {
+                let ran = Gate { store, world: &mut world, plan: &plan }.run()?;
+                let word = end_word(&ran);
+                *told.ends.entry(word.as_str()).or_default() += 1;
+                say(&line(&ran));
+                if let Some(wanted) = run.expect.filter(|wanted| *wanted != word) {
+                    let what =
+                        format!("event {} of the script: {}, expected {}", number + 1, line(&ran), wanted.as_str());
+                    return Err(Error::step(what));
+                }
+            }
+        }
+    }
+    told.flights = store.flight_count()?;
+    Ok(told)
+}
+
+/// Everything but a run.
+fn play(event: &Event, store: &mut Store, world: &mut SimWorld) -> Result<()> {
+    let mut order = |kind, revision, world: &mut SimWorld| {
+        let text = |text: &str| text.to_owned();
+        let at = world.now();
+        store.order(&Order { kind, branch: None, revision, who: text("script"), why: text("script"), at })
+    };
+    match event {
+        Event::Commit(commit) => world.commit(commit),
+        Event::Rewind(rewind) => world.rewind(&rewind.tree, rewind.by),
+        Event::BreakHost(host) => world.break_host(&host.job, host.runs),
+        Event::Force(force) => {
+            let revision = world.candidate(&force.tree)?;
+            order(OrderKind::Force, Some(revision.0), world)
+        }
+        Event::Block(_) => order(OrderKind::Block, None, world),
+        Event::Stop(_) => order(OrderKind::Stop, None, world),
+        Event::Resume(_) => {
+            for kind in [OrderKind::Block, OrderKind::Stop] {
+                let now = world.now();
+                store.end_orders(kind, None, "script", "script", now)?;
+            }
+            Ok(())
+        }
+        Event::Run(_) => Ok(()),
+    }
+}
+
+/// What came of a run, in a word that a script may expect.
+pub fn end_word(ran: &Ran) -> Expected {
+    match ran {
+        Ran::Stopped(_) => Expected::Stopped,
+        Ran::UpToDate(_) => Expected::UpToDate,
+        Ran::Rewound { .. } => Expected::Rewound,
+        Ran::NoBaseline { .. } => Expected::NoBaseline,
+        Ran::Pushed(judged) if judged.forced => Expected::Forced,
+        Ran::Pushed(_) => Expected::Pushed,
+        Ran::NotPushed(_, NotPushed::Blocked) => Expected::Blocked,
+        Ran::NotPushed(_, NotPushed::Ordered(_)) => Expected::Ordered,
+        Ran::NotPushed(_, NotPushed::Refused(_)) => Expected::Refused,
+    }
+}
+
+/// What came of a run, in one line.
+pub fn line(ran: &Ran) -> String {
+    let word = end_word(ran).as_str();
+    let (Ran::Pushed(judged) | Ran::NotPushed(judged, _)) = ran else {
+        return match ran {
+            Ran::Rewound { tree, candidate, tested } => {
+                format!("{word}: {tree} {} does not contain {}", candidate.short(), tested.short())
+            }
+            Ran::NoBaseline { flight } => format!("{word}: flight {flight} could not test the baseline"),
+            Ran::UpToDate(tuple) => format!("{word}: {tuple}"),
+            Ran::Stopped(order) => format!("{word} by {}: {}", order.who, order.why),
+            Ran::Pushed(_) | Ran::NotPushed(..) => word.to_owned(),
+        };
+    };
+    let flight = judged.flight;
+    let mut line = format!("{word}: flight {flight}: {}, {}", judged.tuple, judged.verdict.outcome.as_str());
+    for finding in &judged.verdict.findings {
+        line += &format!("; {} {} {}", finding.job, finding.testid, finding.summary(flight));
+    }
+    line
+}

@@ -1,0 +1,224 @@
+//! An outside made of a script: trees of commits that break jobs, machines that break, chance that is the same each time.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::script::{Commit, Script, SimJob};
+use crate::error::{Error, Result};
+use crate::model::{Flight, JobState, Revision, StepState, Tuple};
+use crate::store::{Intent, PushState};
+use crate::world::{JobEnd, JobOrder, OnStep, Pushed, StepEvent, World};
+
+/// The outside.
+#[derive(Clone, Debug)]
+pub struct SimWorld {
+    jobs: BTreeMap<String, SimJob>,
+    trees: BTreeMap<String, Tree>,
+    /// Runs of a job that its machine will still break.
+    broken: BTreeMap<String, u64>,
+    record: Option<String>,
+    clock: i64,
+    chance: u64,
+    /// How each job ended on each tuple: the truth, whatever the store says.
+    pub truth: BTreeMap<Tuple, Vec<(String, JobState)>>,
+    /// What was said, while somebody listens.
+    pub lines: Option<Vec<String>>,
+}
+
+#[derive(Clone, Debug)]
+struct Tree {
+    commits: Vec<Node>,
+    untested: usize,
+    tested: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Node {
+    parent: Option<usize>,
+    broken: BTreeSet<String>,
+}
+
+impl SimWorld {
+    /// Before the first event.
+    pub fn new(script: &Script) -> SimWorld {
+        let root = || Node { parent: None, broken: BTreeSet::new() };
+        let tree = |_| Tree { commits: vec![root()], untested: 0, tested: 0 };
+        SimWorld {
+            jobs: script.job.iter().map(|job| (job.name.clone(), job.clone())).collect(),
+            trees: script.tree.iter().map(|sim| (sim.name.clone(), tree(sim))).collect(),
+            broken: BTreeMap::new(),
+            record: None,
+            clock: 1_000_000_000,
+            chance: script.seed,
+            truth: BTreeMap::new(),
+            lines: None,
+        }
+    }
+
+    /// Somebody commits.
+    pub fn commit(&mut self, commit: &Commit) -> Result<()> {
+        let tree = self.tree(&commit.tree)?;
+        let mut broken = tree.commits[tree.untested].broken.clone();
+        broken.extend(commit.breaks.iter().cloned());
+        broken.retain(|job| !commit.repairs.contains(job));
+        tree.commits.push(Node { parent: Some(tree.untested), broken });
+        tree.untested = tree.commits.len() - 1;
+        Ok(())
+    }
+
+    /// Somebody resets the untested ref.
+    pub fn rewind(&mut self, tree: &str, by: usize) -> Result<()> {
+        let tree = self.tree(tree)?;
+        for _ in 0..by {
+            tree.untested = tree.commits[tree.untested].parent.unwrap_or(0);
+        }
+        Ok(())
+    }
+
+    /// The next runs of a job are broken.
+    pub fn break_host(&mut self, job: &str, runs: u64) -> Result<()> {
+        self.broken.insert(job.to_owned(), runs);
+        Ok(())
+    }
+
+    /// Somebody else moves the tested ref to the untested one.
+    pub fn push_past_the_gate(&mut self, tree: &str) -> Result<()> {
+        let tree = self.tree(tree)?;
+        tree.tested = tree.untested;
+        Ok(())
+    }
+
+    fn tree(&mut self, name: &str) -> Result<&mut Tree> {
+        self.trees.get_mut(name).ok_or_else(|| Error::input(format!("the script has no tree `{name}`")))
+    }
+
+    /// Splitmix: the same script plays the same history.
+    fn throws(&mut self, sides: u64) -> u64 {
+        self.chance = self.chance.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.chance;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % sides
+    }
+
+    fn is_broken_by(&mut self, job: &SimJob, tuple: &Tuple) -> Result<bool> {
+        for (name, revision) in &tuple.0 {
+            let is_made_of = job.trees.is_empty() || job.trees.contains(name);
+            let tree = self.tree(name)?;
+            let at = position(name, revision)?;
+            let node = tree.commits.get(at).ok_or_else(|| Error::input(format!("no commit {revision}")))?;
+            if is_made_of && node.broken.contains(&job.name) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Revisions are the tree's name and the number of the commit.
+fn revision(tree: &str, number: usize) -> Revision {
+    Revision(format!("{tree}-{number}"))
+}
+
+fn position(tree: &str, revision: &Revision) -> Result<usize> {
+    let number = revision.0.strip_prefix(tree).and_then(|rest| rest.strip_prefix('-')).and_then(|n| n.parse().ok());
+    number.ok_or_else(|| Error::input(format!("`{revision}` is no revision of {tree}")))
+}
+
+impl World for SimWorld {
+    fn now(&mut self) -> i64 {
+        self.clock += 1;
+        self.clock
+    }
+
+    fn candidate(&mut self, tree: &str) -> Result<Revision> {
+        let number = self.tree(tree)?.untested;
+        Ok(revision(tree, number))
+    }
+
+    fn tested(&mut self, tree: &str) -> Result<Option<Revision>> {
+        let number = self.tree(tree)?.tested;
+        Ok(Some(revision(tree, number)))
+    }
+
+    fn contains(&mut self, name: &str, new: &Revision, old: &Revision) -> Result<bool> {
+        let (new, old) = (position(name, new)?, position(name, old)?);
+        let tree = self.tree(name)?;
+        let mut at = Some(new);
+        // Parents always have lower numbers.
+        while let Some(number) = at.filter(|number| *number > old) {
+            at = tree.commits.get(number).and_then(|node| node.parent);
+        }
+        Ok(at == Some(old))
+    }
+
+    fn digest(&mut self, order: &JobOrder<'_>) -> Result<Option<String>> {
+        let Some(job) = self.jobs.get(&order.job.name) else { return Ok(None) };
+        let is_made_of = |tree: &String| job.trees.is_empty() || job.trees.contains(tree);
+        let trees = order.tuple.0.iter().filter(|(tree, _)| is_made_of(tree));
+        Ok(Some(trees.fold(job.name.clone(), |digest, (_, revision)| format!("{digest} {revision}"))))
+    }
+
+    fn run(&mut self, order: &JobOrder<'_>, on_step: OnStep<'_>) -> Result<JobEnd> {
+        let name = &order.job.name;
+        let job = self.jobs.get(name).cloned().ok_or_else(|| Error::input(format!("no job `{name}`")))?;
+        on_step(StepEvent::Begin { testid: "run".to_owned(), log: None })?;
+        let is_broken = self.broken.get_mut(name).is_some_and(|left| {
+            let breaks = *left > 0;
+            *left = left.saturating_sub(1);
+            breaks
+        });
+        let fails = job.fails || self.is_broken_by(&job, order.tuple)? || self.throws(100) < job.flaky;
+        let (state, step, reason) = match () {
+            () if is_broken => (JobState::Broken, StepState::Broken, Some("the machine".to_owned())),
+            () if fails => (JobState::Fail, StepState::Fail, Some("it fails".to_owned())),
+            () => (JobState::Pass, StepState::Pass, None),
+        };
+        on_step(StepEvent::End { state: step, reason })?;
+        self.truth.entry(order.tuple.clone()).or_default().push((name.clone(), state));
+        let is_made_of = |tree: &String| job.trees.is_empty() || job.trees.contains(tree);
+        let built = order.tuple.0.iter().filter(|(tree, _)| is_made_of(tree));
+        let built = built.map(|(tree, revision)| (tree.clone(), revision.clone())).collect();
+        Ok(JobEnd { state, built, runvars: BTreeMap::new() })
+    }
+
+    fn refs(&mut self, flight: &Flight) -> Result<Vec<Intent>> {
+        let intent = |repository: &str, old: Option<String>, new: String| Intent {
+            repository: repository.to_owned(),
+            r#ref: "refs/heads/tested".to_owned(),
+            old,
+            new,
+            rewinds: false,
+            state: PushState::Intended,
+        };
+        let baseline = flight.baseline.clone().unwrap_or_default();
+        let moved = flight.tuple.moved_from(&baseline).into_iter();
+        let mut refs: Vec<Intent> =
+            moved.map(|(tree, old, new)| intent(tree, old.map(|old| old.0.clone()), new.0.clone())).collect();
+        refs.push(intent("record", self.record.clone(), format!("flight-{}", flight.flight)));
+        Ok(refs)
+    }
+
+    fn read_ref(&mut self, intent: &Intent) -> Result<Option<String>> {
+        match intent.repository.as_str() {
+            "record" => Ok(self.record.clone()),
+            tree => Ok(self.tested(tree)?.map(|revision| revision.0)),
+        }
+    }
+
+    fn push(&mut self, intent: &Intent) -> Result<Pushed> {
+        match intent.repository.as_str() {
+            "record" => self.record = Some(intent.new.clone()),
+            name => {
+                let number = position(name, &Revision(intent.new.clone()))?;
+                self.tree(name)?.tested = number;
+            }
+        }
+        Ok(Pushed::Done)
+    }
+
+    fn say(&mut self, line: &str) {
+        if let Some(lines) = &mut self.lines {
+            lines.push(line.to_owned());
+        }
+    }
+}

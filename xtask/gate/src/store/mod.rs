@@ -1,0 +1,171 @@
+//! Everything that happened, in one SQLite file. Each change is one transaction, so that a kill leaves the state before or after
+//! it. Knows no policy: `flow/` decides, this remembers.
+//!
+//! `flights.rs`: flights, jobs, steps. `pushes.rs`: what is to be pushed, recorded before it is. `orders.rs`: what operators said,
+//! with who and why. `overview.rs`: ages and counts for those who look.
+
+mod flights;
+mod orders;
+mod overview;
+mod pushes;
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+use crate::error::{Context, Error, Result};
+
+pub use flights::{NewFlight, Place};
+pub use orders::{Audit, Order, OrderKind};
+pub use overview::{BranchStatus, StepHistory};
+pub use pushes::{Intent, PushState};
+
+/// The version of the file's form; `PRAGMA user_version` has it.
+const VERSION: i64 = 1;
+/// How long a reader waits for a change that is being made.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// The history of all gates of one state.
+#[derive(Debug)]
+pub struct Store {
+    db: Connection,
+    path: PathBuf,
+    changes_left: Option<u64>,
+    _alone: Option<File>,
+}
+
+impl Store {
+    /// The file, made where it is missing, for this gate alone.
+    pub fn open(path: &Path) -> Result<Store> {
+        let opening = || format!("cannot open the gate's state `{}`", path.display());
+        if let Some(dir) = path.parent() {
+            std::fs::create_dir_all(dir).context(opening)?;
+        }
+        let alone = lock(path)?;
+        let db = Connection::open(path).context(opening)?;
+        // What was recorded as intended must be on disk before it is done: FULL.
+        db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;").context(opening)?;
+        Store { db, path: path.to_path_buf(), changes_left: None, _alone: Some(alone) }.ready()
+    }
+
+    /// The file as it is, to read, beside a gate that works. `None` where there is none.
+    pub fn look(path: &Path) -> Result<Option<Store>> {
+        if !path.exists() {
+            return Ok(None);
+        }
+        let opening = || format!("cannot open the gate's state `{}`", path.display());
+        let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).context(opening)?;
+        let store = Store { db, path: path.to_path_buf(), changes_left: None, _alone: None };
+        store.db.busy_timeout(BUSY).context(opening)?;
+        match store.version()? {
+            VERSION => Ok(Some(store)),
+            0 => Ok(None),
+            other => Err(store.wrong_version(other)),
+        }
+    }
+
+    /// A state that nobody keeps.
+    pub fn in_memory() -> Result<Store> {
+        let db = Connection::open_in_memory().context(|| "cannot make a state in memory".to_owned())?;
+        db.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;")
+            .context(|| "cannot set it up".to_owned())?;
+        Store { db, path: PathBuf::from(":memory:"), changes_left: None, _alone: None }.ready()
+    }
+
+    /// For tests: the change after so many is never made, nor any later one, as if the gate had been killed before it.
+    pub fn die_after(&mut self, changes: u64) {
+        self.changes_left = Some(changes);
+    }
+
+    /// How many changes are left of those.
+    pub fn changes_left(&self) -> Option<u64> {
+        self.changes_left
+    }
+
+    /// For tests and simulations: survives a kill, not a power cut.
+    pub fn do_not_sync(&self) -> Result<()> {
+        self.ask("whether it syncs", |db| db.pragma_update(None, "synchronous", "OFF"))
+    }
+
+    fn ready(mut self) -> Result<Store> {
+        self.db.set_prepared_statement_cache_capacity(64);
+        self.db.busy_timeout(BUSY).context(|| format!("cannot set up `{}`", self.path.display()))?;
+        match self.version()? {
+            VERSION => {}
+            0 => self.change("make the tables", |tx| {
+                tx.execute_batch(include_str!("schema.sql"))?;
+                tx.pragma_update(None, "user_version", VERSION)
+            })?,
+            other => return Err(self.wrong_version(other)),
+        }
+        Ok(self)
+    }
+
+    fn version(&self) -> Result<i64> {
+        self.ask("its version", |db| db.pragma_query_value(None, "user_version", |row| row.get(0)))
+    }
+
+    fn wrong_version(&self, found: i64) -> Error {
+        let path = self.path.display();
+        Error::input(format!("the gate's state `{path}` has form {found}, this gate knows {VERSION}"))
+            .help("use the version of Sultana that wrote it, or begin a new state: cargo xtask gate --state FILE ...")
+    }
+
+    /// One transaction.
+    fn change<T>(&mut self, what: &str, change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T> {
+        if let Some(left) = &mut self.changes_left {
+            *left = left.checked_sub(1).ok_or_else(Error::interrupted)?;
+        }
+        let path = &self.path;
+        let done = self.db.transaction_with_behavior(TransactionBehavior::Immediate).and_then(|tx| {
+            let value = change(&tx)?;
+            tx.commit()?;
+            Ok(value)
+        });
+        if done.is_err() {
+            // What a test lets die stays dead.
+            self.changes_left = self.changes_left.map(|_| 0);
+        }
+        done.map_err(|error| told(error, format!("cannot {what} in the gate's state `{}`", path.display())))
+    }
+
+    fn ask<T>(&self, what: &str, ask: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+        ask(&self.db).map_err(|error| told(error, format!("cannot read {what} from `{}`", self.path.display())))
+    }
+}
+
+/// SQLite's own words, and what helps where the disk is full.
+fn told(error: rusqlite::Error, message: String) -> Error {
+    let is_full = error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull);
+    let error = Error::machine(message).because(error);
+    if is_full { error.help_with_space() } else { error }
+}
+
+/// A text of ours that the file has and this gate does not know.
+fn unknown(what: &str, text: &str) -> rusqlite::Error {
+    let message = format!("`{text}` is no {what} that this gate knows");
+    rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, message.into())
+}
+
+/// Two gates on one state would test and push the same things twice.
+fn lock(path: &Path) -> Result<File> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let path_of_lock = PathBuf::from(name);
+    let cannot = || format!("cannot lock `{}`", path_of_lock.display());
+    let file = File::options().create(true).truncate(false).write(true).open(&path_of_lock).context(cannot)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(Errno::WOULDBLOCK) => {
+            let message = format!("another gate works with the state `{}`", path.display());
+            Err(Error::machine(message).help("wait for its end; cargo xtask gate status shows what it does"))
+        }
+        Err(errno) => Err(errno).context(cannot),
+    }
+}

@@ -1,0 +1,188 @@
+//! What operators said: force, block, stop, allow. Each with who and why, and in the audit for ever.
+
+use rusqlite::{Row, Transaction, params};
+use serde::Serialize;
+
+use super::Store;
+use super::flights::word;
+use crate::allow::Allowance;
+use crate::error::Result;
+
+/// What is ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OrderKind {
+    /// Push exactly this revision, once, whatever the verdict is.
+    Force,
+    /// Push nothing.
+    Block,
+    /// Begin no flight.
+    Stop,
+}
+
+impl OrderKind {
+    /// As it is stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            OrderKind::Force => "force",
+            OrderKind::Block => "block",
+            OrderKind::Stop => "stop",
+        }
+    }
+
+    fn from_word(word: &str) -> Option<Self> {
+        [OrderKind::Force, OrderKind::Block, OrderKind::Stop].into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
+/// An order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Order {
+    /// What.
+    pub kind: OrderKind,
+    /// For which branch; nothing: all.
+    pub branch: Option<String>,
+    /// Force: exactly this one.
+    pub revision: Option<String>,
+    /// Who said it.
+    pub who: String,
+    /// Why.
+    pub why: String,
+    /// When, in seconds since 1970.
+    pub at: i64,
+}
+
+/// One line of the audit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Audit {
+    /// When, in seconds since 1970.
+    pub at: i64,
+    /// Who did it.
+    pub who: String,
+    /// What was done.
+    pub what: String,
+    /// To which branch.
+    pub branch: Option<String>,
+    /// Why.
+    pub why: String,
+}
+
+impl Store {
+    /// Records an order.
+    pub fn order(&mut self, order: &Order) -> Result<()> {
+        self.change("record an order", |tx| {
+            let Order { kind, branch, revision, who, why, at } = order;
+            tx.execute(
+                "INSERT INTO orders (kind, branch, revision, who, why, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                params![kind.as_str(), branch, revision, who, why, at],
+            )?;
+            let what = revision.iter().fold(kind.as_str().to_owned(), |what, revision| format!("{what} {revision}"));
+            audit(tx, &Audit { at: *at, who: who.clone(), what, branch: branch.clone(), why: why.clone() })
+        })
+    }
+
+    /// Takes back all orders of that kind for a branch; says how many there were.
+    pub fn end_orders(
+        &mut self,
+        kind: OrderKind,
+        branch: Option<&str>,
+        who: &str,
+        why: &str,
+        now: i64,
+    ) -> Result<usize> {
+        self.change("take an order back", |tx| {
+            let ended = tx.execute(
+                "UPDATE orders SET ended = ?3 WHERE kind = ?1 AND branch IS ?2 AND ended IS NULL",
+                params![kind.as_str(), branch, now],
+            )?;
+            let what = format!("end of {}", kind.as_str());
+            audit(
+                tx,
+                &Audit { at: now, who: who.to_owned(), what, branch: branch.map(str::to_owned), why: why.to_owned() },
+            )?;
+            Ok(ended)
+        })
+    }
+
+    /// The orders for a branch that stand, each with its number.
+    pub fn orders(&self, branch: &str) -> Result<Vec<(i64, Order)>> {
+        self.ask("orders", |db| {
+            let mut query = db.prepare_cached(
+                "SELECT number, kind, branch, revision, who, why, at FROM orders
+                 WHERE ended IS NULL AND (branch IS NULL OR branch = ?1) ORDER BY number",
+            )?;
+            let order = |row: &Row<'_>| {
+                let order = Order {
+                    kind: word(row, 1, "order", OrderKind::from_word)?,
+                    branch: row.get(2)?,
+                    revision: row.get(3)?,
+                    who: row.get(4)?,
+                    why: row.get(5)?,
+                    at: row.get(6)?,
+                };
+                Ok((row.get(0)?, order))
+            };
+            query.query_map([branch], order)?.collect()
+        })
+    }
+
+    /// Adds a line to the allow list.
+    pub fn allow(&mut self, line: &Allowance, who: &str, now: i64) -> Result<()> {
+        self.change("change the allow list", |tx| {
+            let Allowance { branch, job, testid, removes, owner, reason, expires } = line;
+            tx.execute(
+                "INSERT INTO allowances (branch, job, testid, removes, owner, reason, expires) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                params![branch, job, testid, removes, owner, reason, expires],
+            )?;
+            let what = format!("{} {job} {testid}, answered for by {owner}", if *removes { "allow no more" } else { "allow" });
+            audit(tx, &Audit { at: now, who: who.to_owned(), what, branch: branch.clone(), why: reason.clone() })
+        })
+    }
+
+    /// The allow list, oldest line first.
+    pub fn allowances(&self) -> Result<Vec<Allowance>> {
+        self.ask("the allow list", |db| {
+            let mut query = db.prepare_cached(
+                "SELECT branch, job, testid, removes, owner, reason, expires FROM allowances ORDER BY number",
+            )?;
+            let line = |row: &Row<'_>| {
+                Ok(Allowance {
+                    branch: row.get(0)?,
+                    job: row.get(1)?,
+                    testid: row.get(2)?,
+                    removes: row.get(3)?,
+                    owner: row.get(4)?,
+                    reason: row.get(5)?,
+                    expires: row.get(6)?,
+                })
+            };
+            query.query_map([], line)?.collect()
+        })
+    }
+
+    /// Everything that operators did, oldest first.
+    pub fn audit(&self) -> Result<Vec<Audit>> {
+        self.ask("the audit", |db| {
+            let mut query = db.prepare_cached("SELECT at, who, what, branch, why FROM audit ORDER BY number")?;
+            let line = |row: &Row<'_>| {
+                Ok(Audit {
+                    at: row.get(0)?,
+                    who: row.get(1)?,
+                    what: row.get(2)?,
+                    branch: row.get(3)?,
+                    why: row.get(4)?,
+                })
+            };
+            query.query_map([], line)?.collect()
+        })
+    }
+}
+
+fn audit(tx: &Transaction<'_>, line: &Audit) -> rusqlite::Result<()> {
+    let Audit { at, who, what, branch, why } = line;
+    tx.execute(
+        "INSERT INTO audit (at, who, what, branch, why) VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![at, who, what, branch, why],
+    )?;
+    Ok(())
+}

@@ -1,0 +1,133 @@
+//! Pushes. A push and this file cannot change in one transaction, so what is intended is recorded first: after a kill the remote
+//! ref says which of both happened.
+
+use rusqlite::{OptionalExtension, params};
+use serde::Serialize;
+
+use super::Store;
+use super::flights::{set_flight, tuple_number, tuple_of, word};
+use crate::error::Result;
+use crate::model::{FlightNo, FlightState, Tuple};
+
+/// Where a push stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PushState {
+    /// Recorded; whether it was done only the remote ref knows.
+    Intended,
+    /// The ref is there.
+    Done,
+    /// The ref was somewhere else.
+    Refused,
+}
+
+impl PushState {
+    fn as_str(self) -> &'static str {
+        match self {
+            PushState::Intended => "intended",
+            PushState::Done => "done",
+            PushState::Refused => "refused",
+        }
+    }
+
+    fn from_word(word: &str) -> Option<Self> {
+        [PushState::Intended, PushState::Done, PushState::Refused].into_iter().find(|state| state.as_str() == word)
+    }
+}
+
+/// A ref that is to move.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Intent {
+    /// The repository, as the world names it.
+    pub repository: String,
+    /// The ref, in full.
+    pub r#ref: String,
+    /// Where it must be now; nothing: it must not exist.
+    pub old: Option<String>,
+    /// Where it goes.
+    pub new: String,
+    /// The old revision need not be contained in the new one.
+    pub rewinds: bool,
+    /// Where it stands.
+    pub state: PushState,
+}
+
+impl Store {
+    /// Records the verdict of a flight and what is now to be pushed.
+    pub fn intend(&mut self, flight: FlightNo, outcome: &str, intents: &[Intent], now: i64) -> Result<()> {
+        self.change("record what is to be pushed", |tx| {
+            tx.prepare_cached("DELETE FROM pushes WHERE flight = ?1")?.execute([flight])?;
+            let mut insert = tx.prepare_cached(
+                "INSERT INTO pushes (flight, repository, ref, old, new, rewinds, state) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            )?;
+            for intent in intents {
+                let Intent { repository, r#ref, old, new, rewinds, state } = intent;
+                insert.execute(params![flight, repository, r#ref, old, new, rewinds, state.as_str()])?;
+            }
+            set_flight(tx, flight, FlightState::Pushing, Some(outcome), now)
+        })
+    }
+
+    /// What a flight pushes, each with its number.
+    pub fn intents(&self, flight: FlightNo) -> Result<Vec<(i64, Intent)>> {
+        self.ask("pushes", |db| {
+            let mut query = db.prepare_cached(
+                "SELECT push, repository, ref, old, new, rewinds, state FROM pushes WHERE flight = ?1 ORDER BY push",
+            )?;
+            let rows = query.query_map([flight], |row| {
+                let intent = Intent {
+                    repository: row.get(1)?,
+                    r#ref: row.get(2)?,
+                    old: row.get(3)?,
+                    new: row.get(4)?,
+                    rewinds: row.get(5)?,
+                    state: word(row, 6, "state of a push", PushState::from_word)?,
+                };
+                Ok((row.get(0)?, intent))
+            })?;
+            rows.collect()
+        })
+    }
+
+    /// What became of one.
+    pub fn resolve_push(&mut self, push: i64, state: PushState) -> Result<()> {
+        self.change("record a push", |tx| {
+            tx.prepare_cached("UPDATE pushes SET state = ?2 WHERE push = ?1")?
+                .execute(params![push, state.as_str()])?;
+            Ok(())
+        })
+    }
+
+    /// All refs are there: the flight is done, its tuple is tested, the forces that it needed are used up.
+    pub fn finish_pushed(
+        &mut self,
+        flight: FlightNo,
+        branch: &str,
+        tuple: &Tuple,
+        outcome: &str,
+        forces: &[i64],
+        now: i64,
+    ) -> Result<()> {
+        self.change("record a tested tuple", |tx| {
+            let tuple = tuple_number(tx, tuple)?;
+            let mut insert =
+                tx.prepare_cached("INSERT OR REPLACE INTO tested (branch, flight, tuple, at) VALUES (?1, ?2, ?3, ?4)")?;
+            insert.execute(params![branch, flight, tuple, now])?;
+            for force in forces {
+                tx.prepare_cached("UPDATE orders SET ended = ?2 WHERE number = ?1 AND ended IS NULL")?
+                    .execute(params![force, now])?;
+            }
+            set_flight(tx, flight, FlightState::Done, Some(outcome), now)
+        })
+    }
+
+    /// The last tuple that a branch pushed, with its flight and when.
+    pub fn last_pushed(&self, branch: &str) -> Result<Option<(FlightNo, Tuple, i64)>> {
+        self.ask("what was pushed last", |db| {
+            let mut query = db.prepare_cached(
+                "SELECT p.flight, t.text, p.at FROM tested p JOIN tuples t USING (tuple) WHERE p.branch = ?1 ORDER BY p.flight DESC LIMIT 1",
+            )?;
+            query.query_row([branch], |row| Ok((row.get(0)?, tuple_of(row.get_ref(1)?.as_str()?)?, row.get(2)?))).optional()
+        })
+    }
+}

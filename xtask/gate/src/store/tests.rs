@@ -1,0 +1,64 @@
+//! The file: who may open it, what it is after a kill, how big it grows.
+
+use super::*;
+use crate::model::{Blessing, Revision, Tuple};
+
+fn new_flight(store: &mut Store) -> Result<u64> {
+    let tuple = Tuple::default().with("xen", &Revision("a".to_owned()));
+    store.begin_flight(&NewFlight {
+        branch: "b",
+        blessing: Blessing::Real,
+        tuple: &tuple,
+        baseline: &tuple,
+        parent: None,
+        jobs: &[],
+        now: 1,
+    })
+}
+
+#[test]
+fn two_gates_on_one_state_exclude_each_other_and_a_reader_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("deep/gate.db");
+    assert!(Store::look(&path).unwrap().is_none());
+    let mut first = Store::open(&path).unwrap();
+    let error = Store::open(&path).unwrap_err();
+    assert!(error.report().contains("another gate works with the state"), "{}", error.report());
+    new_flight(&mut first).unwrap();
+    assert_eq!(Store::look(&path).unwrap().unwrap().flight_count().unwrap(), 1);
+    drop(first);
+    Store::open(&path).unwrap();
+}
+
+#[test]
+fn a_state_of_another_form_is_refused_by_readers_and_writers() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("gate.db");
+    drop(Store::open(&path).unwrap());
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 7).unwrap();
+    for error in [Store::open(&path).unwrap_err(), Store::look(&path).unwrap_err()] {
+        assert!(error.report().contains("has form 7, this gate knows 1"), "{}", error.report());
+    }
+}
+
+#[test]
+fn what_is_no_state_is_an_error_and_stays_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("gate.db");
+    std::fs::write(&path, "my diary, which is no database at all").unwrap();
+    Store::open(&path).unwrap_err();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "my diary, which is no database at all");
+}
+
+#[test]
+fn after_a_kill_there_is_no_half_of_a_change() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("gate.db");
+    let mut store = Store::open(&path).unwrap();
+    store.die_after(1);
+    new_flight(&mut store).unwrap();
+    new_flight(&mut store).unwrap_err();
+    new_flight(&mut store).unwrap_err();
+    drop(store);
+    assert_eq!(Store::open(&path).unwrap().flight_count().unwrap(), 1);
+}

@@ -1,0 +1,95 @@
+//! What a gate asks of the outside: refs, jobs, pushes, the time. Two live behind it: real repositories with real builds, and
+//! the simulator's script. The flow is the same code for both.
+
+use std::collections::BTreeMap;
+
+use crate::error::Result;
+use crate::model::{Flight, FlightNo, JobState, Revision, StepState, Tuple};
+use crate::plan::JobPlan;
+use crate::store::Intent;
+
+/// A job to run.
+#[derive(Clone, Copy, Debug)]
+pub struct JobOrder<'a> {
+    /// In which flight.
+    pub flight: FlightNo,
+    /// What.
+    pub job: &'a JobPlan,
+    /// Of what.
+    pub tuple: &'a Tuple,
+}
+
+/// A step, as it happens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StepEvent {
+    /// It begins.
+    Begin {
+        /// What is compared between flights.
+        testid: String,
+        /// Its log, relative to the state's directory.
+        log: Option<String>,
+    },
+    /// The last one that began has ended.
+    End {
+        /// How.
+        state: StepState,
+        /// Why it did not pass, in one line.
+        reason: Option<String>,
+    },
+}
+
+/// How a job ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobEnd {
+    /// A final state.
+    pub state: JobState,
+    /// The trees it was made of, at what they really were.
+    pub built: BTreeMap<String, Revision>,
+    /// More that is worth knowing.
+    pub runvars: BTreeMap<String, String>,
+}
+
+/// What became of a push.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pushed {
+    /// The ref is there.
+    Done,
+    /// It was not where it had to be, or the move was no fast-forward; why.
+    Refused(String),
+}
+
+/// Gets each step as it happens.
+pub type OnStep<'a> = &'a mut dyn FnMut(StepEvent) -> Result<()>;
+
+/// The outside.
+pub trait World {
+    /// Seconds since 1970.
+    fn now(&mut self) -> i64;
+
+    /// The newest revision of a tree that wants to be tested.
+    fn candidate(&mut self, tree: &str) -> Result<Revision>;
+
+    /// The revision of a tree that was tested; nothing before the first push.
+    fn tested(&mut self, tree: &str) -> Result<Option<Revision>>;
+
+    /// Going from `old` to `new` loses nothing.
+    fn contains(&mut self, tree: &str, new: &Revision, old: &Revision) -> Result<bool>;
+
+    /// Everything that decides what a job gives, as a digest; nothing where that cannot be known.
+    fn digest(&mut self, order: &JobOrder<'_>) -> Result<Option<String>>;
+
+    /// Runs a job to its end. `Err` only where it did not come to one: somebody stopped us.
+    fn run(&mut self, order: &JobOrder<'_>, on_step: OnStep<'_>) -> Result<JobEnd>;
+
+    /// The refs that must move so that this flight's tuple is the tested one, the record of it last. Moves nothing.
+    fn refs(&mut self, flight: &Flight) -> Result<Vec<Intent>>;
+
+    /// Where a ref is now.
+    fn read_ref(&mut self, intent: &Intent) -> Result<Option<String>>;
+
+    /// Moves it, if it still is at the old place.
+    fn push(&mut self, intent: &Intent) -> Result<Pushed>;
+
+    /// One line for whoever watches.
+    fn say(&mut self, line: &str);
+}
