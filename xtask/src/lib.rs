@@ -13,6 +13,8 @@ pub mod definition;
 pub mod dist;
 pub mod doctor;
 pub mod elf;
+#[cfg(feature = "gate")]
+pub mod gate;
 pub mod host;
 pub mod hosting;
 pub mod installed;

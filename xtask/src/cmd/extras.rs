@@ -1,18 +1,37 @@
-//! Commands whose libraries would delay everybody's first build: they call cargo once more, with the feature `extras`.
+//! Commands whose libraries would delay everybody's first build: they call cargo once more, with a feature.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 
 use super::Session;
 use crate::error::{Error, Result};
 use crate::process::Program;
 
-/// Runs this very command line, where it was given, in a binary that has the feature; what that says and how it ends is ours.
+/// Runs this very command line, where it was given, in a binary that has `extras`; what that says and how it ends is ours.
+#[cfg(not(feature = "extras"))]
 pub fn run_with_extras(session: &Session) -> Result<()> {
+    let ended = command(session, "extras").run(&session.cancel)?;
+    if !ended.stdout.is_empty() {
+        println!("{}", String::from_utf8_lossy(&ended.stdout).trim_end());
+    }
+    if !ended.status.success() {
+        eprintln!("{}", String::from_utf8_lossy(&ended.stderr).trim_end());
+    }
+    end("extras", ended.status)
+}
+
+/// The same with `gate`, for as long as it takes: what it says appears as it says it.
+#[cfg(not(feature = "gate"))]
+pub fn run_with_gate(session: &Session) -> Result<()> {
+    end("gate", command(session, "gate").in_front().run(&session.cancel)?.status)
+}
+
+fn command(session: &Session, feature: &str) -> Program {
     let ours = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
     let workspace = ours.as_deref().and_then(Path::parent).unwrap_or(&session.layout.root);
     let mut argv: Vec<OsString> =
-        ["cargo", "run", "--quiet", "--profile", "xtask", "--package", "xtask", "--features", "extras"]
+        ["cargo", "run", "--quiet", "--profile", "xtask", "--package", "xtask", "--features", feature]
             .map(Into::into)
             .into();
     argv.extend(["--manifest-path".into(), workspace.join("Cargo.toml").into()]);
@@ -22,19 +41,16 @@ pub fn run_with_extras(session: &Session) -> Result<()> {
     argv.push("--".into());
     argv.extend(std::env::args_os().skip(1));
     eprintln!("note: the first time, cargo compiles the libraries that only this command needs; it takes some minutes");
-    let ended = Program::new(argv).run(&session.cancel)?;
-    if !ended.stdout.is_empty() {
-        println!("{}", String::from_utf8_lossy(&ended.stdout).trim_end());
+    Program::new(argv)
+}
+
+fn end(feature: &str, status: ExitStatus) -> Result<()> {
+    let what = format!("cannot run this command with the feature `{feature}`");
+    match status.code() {
+        Some(0) => Ok(()),
+        Some(1) => Err(Error::step(what).said()),
+        Some(2) => Err(Error::input(what).said()),
+        Some(130) => Err(Error::interrupted().said()),
+        _ => Err(Error::machine(what).said()),
     }
-    if ended.status.success() {
-        return Ok(());
-    }
-    eprintln!("{}", String::from_utf8_lossy(&ended.stderr).trim_end());
-    let what = "cannot run this command with the feature `extras`";
-    Err(match ended.status.code() {
-        Some(1) => Error::step(what),
-        Some(2) => Error::input(what),
-        _ => Error::machine(what),
-    }
-    .said())
 }

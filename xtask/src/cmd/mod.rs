@@ -14,11 +14,13 @@ mod distclean;
 mod doctor;
 mod explain;
 #[cfg(not(feature = "extras"))]
+#[cfg(not(all(feature = "extras", feature = "gate")))]
 mod extras;
 mod fetch;
 mod force_update;
 mod foreach;
 mod freeze;
+mod gate;
 mod gc;
 mod graph;
 mod grep;
@@ -139,6 +141,7 @@ enum Command {
     Sbom(sbom::Args),
     Provenance(provenance::Args),
     ReleaseCheck(release_check::Args),
+    Gate(gate::Args),
     Schema(schema::Args),
     Shell(shell::Args),
     Test(test::Args),
@@ -395,6 +398,7 @@ pub fn run(mut cli: Cli) -> i32 {
             Command::ReleaseCheck(args) => release_check::run(&session, &args),
             Command::Provenance(args) => provenance::run(&session, &args),
             Command::Sbom(args) => sbom::run(&session, &args),
+            Command::Gate(args) => gate::run(&session, &args),
             Command::Schema(args) => schema::run(&session, &args),
             Command::Shell(args) => shell::run(&session, &args),
             Command::Test(args) => test::run(&session, &args),

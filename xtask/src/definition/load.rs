@@ -235,7 +235,7 @@ fn read_manifest(root: &Path, name: &Name, problems: &mut Vec<Problem>) -> Optio
 }
 
 /// The names of the `.toml` files of a directory, without their ending.
-fn toml_stems(dir: &Path) -> std::io::Result<BTreeSet<String>> {
+pub(super) fn toml_stems(dir: &Path) -> std::io::Result<BTreeSet<String>> {
     let mut stems = BTreeSet::new();
     for entry in std::fs::read_dir(dir)? {
         let name = entry?.file_name();

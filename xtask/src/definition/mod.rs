@@ -14,6 +14,8 @@ mod diagnostic;
 mod document;
 mod edit;
 mod form;
+#[cfg(feature = "gate")]
+mod gate;
 mod include;
 mod load;
 #[cfg(test)]
@@ -38,6 +40,8 @@ pub use blktap::Blktap;
 pub use component::{Autotools, Component, Driver, Extra, Make, Packages, Skip, Step, Tarball, Told};
 pub use diagnostic::{Diagnostics, Problem};
 pub use edit::with_patches;
+#[cfg(feature = "gate")]
+pub use gate::{Does, Gate, Job, Record, Tier, Tracked, gate_names};
 pub use include::{Origins, Stand};
 pub use load::{Definitions, manifest_names};
 pub use lock::{Commit, File, Lock, Pin, Submodule};

@@ -7,6 +7,8 @@ mod build;
 mod components;
 mod debian_root;
 mod default_manifest;
+#[cfg(feature = "gate")]
+mod gate;
 mod origin;
 mod pins;
 mod real;

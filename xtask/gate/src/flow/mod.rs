@@ -8,6 +8,8 @@ mod judge;
 #[cfg(test)]
 mod tests;
 
+use serde::Serialize;
+
 use crate::classify::Verdict;
 use crate::error::Result;
 use crate::model::{Blessing, Flight, FlightNo, FlightState, JobState, Revision, StepState, Tuple};
@@ -27,7 +29,8 @@ pub struct Gate<'a, W: World> {
 }
 
 /// What came of a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Ran {
     /// An operator wants no flights.
     Stopped(Order),
@@ -54,7 +57,8 @@ pub enum Ran {
 }
 
 /// A flight with its verdict.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Judged {
     /// The flight.
     pub flight: FlightNo,
@@ -69,7 +73,8 @@ pub struct Judged {
 }
 
 /// Why a candidate was not pushed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum NotPushed {
     /// The verdict.
     Blocked,

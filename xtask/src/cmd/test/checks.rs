@@ -78,6 +78,13 @@ fn list(root: &Path, tier: Tier, nextest: bool, build: Vec<String>) -> Vec<Check
         ),
         false => format!("cargo test --profile {profile} --workspace --no-fail-fast -- --show-output"),
     };
+    // Needs the other binary. Its tests are those of the integration tests that begin so.
+    let gate = match nextest {
+        true => runner("xtask").replace("--workspace", "--package xtask --features gate gate::"),
+        false => {
+            runner("xtask").replace("--workspace", "--package xtask --features gate").replace("--show", "gate:: --show")
+        }
+    };
     let lint = "cargo clippy --workspace --all-targets -- -D warnings";
     let mut checks = vec![
         check("format", root, "cargo fmt --all --check", RUSTFMT),
@@ -86,7 +93,7 @@ fn list(root: &Path, tier: Tier, nextest: bool, build: Vec<String>) -> Vec<Check
         check(
             "lints-extras",
             root,
-            "cargo clippy --profile xtask --package xtask --features extras -- -D warnings",
+            "cargo clippy --profile xtask --package xtask --features extras,gate --all-targets -- -D warnings",
             CLIPPY,
         ),
         check("lints-blktap", blktap, lint, CLIPPY),
@@ -95,6 +102,7 @@ fn list(root: &Path, tier: Tier, nextest: bool, build: Vec<String>) -> Vec<Check
         checks.push(Check { argv: build, ..check("build", root, "", None) });
     }
     checks.push(tests("tests", root, &runner("xtask")));
+    checks.push(tests("tests-gate", root, &gate));
     checks.push(tests("tests-blktap", blktap, &runner("dev")));
     if nextest {
         checks.push(tests("doctests-blktap", blktap, "cargo test --doc --workspace -- --show-output"));

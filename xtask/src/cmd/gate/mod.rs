@@ -1,0 +1,163 @@
+//! `gate`: candidates tested, judged, pushed; and what operators say and ask. One file an idea; the work is done in `crate::gate`
+//! and in the crate `xtask-gate`, which only a binary with the feature `gate` has.
+
+#[cfg(feature = "gate")]
+mod look;
+#[cfg(feature = "gate")]
+mod orders;
+#[cfg(feature = "gate")]
+mod run;
+
+use std::path::PathBuf;
+
+use super::Session;
+use crate::error::Result;
+
+/// Test candidates and push what is good
+///
+///     cargo xtask gate run unstable                     one candidate of ci/gates/unstable.toml
+///     cargo xtask gate status                           all branches: what is tested, what blocks, since when
+///     cargo xtask gate history unstable boot            a job's last runs
+///     cargo xtask gate force-rev unstable 3fb3b1c2 --why 'fixes CI itself'
+///     cargo xtask gate simulate script.toml             a scripted history through the same code
+///
+/// Everything that happened is in .xtask/gate/gate.db. A run that was killed is gone on with by the next.
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+#[cfg_attr(not(feature = "gate"), allow(dead_code, reason = "only the other binary reads them"))]
+pub struct Args {
+    /// State of all gates [default: .xtask/gate/gate.db]
+    #[arg(long, value_name = "FILE", global = true)]
+    state: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+#[cfg_attr(not(feature = "gate"), allow(dead_code, reason = "only the other binary reads them"))]
+enum Command {
+    /// Test one candidate, and push it when nothing speaks against it
+    Run {
+        /// Gate: a file of ci/gates/
+        branch: String,
+    },
+    /// Show all branches: what is tested, what came of the last candidate, what operators said
+    Status {
+        /// Branches [default: all]
+        branches: Vec<String>,
+    },
+    /// Show branches that pushed nothing for so long
+    Stale {
+        /// For example `7d`
+        #[arg(default_value = "7d", value_name = "DURATION")]
+        than: humantime::Duration,
+    },
+    /// Show the last runs of a job
+    History {
+        /// Branch
+        branch: String,
+        /// Job
+        job: String,
+        /// How many steps
+        #[arg(long, default_value_t = 30, value_name = "N")]
+        limit: u32,
+    },
+    /// Show a flight: the verdict on each step that did not pass
+    Show {
+        /// Number of the flight
+        flight: u64,
+    },
+    /// Push the last candidate, whatever the verdict is: that revision and no other
+    Force {
+        /// Branch
+        branch: String,
+        #[command(flatten)]
+        who: Who,
+    },
+    /// Push exactly this revision once, whatever the verdict is
+    ForceRev {
+        /// Branch
+        branch: String,
+        /// Revision, in full
+        revision: String,
+        #[command(flatten)]
+        who: Who,
+    },
+    /// Test, and push nothing
+    Block(Standing),
+    /// Begin no flight
+    Stop(Standing),
+    /// Let a failure pass until a day; somebody answers for it
+    Allow {
+        /// Pattern of the job: `@@` any text, `@` any text without `-` and `/`
+        job: String,
+        /// Pattern of the step
+        testid: String,
+        /// Branch [default: all]
+        #[arg(long)]
+        branch: Option<String>,
+        /// For how long, for example `30d`
+        #[arg(long = "for", value_name = "DURATION")]
+        lasts: humantime::Duration,
+        /// Take away what earlier lines allow
+        #[arg(long)]
+        not: bool,
+        #[command(flatten)]
+        who: Who,
+    },
+    /// Show everything that operators did
+    Audit,
+    /// Play a scripted history through the gate's own code
+    Simulate {
+        /// The script
+        script: PathBuf,
+        /// Print only what came of it all
+        #[arg(long, short)]
+        quiet: bool,
+    },
+}
+
+/// An order that stands until it is taken back.
+#[derive(Debug, clap::Args)]
+#[cfg_attr(not(feature = "gate"), allow(dead_code, reason = "only the other binary reads them"))]
+struct Standing {
+    /// Branch [default: all]
+    branch: Option<String>,
+    /// Take it back
+    #[arg(long)]
+    end: bool,
+    #[command(flatten)]
+    who: Who,
+}
+
+/// For the audit.
+#[derive(Debug, clap::Args)]
+#[cfg_attr(not(feature = "gate"), allow(dead_code, reason = "only the other binary reads them"))]
+struct Who {
+    /// Who says so
+    #[arg(long, env = "USER")]
+    who: String,
+    /// Why
+    #[arg(long)]
+    why: String,
+}
+
+#[cfg(not(feature = "gate"))]
+pub fn run(session: &Session, _: &Args) -> Result<()> {
+    super::extras::run_with_gate(session)
+}
+
+#[cfg(feature = "gate")]
+pub fn run(session: &Session, args: &Args) -> Result<()> {
+    let state = args.state.clone().unwrap_or_else(|| session.layout.work().join("gate").join("gate.db"));
+    match &args.command {
+        Command::Run { branch } => run::run(session, &state, branch),
+        Command::Status { branches } => look::status(session, &state, branches),
+        Command::Stale { than } => look::stale(session, &state, **than),
+        Command::History { branch, job, limit } => look::history(session, &state, branch, job, *limit),
+        Command::Show { flight } => look::show(session, &state, *flight),
+        Command::Audit => look::audit(session, &state),
+        Command::Simulate { script, quiet } => run::simulate(session, script, *quiet),
+        command => orders::run(&state, command),
+    }
+}

@@ -1,0 +1,272 @@
+//! `ci/gates/NAME.toml`: what a gate tests and pushes; `ci/jobs/NAME.toml`: one job. Read together, all mistakes shown together.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::diagnostic::{Diagnostics, Finding, Problem};
+use super::load::{Opened, toml_stems};
+use super::place::Place;
+use super::{Name, did_you_mean};
+use crate::layout::Layout;
+
+/// A gate, with its jobs.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Gate {
+    /// What it guards, in one line.
+    pub summary: String,
+    /// The manifest whose components are built.
+    pub manifest: Name,
+    /// Files of `ci/jobs/`.
+    pub jobs: Vec<Name>,
+    /// Sources of the manifest whose refs it watches and moves.
+    pub trees: BTreeMap<Name, Tracked>,
+    /// Where tested tuples are written down.
+    pub record: Record,
+    /// The jobs themselves, each behind what it needs.
+    #[serde(skip)]
+    pub defined: Vec<(Name, Job)>,
+}
+
+/// The refs of a tree.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Tracked {
+    /// Where it is fetched from and pushed to: a URL, or a path relative to the repository's root.
+    pub repository: String,
+    /// Ref whose tip is the candidate.
+    pub untested: String,
+    /// Ref that only the gate moves.
+    pub tested: String,
+    /// The untested ref is rewritten at times: the tested one follows it without containing what was there.
+    #[serde(default)]
+    pub rebasing: bool,
+    /// False: never a candidate, always at its tested revision.
+    #[serde(default = "yes")]
+    pub moves: bool,
+}
+
+/// Where tested tuples are written down: a commit of the manifest's lock.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Record {
+    /// A repository of this project.
+    #[serde(default = "here")]
+    pub repository: String,
+    /// Ref of it that has components, manifests and jobs to test with.
+    pub from: String,
+    /// Ref of it that gets the locks; made where it is missing.
+    pub to: String,
+}
+
+/// One job.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Job {
+    /// What it shows, in one line.
+    pub summary: String,
+    /// What it does.
+    pub run: Does,
+    /// Jobs that must have passed.
+    #[serde(default)]
+    pub needs: Vec<Name>,
+    /// When it runs.
+    #[serde(default)]
+    pub tier: Tier,
+    /// Killed after that, for example `10m`.
+    #[serde(default = "hour", with = "humantime_text")]
+    pub timeout: Duration,
+    /// How often a broken machine or a failed test is tried again.
+    #[serde(default)]
+    pub retries: u32,
+    /// False: its failures are shown and stop nobody.
+    #[serde(default = "yes")]
+    pub blocking: bool,
+    /// The same inputs always give the same result: a pass may be used again.
+    #[serde(default)]
+    pub deterministic: bool,
+}
+
+/// What a job does.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub enum Does {
+    /// Builds components, through the store.
+    Build {
+        /// Which.
+        components: Vec<Name>,
+    },
+    /// Runs a program in the gate's checkout. It ends with 0 when the test passed, with 3 or 77 when this machine cannot run it.
+    Test {
+        /// The program with its arguments.
+        argv: Vec<String>,
+        /// Sources that it is a test of.
+        sources: Vec<Name>,
+    },
+}
+
+/// When a job runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tier {
+    /// Before the full tier, which waits for it.
+    Smoke,
+    /// After the smoke tier.
+    #[default]
+    Full,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn here() -> String {
+    ".".to_owned()
+}
+
+fn hour() -> Duration {
+    Duration::from_secs(3600)
+}
+
+/// A duration as people write it.
+mod humantime_text {
+    use serde::{Deserialize, Deserializer, de::Error};
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<std::time::Duration, D::Error> {
+        let text = String::deserialize(from)?;
+        humantime::parse_duration(&text).map_err(|_| D::Error::custom(format!("`{text}` is no duration such as `10m`")))
+    }
+}
+
+/// The names of the gates of a repository, sorted.
+pub fn gate_names(layout: &Layout) -> Vec<Name> {
+    let stems = toml_stems(&layout.root.join("ci/gates")).unwrap_or_default();
+    stems.into_iter().filter_map(|stem| stem.parse().ok()).collect()
+}
+
+impl Gate {
+    /// Reads a gate with its jobs.
+    pub fn load(layout: &Layout, name: &Name) -> Result<Gate, Diagnostics> {
+        let mut problems = Vec::new();
+        let opened = Opened::<Gate>::open(&layout.root, format!("ci/gates/{name}.toml"));
+        if matches!(opened, Opened::Absent) {
+            let known = gate_names(layout);
+            let near = did_you_mean(name.as_str(), known.iter().map(Name::as_str));
+            let list = || known.iter().map(Name::as_str).collect::<Vec<_>>().join(", ");
+            let help = match near {
+                Some(near) => format!("did you mean `{near}`?"),
+                None if known.is_empty() => "write ci/gates/NAME.toml; ci/README.md has an example".to_owned(),
+                None => format!("gates here: {}", list()),
+            };
+            problems.push(Problem::without_file(format!("there is no gate `{name}`"), Some(help)));
+        }
+        let read = opened.note(&mut problems);
+        let mut jobs = BTreeMap::new();
+        if let Some((gate, file)) = &read {
+            let known = toml_stems(&layout.root.join("ci/jobs")).unwrap_or_default();
+            let mut findings = check(gate);
+            for (index, job) in gate.jobs.iter().enumerate() {
+                let opened = Opened::<Job>::open(&layout.root, format!("ci/jobs/{job}.toml"));
+                if matches!(opened, Opened::Absent) {
+                    let finding = Finding::new(
+                        Place::of("jobs").index(index),
+                        format!("there is no job `{job}`"),
+                        "not in ci/jobs/",
+                    );
+                    let near = did_you_mean(job.as_str(), known.iter().map(String::as_str));
+                    findings.push(near.map_or(finding.clone(), |near| finding.help(format!("did you mean `{near}`?"))));
+                }
+                if let Some((defined, file)) = opened.note(&mut problems) {
+                    file.note(check_job(gate, &defined), &mut problems);
+                    jobs.insert(job.clone(), defined);
+                }
+            }
+            file.note(findings, &mut problems);
+        }
+        let (Some((mut gate, _)), true) = (read, problems.is_empty()) else { return Err(Diagnostics::new(problems)) };
+        gate.defined = match ordered(&gate.jobs, jobs) {
+            Ok(jobs) => jobs,
+            Err(cycle) => {
+                let names = cycle.iter().map(Name::as_str).collect::<Vec<_>>().join(", ");
+                let message = format!("jobs of gate `{name}` need one another in a circle: {names}");
+                return Err(Diagnostics::new(vec![Problem::without_file(message, None)]));
+            }
+        };
+        Ok(gate)
+    }
+}
+
+fn check(gate: &Gate) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (index, job) in gate.jobs.iter().enumerate() {
+        if gate.jobs[..index].contains(job) {
+            let place = Place::of("jobs").index(index);
+            findings.push(Finding::new(place, format!("job `{job}` is listed twice"), "again here"));
+        }
+    }
+    let mut check_ref = |place: Place, name: &str| {
+        if !name.starts_with("refs/") || name.contains([' ', '~', '^', ':', '?', '*', '[', '\\']) || name.contains("..")
+        {
+            let finding = Finding::new(place, format!("`{name}` is no full name of a ref"), "begins with `refs/`");
+            findings.push(finding.help(format!("refs/heads/{name}")));
+        }
+    };
+    for (name, tree) in &gate.trees {
+        for (key, value) in [("untested", &tree.untested), ("tested", &tree.tested)] {
+            check_ref(Place::of("trees").key(name.as_str()).key(key), value);
+        }
+    }
+    check_ref(Place::of("record").key("from"), &gate.record.from);
+    check_ref(Place::of("record").key("to"), &gate.record.to);
+    if gate.record.from == gate.record.to {
+        let place = Place::of("record").key("to");
+        findings.push(Finding::new(place, "the record goes to the ref that it is made from", "another ref"));
+    }
+    for (key, is_empty) in [("jobs", gate.jobs.is_empty()), ("trees", gate.trees.is_empty())] {
+        if is_empty {
+            findings.push(Finding::new(Place::of(key), format!("a gate without {key} tests nothing"), "at least one"));
+        }
+    }
+    findings
+}
+
+fn check_job(gate: &Gate, job: &Job) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (index, need) in job.needs.iter().enumerate().filter(|(_, need)| !gate.jobs.contains(need)) {
+        let place = Place::of("needs").index(index);
+        findings.push(Finding::new(place, format!("job `{need}` is not one of the gate's"), "not in its `jobs`"));
+    }
+    let run = || Place::of("run");
+    match &job.run {
+        Does::Build { components } if components.is_empty() => {
+            findings.push(Finding::new(run().key("build").key("components"), "it builds nothing", "at least one"));
+        }
+        Does::Test { argv, .. } if argv.is_empty() => {
+            findings.push(Finding::new(run().key("test").key("argv"), "it runs nothing", "a program is wanted"));
+        }
+        Does::Test { sources, .. } => {
+            for (index, source) in sources.iter().enumerate().filter(|(_, source)| !gate.trees.contains_key(*source)) {
+                let place = run().key("test").key("sources").index(index);
+                findings.push(Finding::new(place, format!("`{source}` is no tree of the gate"), "not in its `trees`"));
+            }
+        }
+        Does::Build { .. } => {}
+    }
+    findings
+}
+
+/// Each job behind what it needs, otherwise as listed; `Err` names those of a circle.
+fn ordered(names: &[Name], mut jobs: BTreeMap<Name, Job>) -> Result<Vec<(Name, Job)>, Vec<Name>> {
+    let mut done: Vec<(Name, Job)> = Vec::new();
+    while !jobs.is_empty() {
+        let is_done = |need: &Name| done.iter().any(|(name, _)| name == need);
+        let next = names.iter().find(|name| jobs.get(*name).is_some_and(|job| job.needs.iter().all(is_done)));
+        let Some((name, job)) = next.and_then(|name| jobs.remove_entry(name)) else {
+            return Err(jobs.into_keys().collect());
+        };
+        done.push((name, job));
+    }
+    Ok(done)
+}

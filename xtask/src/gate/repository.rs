@@ -1,0 +1,116 @@
+//! One repository that a gate watches and pushes to, through a bare mirror of its own. The network is the git program's.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use xtask_gate::world::Pushed;
+
+use crate::error::{Context, Error, Result};
+use crate::layout::Layout;
+use crate::origin::git_program;
+use crate::process::{Cancel, Program};
+
+/// A repository.
+#[derive(Clone, Debug)]
+pub(super) struct Repository {
+    /// As git is told.
+    pub(super) address: String,
+    /// What of it is here.
+    pub(super) mirror: PathBuf,
+    /// Set when the user wants to stop.
+    pub(super) cancel: Cancel,
+}
+
+/// A path in a definition is relative to the repository's root; all else is a URL.
+pub(super) fn address(layout: &Layout, text: &str) -> String {
+    let is_path = !text.contains("://") && !text.split('/').next().is_some_and(|host| host.contains(':'));
+    if is_path { layout.root.join(text).display().to_string() } else { text.to_owned() }
+}
+
+/// A call of git on a repository.
+pub(super) fn git(git_dir: &Path, arguments: &[&str]) -> Program {
+    let dir = [OsStr::new("--git-dir"), git_dir.as_os_str()];
+    git_program(dir.into_iter().chain(arguments.iter().map(OsStr::new)))
+}
+
+impl Repository {
+    /// What a call prints.
+    pub(super) fn ask(&self, arguments: &[&str], what: impl FnOnce() -> String) -> Result<String> {
+        self.made()?;
+        let out = git(&self.mirror, arguments).run(&self.cancel)?.success(what)?;
+        Ok(String::from_utf8_lossy(&out).trim().to_owned())
+    }
+
+    /// Makes the mirror where it is missing.
+    fn made(&self) -> Result<()> {
+        if self.mirror.join("HEAD").is_file() {
+            return Ok(());
+        }
+        let cannot = || format!("cannot make `{}`", self.mirror.display());
+        fs::create_dir_all(&self.mirror).context(cannot)?;
+        git(&self.mirror, &["init", "--quiet", "--bare"]).run(&self.cancel)?.success(cannot).map(|_| ())
+    }
+
+    /// Where a ref is over there.
+    pub(super) fn read_ref(&self, name: &str) -> Result<Option<String>> {
+        let cannot = || format!("cannot read the refs of `{}`", self.address);
+        let out = self.ask(&["ls-remote", "--refs", &self.address, name], cannot)?;
+        // The pattern is matched from the end: refs/heads/x is also the end of refs/heads/refs/heads/x.
+        let is_it = |line: &&str| line.split_once('\t').is_some_and(|(_, found)| found == name);
+        Ok(out.lines().find(is_it).and_then(|line| line.split_once('\t')).map(|(id, _)| id.to_owned()))
+    }
+
+    /// Brings these refs here, those that exist.
+    pub(super) fn fetch(&self, refs: &[&str]) -> Result<()> {
+        for name in refs {
+            if self.read_ref(name)?.is_some() {
+                let spec = format!("+{name}:refs/gate/{}", name.trim_start_matches("refs/"));
+                let cannot = || format!("cannot fetch `{name}` from `{}`", self.address);
+                self.ask(&["fetch", "--quiet", "--no-tags", &self.address, &spec], cannot)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Going from `old` to `new` loses nothing. Both are here, or `new` cannot contain `old`.
+    pub(super) fn contains(&self, new: &str, old: &str) -> Result<bool> {
+        self.made()?;
+        let cannot = || format!("cannot read `{}`", self.mirror.display());
+        let repository = git2::Repository::open_bare(&self.mirror).context(cannot)?;
+        let id = |text: &str| git2::Oid::from_str(text).context(|| format!("`{text}` is no commit id"));
+        let (new, old) = (id(new)?, id(old)?);
+        match repository.graph_descendant_of(new, old) {
+            Ok(contains) => Ok(contains || new == old),
+            Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(false),
+            Err(error) => Err(error).context(cannot),
+        }
+    }
+
+    /// Moves a ref over there from exactly `old`. The lease makes looking and moving one thing.
+    pub(super) fn push(&self, name: &str, old: Option<&str>, new: &str) -> Result<Pushed> {
+        self.made()?;
+        let lease = format!("--force-with-lease={name}:{}", old.unwrap_or_default());
+        let spec = format!("{new}:{name}");
+        let ended =
+            git(&self.mirror, &["push", "--quiet", "--porcelain", &lease, &self.address, &spec]).run(&self.cancel)?;
+        if ended.status.success() {
+            return Ok(Pushed::Done);
+        }
+        let said = String::from_utf8_lossy(&ended.stdout);
+        // Porcelain: a line that begins with `!` is a ref that the server or the lease refused; else the server was not reached.
+        let refused = said.lines().find_map(|line| line.strip_prefix("!\t"));
+        match refused.map(|line| line.split('\t').next_back().unwrap_or(line).to_owned()) {
+            Some(why) => Ok(Pushed::Refused(format!("`{}` refused `{name}`: {why}", self.address))),
+            None => Err(Error::machine(format!("cannot push `{name}` to `{}`", self.address))
+                .because(String::from_utf8_lossy(&ended.stderr).trim().to_owned())),
+        }
+    }
+
+    /// Who made what between two commits.
+    pub(super) fn shortlog(&self, old: &str, new: &str) -> Result<Vec<String>> {
+        let range = format!("{old}..{new}");
+        let out = self.ask(&["shortlog", &range], || format!("cannot list the commits of `{}`", self.address))?;
+        Ok(out.lines().map(str::to_owned).collect())
+    }
+}

@@ -1,0 +1,208 @@
+//! `gate run` on real repositories, with real builds: what is pushed, what is not, what is recorded, and that a kill changes nothing.
+
+use std::fs;
+
+use rustix::process::Signal;
+
+use crate::build::checkout::{Checkout, sealed};
+use crate::build::run::Ran;
+use crate::origin::git::{Upstream, git_in};
+
+/// A project with a gate over one bare repository.
+struct Gated {
+    checkout: Checkout,
+    /// Where somebody commits to `staging`.
+    upstream: Upstream,
+    dir: tempfile::TempDir,
+}
+
+const GATE: &str = "
+summary = 'g'
+manifest = 'm'
+jobs = ['test', 'build']
+[trees.a]
+repository = 'REPOSITORY'
+untested = 'refs/heads/staging'
+tested = 'refs/heads/master'
+[record]
+from = 'refs/heads/main'
+to = 'refs/heads/tested/g'
+";
+const BUILD: &str = "summary = 'b'\ntier = 'smoke'\nrun.build.components = ['a']\n";
+const TEST: &str =
+    "summary = 't'\nneeds = ['build']\n[run.test]\nsources = ['a']\nargv = ['sh', '-ec', '''SCRIPT''']\n";
+
+impl Gated {
+    /// Nothing where builds cannot be sealed here.
+    fn new(test: &str) -> Option<Gated> {
+        if !sealed() {
+            return None;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let upstream = Upstream::new(dir.path().join("work"));
+        let bare = dir.path().join("a.git");
+        git_in(dir.path(), &["init", "-q", "--bare", "-b", "master", "a.git"]);
+        upstream.git(&["remote", "add", "origin", bare.to_str().unwrap()]);
+        let checkout = Checkout::new();
+        let url = format!("file://{}", bare.display());
+        checkout.script("a", "", "if grep -q broken f; then exit 1; fi; install -D -m 644 f $STAGE/usr/f");
+        checkout.write(
+            "manifests/m.toml",
+            &format!(
+                "summary = 'm'\ncomponents = ['a']\n[sources]\na.git = {{ urls = ['{url}'], branch = 'staging' }}\n"
+            ),
+        );
+        checkout.write("ci/gates/g.toml", &GATE.replace("REPOSITORY", &url));
+        checkout.write("ci/jobs/build.toml", BUILD);
+        checkout.write("ci/jobs/test.toml", &TEST.replace("SCRIPT", test));
+        checkout.write(".gitignore", "/.xtask\n/dist\n");
+        let gated = Gated { checkout, upstream, dir };
+        gated.commit("f", "one\n");
+        gated.upstream.git(&["push", "-q", "origin", "HEAD:master"]);
+        gated.checkout.run(&["update"]);
+        git_in(&gated.checkout.root(), &["init", "-q", "-b", "main"]);
+        git_in(&gated.checkout.root(), &["add", "-A"]);
+        git_in(&gated.checkout.root(), &["commit", "-q", "-m", "project"]);
+        Some(gated)
+    }
+
+    /// Somebody pushes a commit to `staging`.
+    fn commit(&self, path: &str, text: &str) -> String {
+        let id = self.upstream.commit(path, text);
+        self.upstream.git(&["push", "-q", "origin", "HEAD:staging"]);
+        id
+    }
+
+    fn run(&self) -> Ran {
+        self.checkout.run(&["gate", "run", "g"])
+    }
+
+    #[track_caller]
+    fn ends(&self, code: i32, words: &[&str]) {
+        let ran = self.run();
+        assert_eq!(ran.code, Some(code), "{}\n{}", ran.stdout, ran.stderr);
+        words.iter().for_each(|word| assert!(ran.stdout.contains(word), "{word}: {}\n{}", ran.stdout, ran.stderr));
+    }
+
+    fn tested(&self) -> String {
+        git_in(&self.dir.path().join("a.git"), &["rev-parse", "master"])
+    }
+
+    fn recorded(&self) -> String {
+        git_in(&self.checkout.root(), &["log", "-1", "--format=%B", "tested/g"])
+    }
+}
+
+#[test]
+fn a_good_candidate_is_pushed_and_recorded_and_a_broken_one_is_neither() {
+    let Some(gated) = Gated::new("true") else { return };
+    gated.ends(0, &["up to date"]);
+    let good = gated.commit("f", "two\n");
+    let before = gated.checkout.read("manifests/m.lock");
+    gated.ends(0, &["all pass - PUSHED", "X-Gate-Versions-This: a=", "set f to two"]);
+    assert_eq!(gated.tested(), good);
+    let message = gated.recorded();
+    assert!(message.contains(&format!("Gate-Tested: a {good}")) && message.contains("Gate-Flight: 2"), "{message}");
+    let lock = git_in(&gated.checkout.root(), &["show", "tested/g:manifests/m.lock"]);
+    assert!(lock.contains(&good), "{lock}");
+    // The operator's own checkout is as it was.
+    assert_eq!(gated.checkout.read("manifests/m.lock"), before);
+    assert_eq!(git_in(&gated.checkout.root(), &["status", "--porcelain"]), "");
+    assert_eq!(git_in(&gated.checkout.root(), &["branch", "--show-current"]), "main");
+
+    gated.commit("f", "broken\n");
+    gated.ends(
+        1,
+        &["regressions - FAIL", "build/a", "REGR. vs. 2", "X-Gate-Failures: g:build:build/a:fail:REGR. vs. 2"],
+    );
+    assert_eq!(gated.tested(), good);
+    let status = gated.checkout.run(&["gate", "status"]);
+    assert!(status.stdout.contains("regressions - FAIL; not pushed since"), "{}", status.stdout);
+    let history = gated.checkout.run(&["gate", "history", "g", "build"]);
+    assert!(history.stdout.contains("build/a") && history.stdout.contains("fail"), "{}", history.stdout);
+
+    let fixed = gated.commit("f", "three\n");
+    gated.ends(0, &["all pass - PUSHED"]);
+    assert_eq!(gated.tested(), fixed);
+}
+
+#[test]
+fn what_never_passed_and_what_the_machine_cannot_do_blame_no_candidate() {
+    let Some(gated) = Gated::new("exit \"$(cat \"$GATE_SOURCE_A/t\" 2>/dev/null || echo 1)\"") else { return };
+    gated.commit("f", "two\n");
+    gated.ends(0, &["tolerable FAIL - PUSHED", "never pass"]);
+    gated.commit("t", "0\n");
+    gated.ends(0, &["all pass - PUSHED"]);
+    // It says that this machine cannot run it: not passed, and not the candidate's fault.
+    let tested = gated.tested();
+    gated.commit("t", "77\n");
+    gated.ends(3, &["FAIL and problems with tests", "none of them a regression"]);
+    gated.commit("t", "1\n");
+    gated.ends(1, &["regressions - FAIL"]);
+    assert_eq!(gated.tested(), tested);
+    // An operator knows better: exactly this one.
+    let forced = gated.checkout.run(&["gate", "force", "g", "--who", "ann", "--why", "the test is wrong"]);
+    assert_eq!(forced.code, Some(0), "{}", forced.stderr);
+    gated.ends(0, &["FORCED"]);
+    assert_ne!(gated.tested(), tested);
+    let audit = gated.checkout.run(&["gate", "audit"]);
+    assert!(audit.stdout.contains("ann: force") && audit.stdout.contains("the test is wrong"), "{}", audit.stdout);
+}
+
+#[test]
+fn a_rewound_candidate_is_not_begun() {
+    let Some(gated) = Gated::new("true") else { return };
+    gated.commit("f", "two\n");
+    gated.ends(0, &["PUSHED"]);
+    gated.upstream.git(&["reset", "-q", "--hard", "HEAD~1"]);
+    gated.upstream.commit("f", "other\n");
+    gated.upstream.git(&["push", "-q", "-f", "origin", "HEAD:staging"]);
+    gated.ends(1, &["does not contain what was tested"]);
+}
+
+#[test]
+fn a_killed_run_is_gone_on_with_by_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let (started, open) = (dir.path().join("started"), dir.path().join("open"));
+    let wait = format!("touch {}; until [ -e {} ]; do sleep 0.02; done", started.display(), open.display());
+    let Some(gated) = Gated::new(&wait) else { return };
+    let good = gated.commit("f", "two\n");
+    let running = gated.checkout.start_command(&["gate", "run", "g"]);
+    crate::build::run::wait_until("the test runs", || started.exists());
+    // Another gate on the same state does not begin.
+    let other = gated.run();
+    assert_eq!(other.code, Some(3));
+    other.says(&["another gate works with the state"]);
+    running.signal(Signal::KILL, false);
+    running.ended();
+    fs::write(&open, "").unwrap();
+    crate::build::run::wait_until("nothing is left of it", || gated.checkout.processes().is_empty());
+    gated.ends(0, &["all pass - PUSHED"]);
+    assert_eq!(gated.tested(), good);
+    let show = gated.checkout.run(&["gate", "show", "1"]);
+    assert!(show.stdout.contains("2 of 2 passed"), "the flight that was killed came to its end: {}", show.stdout);
+}
+
+#[test]
+fn every_mistake_of_a_gate_is_shown_at_once() {
+    let checkout = Checkout::new();
+    checkout.write("ci/gates/g.toml", &GATE.replace("'refs/heads/master'", "'master'").replace("'build']", "'built']"));
+    checkout.write("ci/jobs/build.toml", BUILD);
+    checkout.write(
+        "ci/jobs/test.toml",
+        "summary = 't'\nneeds = ['else']\nretrys = 1\n[run.test]\nargv = []\nsources = []\n",
+    );
+    let ran = checkout.run(&["gate", "run", "g"]);
+    assert_eq!(ran.code, Some(2));
+    ran.says(&[
+        "no full name of a ref",
+        "there is no job `built`",
+        "did you mean `build`?",
+        "`else` is not one of",
+        "retrys",
+        "it runs nothing",
+    ]);
+    let ran = checkout.run(&["gate", "run", "h"]);
+    assert_eq!(ran.code, Some(2));
+    ran.says(&["there is no gate `h`", "did you mean `g`?"]);
+}
