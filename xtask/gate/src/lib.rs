@@ -2,6 +2,7 @@
 //!
 //! - `model.rs`: flight, job, step, runvar, tuple, with osstest's words for their states.
 //! - `classify.rs`: the verdict on a flight; a pure function. `allow.rs`: failures that somebody answers for.
+//! - `bisect/`: which tuple made a job fail; pure too.
 //! - `store/`: everything that happened, each change one transaction.
 //! - `plan.rs`: what a gate is told to do: trees, jobs. `flow/`: one run of it, from candidate to push.
 //! - `world.rs`: what the flow asks of the outside: refs, jobs, pushes, the time. `simulate/`: such a world out of a script.
@@ -10,6 +11,7 @@
 //! Nothing here starts a process or knows a repository: the program does that behind `world::World`.
 
 pub mod allow;
+pub mod bisect;
 pub mod classify;
 pub mod flow;
 pub mod model;

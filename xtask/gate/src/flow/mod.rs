@@ -1,13 +1,15 @@
 //! One run of a gate: finish what was begun, find a candidate, test it, judge it, push it. Every state is in the store before
 //! the next thing happens, and the same code goes on after a kill.
 //!
-//! `jobs.rs` runs the jobs of a flight; `judge.rs` gathers evidence, tries again, decides and pushes.
+//! `bisect.rs` hunts a culprit. `jobs.rs` runs the jobs of a flight; `judge.rs` gathers evidence, tries again, decides and pushes.
 
+mod bisect;
 mod jobs;
 mod judge;
 #[cfg(test)]
 mod tests;
 
+pub use bisect::Hunt;
 use serde::Serialize;
 
 use crate::classify::Verdict;

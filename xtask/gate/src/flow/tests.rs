@@ -353,3 +353,47 @@ fn a_kill_at_every_change_resumes_to_the_same_verdict() {
     }
     assert!(points > 60, "{points} changes were tried");
 }
+
+#[test]
+fn a_killed_bisection_over_two_trees_names_the_planted_commit() {
+    let script = Script::parse(&format!("{HEAD}{}", run("pushed"))).unwrap();
+    let (mut world, plan) = (SimWorld::new(&script), script.plan());
+    let mut row = vec![tuple(&mut world)];
+    // Two trees by turns; the 23rd commit breaks `guest`, three others do not build.
+    for number in 1..64 {
+        let tree = if number % 2 == 0 { "xen" } else { "qemu" };
+        let (mut breaks, mut repairs) = (std::collections::BTreeSet::new(), std::collections::BTreeSet::new());
+        if number == 23 {
+            breaks.insert("guest".to_owned());
+        }
+        if number == 30 {
+            breaks.insert("build-xen".to_owned());
+        }
+        if number == 36 {
+            repairs.insert("build-xen".to_owned());
+        }
+        world.commit(&Commit { tree: tree.to_owned(), author: String::new(), breaks, repairs }).unwrap();
+        row.push(row[number - 1].with(tree, &world.candidate(tree).unwrap()));
+    }
+    let hunt = Hunt { job: "guest".to_owned(), testid: None, row, fixed: false };
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("gate.db");
+    let mut kills = 0;
+    let end = loop {
+        let mut store = Store::open(&path).unwrap();
+        store.do_not_sync().unwrap();
+        store.die_after(40);
+        match (Gate { store: &mut store, world: &mut world, plan: &plan }).bisect(&hunt) {
+            Ok((end, _)) => break end,
+            Err(_) => kills += 1,
+        }
+    };
+    assert_eq!(end, crate::bisect::End::Complete(23));
+    assert!(kills > 3, "{kills}");
+    // What a bisection tests is no history of the branch.
+    let mut store = Store::open(&path).unwrap();
+    assert!(!store.has_ever_passed("simulated", "guest", "run").unwrap());
+    let fixed = Hunt { row: hunt.row.iter().rev().cloned().collect(), fixed: true, ..hunt };
+    let ended = Gate { store: &mut store, world: &mut world, plan: &plan }.bisect(&fixed).unwrap();
+    assert_eq!(ended.0, crate::bisect::End::Complete(64 - 23), "{:?}", ended.1);
+}

@@ -183,6 +183,27 @@ impl Store {
         })
     }
 
+    /// Points of bisections that tested a tuple on a branch.
+    pub fn bisections_of(&self, branch: &str, tuple: &Tuple) -> Result<Vec<FlightNo>> {
+        self.ask("bisections", |db| {
+            let mut query = db.prepare_cached(
+                "SELECT f.flight FROM flights f JOIN tuples t USING (tuple)
+                 WHERE f.branch = ?1 AND t.text = ?2 AND f.blessing = 'real-bisect' ORDER BY f.flight",
+            )?;
+            query.query_map(params![branch, tuple_text(tuple)], |row| row.get(0))?.collect()
+        })
+    }
+
+    /// Points of bisections that are not done.
+    pub fn open_bisections(&self, branch: &str) -> Result<Vec<FlightNo>> {
+        self.ask("bisections", |db| {
+            let mut query = db.prepare_cached(
+                "SELECT flight FROM flights WHERE branch = ?1 AND state <> 'done' AND blessing = 'real-bisect' ORDER BY flight",
+            )?;
+            query.query_map([branch], |row| row.get(0))?.collect()
+        })
+    }
+
     /// A job's step has passed on the branch.
     pub fn has_ever_passed(&self, branch: &str, job: &str, testid: &str) -> Result<bool> {
         self.ask("what has passed", |db| {
