@@ -7,11 +7,11 @@ mod checkout;
 mod job;
 mod repository;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use xtask_gate::model::{Flight, JobKind, Revision, Tier};
+use xtask_gate::model::{Flight, JobKind, Revision, Tier, Tuple};
 use xtask_gate::plan::{JobPlan, Plan, TreePlan};
 use xtask_gate::store::{Intent, PushState};
 use xtask_gate::world::{JobEnd, JobOrder, OnStep, Pushed, World};
@@ -81,6 +81,32 @@ impl<'a> RealWorld<'a> {
         let mut all = self.trees.values().chain([&self.checkout.repository]);
         all.find(|repository| repository.address == address)
             .ok_or_else(|| Error::input(format!("the gate works with no repository `{address}` any more")))
+    }
+
+    /// From one tuple to another, one tree by one commit a step, in the order of their dates; along first parents, or through `all`
+    /// that was merged. A tree that was rewound goes in one step.
+    pub fn row(&self, from: &Tuple, to: &Tuple, all: bool) -> Result<Vec<Tuple>> {
+        let mut queues = Vec::new();
+        for (name, old, new) in to.moved_from(from) {
+            let (repository, tracked) = self.tree(name)?;
+            repository.fetch(&[&tracked.untested, &tracked.tested])?;
+            let commits = match old {
+                Some(old) if repository.contains(&new.0, &old.0)? => repository.commits(&old.0, &new.0, all)?,
+                _ => vec![(0, new.0.clone())],
+            };
+            queues.push((name, VecDeque::from(commits)));
+        }
+        let mut row = vec![from.clone()];
+        let next = |queues: &mut Vec<(&str, VecDeque<(i64, String)>)>| {
+            let earliest = queues.iter_mut().filter(|(_, queue)| !queue.is_empty());
+            let (name, queue) = earliest.min_by_key(|(_, queue)| queue.front().map(|(date, _)| *date))?;
+            queue.pop_front().map(|(_, commit)| (name.to_owned(), commit))
+        };
+        while let Some((name, commit)) = next(&mut queues) {
+            let tuple = row.last().unwrap_or(from).with(&name, &Revision(commit));
+            row.push(tuple);
+        }
+        Ok(row)
     }
 
     /// Who made the commits between two revisions, and which: as `git shortlog` has it.

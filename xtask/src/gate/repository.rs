@@ -107,6 +107,16 @@ impl Repository {
         }
     }
 
+    /// The commits after `old` up to `new`, oldest first, each with its date.
+    pub(super) fn commits(&self, old: &str, new: &str, all: bool) -> Result<Vec<(i64, String)>> {
+        let range = format!("{old}..{new}");
+        let mut arguments = vec!["rev-list", "--reverse", "--topo-order", "--timestamp", &range];
+        arguments.extend((!all).then_some("--first-parent"));
+        let out = self.ask(&arguments, || format!("cannot list the commits of `{}`", self.address))?;
+        let line = |line: &str| line.split_once(' ').and_then(|(date, id)| Some((date.parse().ok()?, id.to_owned())));
+        Ok(out.lines().filter_map(line).collect())
+    }
+
     /// Who made what between two commits.
     pub(super) fn shortlog(&self, old: &str, new: &str) -> Result<Vec<String>> {
         let range = format!("{old}..{new}");

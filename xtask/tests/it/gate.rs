@@ -127,6 +127,40 @@ fn a_good_candidate_is_pushed_and_recorded_and_a_broken_one_is_neither() {
 }
 
 #[test]
+fn a_bisection_names_the_planted_commit_and_builds_each_revision_once() {
+    let Some(gated) = Gated::new("! grep -q bug \"$GATE_SOURCE_A/f\"") else { return };
+    let mut culprit = String::new();
+    for number in 1..=12 {
+        let id = gated.commit("f", &format!("{number} {}\n", if number >= 8 { "bug" } else { "good" }));
+        if number == 8 {
+            culprit = id;
+        }
+    }
+    gated.ends(1, &["regressions - FAIL"]);
+    let ran = gated.checkout.run(&["gate", "bisect", "g", "test"]);
+    assert_eq!(ran.code, Some(0), "{}\n{}", ran.stdout, ran.stderr);
+    assert!(
+        ran.stdout.contains(&format!("culprit: a {culprit}")) && ran.stdout.contains("set f to 8 bug"),
+        "{}",
+        ran.stdout
+    );
+    // Three times each for both sides of it.
+    let of_culprit = format!("a {}: 0 good, 3 bad, 0 neither", &culprit[..12]);
+    assert!(ran.stdout.contains(&of_culprit), "{}", ran.stdout);
+    let points = ran.stdout.matches(" neither").count();
+    assert!(points <= 7, "{}", ran.stdout);
+    // However often a revision was tested, it was built once: else it was there, or came from the store.
+    let logs = gated.checkout.path(".xtask/gate/log");
+    let flights = fs::read_dir(&logs).unwrap().map(|entry| entry.unwrap().path().join("build/build-a.log"));
+    let built = flights.filter(|log| fs::read_to_string(log).unwrap().contains("a: built in")).count();
+    assert!(points <= built && built <= points + 1, "{built} builds of {points} revisions");
+    // Asked again, it knows.
+    let again = gated.checkout.run(&["gate", "bisect", "g", "test"]);
+    assert_eq!(again.stdout, ran.stdout);
+    assert!(!again.stderr.contains("(real-bisect)"), "{}", again.stderr);
+}
+
+#[test]
 fn what_never_passed_and_what_the_machine_cannot_do_blame_no_candidate() {
     let Some(gated) = Gated::new("exit \"$(cat \"$GATE_SOURCE_A/t\" 2>/dev/null || echo 1)\"") else { return };
     gated.commit("f", "two\n");
@@ -205,4 +239,17 @@ fn every_mistake_of_a_gate_is_shown_at_once() {
     let ran = checkout.run(&["gate", "run", "h"]);
     assert_eq!(ran.code, Some(2));
     ran.says(&["there is no gate `h`", "did you mean `g`?"]);
+}
+
+#[test]
+fn the_example_of_a_simulation_plays_as_it_says() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../ci/simulate/a-week.toml");
+    let checkout = Checkout::new();
+    let ran = checkout.run(&["gate", "simulate", script]);
+    assert_eq!(ran.code, Some(0), "{}\n{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("boot run REGR. vs. 2") && ran.stdout.ends_with("1 rewound\n"), "{}", ran.stdout);
+    checkout.write("wrong.toml", &fs::read_to_string(script).unwrap().replacen("\"pushed\"", "\"blocked\"", 1));
+    let ran = checkout.run(&["gate", "simulate", "wrong.toml", "--quiet"]);
+    assert_eq!(ran.code, Some(1));
+    ran.says(&["event 2 of the script: pushed", "expected blocked"]);
 }

@@ -2,6 +2,8 @@
 //! and in the crate `xtask-gate`, which only a binary with the feature `gate` has.
 
 #[cfg(feature = "gate")]
+mod bisect;
+#[cfg(feature = "gate")]
 mod look;
 #[cfg(feature = "gate")]
 mod orders;
@@ -16,6 +18,7 @@ use crate::error::Result;
 /// Test candidates and push what is good
 ///
 ///     cargo xtask gate run unstable                     one candidate of ci/gates/unstable.toml
+///     cargo xtask gate bisect unstable boot             which commit made the last candidate fail
 ///     cargo xtask gate status                           all branches: what is tested, what blocks, since when
 ///     cargo xtask gate history unstable boot            a job's last runs
 ///     cargo xtask gate force-rev unstable 3fb3b1c2 --why 'fixes CI itself'
@@ -41,6 +44,8 @@ enum Command {
         /// Gate: a file of ci/gates/
         branch: String,
     },
+    /// Find the commit that made a job fail, between a flight's baseline and it
+    Bisect(BisectArgs),
     /// Show all branches: what is tested, what came of the last candidate, what operators said
     Status {
         /// Branches [default: all]
@@ -117,6 +122,30 @@ enum Command {
     },
 }
 
+/// What is hunted.
+#[derive(Debug, clap::Args)]
+#[cfg_attr(not(feature = "gate"), allow(dead_code, reason = "only the other binary reads them"))]
+struct BisectArgs {
+    /// Branch
+    branch: String,
+    /// Job that failed
+    job: String,
+    /// Its step [default: the whole job]
+    testid: Option<String>,
+    /// The flight in which it failed [default: the last candidate's]
+    #[arg(long, value_name = "N")]
+    flight: Option<u64>,
+    /// The flight in which it did not [default: that flight's baseline]
+    #[arg(long, value_name = "N")]
+    from: Option<u64>,
+    /// Go into merges too, not along first parents only
+    #[arg(long)]
+    all: bool,
+    /// When was it fixed: it failed at first, and passes at the end
+    #[arg(long)]
+    fixed: bool,
+}
+
 /// An order that stands until it is taken back.
 #[derive(Debug, clap::Args)]
 #[cfg_attr(not(feature = "gate"), allow(dead_code, reason = "only the other binary reads them"))]
@@ -152,6 +181,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let state = args.state.clone().unwrap_or_else(|| session.layout.work().join("gate").join("gate.db"));
     match &args.command {
         Command::Run { branch } => run::run(session, &state, branch),
+        Command::Bisect(args) => bisect::run(session, &state, args),
         Command::Status { branches } => look::status(session, &state, branches),
         Command::Stale { than } => look::stale(session, &state, **than),
         Command::History { branch, job, limit } => look::history(session, &state, branch, job, *limit),

@@ -1,8 +1,9 @@
 //! A gate at work: for real, or on a script.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use xtask_gate::flow::{Gate, NotPushed, Ran};
+use xtask_gate::plan::Plan;
 use xtask_gate::report;
 use xtask_gate::simulate::{self, Script};
 use xtask_gate::store::Store;
@@ -13,15 +14,37 @@ use crate::definition::{self, Name};
 use crate::error::{Context, Error, Kind, Result};
 use crate::gate::{RealWorld, plan};
 
+/// A gate's definition, and where its things are.
+pub(super) struct Opened {
+    name: Name,
+    definition: definition::Gate,
+    dir: PathBuf,
+    pub(super) state: PathBuf,
+    pub(super) plan: Plan,
+}
+
+impl Opened {
+    pub(super) fn new(session: &Session, state: &Path, branch: &str) -> Result<Opened> {
+        let name: Name = branch.parse().map_err(|why: String| Error::input("cannot use this name").because(why))?;
+        let definition = definition::Gate::load(&session.layout, &name)?;
+        let state = session.layout.root.join(state);
+        let dir = state.parent().unwrap_or(&session.layout.root).to_path_buf();
+        let plan = plan(&name, &definition);
+        Ok(Opened { name, definition, dir, state, plan })
+    }
+
+    pub(super) fn world<'a>(&self, session: &'a Session, say: &'a dyn Fn(&str)) -> RealWorld<'a> {
+        let (definition, dir) = (self.definition.clone(), self.dir.clone());
+        RealWorld::new(&session.layout, &self.name, definition, dir, &session.cancel, say)
+    }
+}
+
 pub(super) fn run(session: &Session, state: &Path, branch: &str) -> Result<()> {
-    let name: Name = branch.parse().map_err(|why: String| Error::input("cannot use this name").because(why))?;
-    let definition = definition::Gate::load(&session.layout, &name)?;
-    let dir = session.layout.root.join(state.parent().unwrap_or(Path::new(".")));
-    let mut store = Store::open(&session.layout.root.join(state))?;
-    let plan = plan(&name, &definition);
+    let opened = Opened::new(session, state, branch)?;
+    let mut store = Store::open(&opened.state)?;
     let say = |line: &str| eprintln!("{line}");
-    let mut world = RealWorld::new(&session.layout, &name, definition, dir, &session.cancel, &say);
-    let ran = Gate { store: &mut store, world: &mut world, plan: &plan }.run()?;
+    let mut world = opened.world(session, &say);
+    let ran = Gate { store: &mut store, world: &mut world, plan: &opened.plan }.run()?;
     let text = match &ran {
         Ran::Pushed(judged) => Some((judged, None)),
         Ran::NotPushed(judged, why) => Some((judged, Some(why))),
