@@ -37,6 +37,7 @@ use crate::stat_index::{Modes, scan};
 use crate::tree::{Rooted, Tree};
 use crate::turn::{self, Hold};
 
+pub use apt::{Unpacked, WantedPackages, unpacked};
 pub use download::download_program;
 pub use files::place_file;
 pub use git::program as git_program;

@@ -11,6 +11,7 @@ pub use leftover::kill_leftovers;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
+use std::io::{PipeReader, PipeWriter};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::ExitStatus;
@@ -77,6 +78,8 @@ pub enum Output {
     Capture,
     /// Both into one file, in the order they are written.
     File(File),
+    /// It reads from the one pipe, or nothing, and writes to the other; standard error is kept in memory.
+    Pipes(Option<PipeReader>, PipeWriter),
     /// Ours, and our standard input too.
     Ours,
     /// The same, on the terminal where we run: its keys are the program's, so it stays in our process group and is not stopped by us.
@@ -164,6 +167,12 @@ impl Program {
         self
     }
 
+    /// Reads from `input`, or nothing, and prints into `output`; another thread has the other ends.
+    pub fn piped(mut self, input: Option<PipeReader>, output: PipeWriter) -> Self {
+        self.output = Output::Pipes(input, output);
+        self
+    }
+
     /// Reads and prints where we do; a person works with it when that is a terminal.
     pub fn in_front(mut self) -> Self {
         use std::io::IsTerminal;
@@ -232,6 +241,12 @@ impl Program {
         expression = match self.output {
             Output::Capture => expression.stdin_null().stdout_capture().stderr_capture(),
             Output::File(file) => expression.stdin_null().stderr_to_stdout().stdout_file(file),
+            Output::Pipes(input, output) => match input {
+                Some(input) => expression.stdin_file(input),
+                None => expression.stdin_null(),
+            }
+            .stdout_file(output)
+            .stderr_capture(),
             Output::Ours | Output::Terminal => expression,
         };
         let jobserver = self.jobserver;

@@ -5,11 +5,13 @@
 //! - `index.rs`: the Sources indexes, read only by `update`, in a private state directory.
 //! - `pool.rs`: what a source package's files are called. `version.rs`: which of two versions is newer.
 //! - `series.rs`: Debian's patches.
+//! - `unpacked.rs`: binary packages in a root of their own.
 
 mod index;
 mod machine;
 mod pool;
 mod series;
+mod unpacked;
 mod version;
 
 use std::path::PathBuf;
@@ -22,6 +24,8 @@ use crate::definition::{Apt, File, Pin};
 use crate::error::{Error, Result};
 
 use pool::Part;
+
+pub use unpacked::{Unpacked, Wanted as WantedPackages, unpacked};
 
 /// A source package that `update` chose.
 struct Chosen {
