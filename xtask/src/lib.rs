@@ -6,6 +6,7 @@ mod print;
 
 pub mod action;
 pub mod bill;
+pub mod boot;
 pub mod cargo_driver;
 pub mod cmd;
 pub mod config_mk;

@@ -15,6 +15,8 @@ pub enum Kind {
     Input,
     /// This machine cannot do it: a missing tool, a full disk, no network. Exit status 3.
     Machine,
+    /// Nothing was tested, for a reason that is nobody's fault. Exit status 77, as test harnesses know it.
+    NotRun,
     /// The user stopped it. Exit status 130, as shells report SIGINT.
     Interrupted,
 }
@@ -26,6 +28,7 @@ impl Kind {
             Kind::Step => 1,
             Kind::Input => 2,
             Kind::Machine => 3,
+            Kind::NotRun => 77,
             Kind::Interrupted => 130,
         }
     }
@@ -60,6 +63,11 @@ impl Error {
     /// The machine cannot do it.
     pub fn machine(message: impl Into<String>) -> Self {
         Self::new(Kind::Machine, message)
+    }
+
+    /// It cannot be tested here.
+    pub fn not_run(message: impl Into<String>) -> Self {
+        Self::new(Kind::NotRun, message)
     }
 
     /// The user stopped it.

@@ -1,5 +1,6 @@
 //! The commands: one file a verb, its arguments with its `run`. Parses and prints; the work is done elsewhere.
 
+mod boot;
 mod build;
 mod choices;
 mod clean;
@@ -34,9 +35,9 @@ mod moves;
 mod overriding;
 mod package;
 mod pin;
-mod releasing;
 mod provenance;
 mod release_check;
+mod releasing;
 mod sbom;
 mod schema;
 mod settling;
@@ -144,6 +145,7 @@ enum Command {
     Gate(gate::Args),
     Schema(schema::Args),
     Shell(shell::Args),
+    Boot(boot::Args),
     Test(test::Args),
     Doctor(doctor::Args),
     Make(compat::MakeArgs),
@@ -401,6 +403,7 @@ pub fn run(mut cli: Cli) -> i32 {
             Command::Gate(args) => gate::run(&session, &args),
             Command::Schema(args) => schema::run(&session, &args),
             Command::Shell(args) => shell::run(&session, &args),
+            Command::Boot(args) => boot::run(&session, &args),
             Command::Test(args) => test::run(&session, &args),
             Command::Doctor(args) => doctor::run(&session, &args),
             Command::ImportConfigMk(args) => import_config_mk::run(&session, &args),

@@ -43,6 +43,7 @@ pub use files::place_file;
 pub use git::program as git_program;
 pub use git::{Entry, Patch, Series, Story, is_same_change};
 pub use local_work::{Change, ChangeKind, State, is_untouched, lines, only_here, state, uncommitted_in};
+pub(crate) use scratch::Scratch;
 pub use scratch::sweep;
 pub use working_tree::{check_working_tree, read_working_tree};
 

@@ -12,7 +12,7 @@ use rustix::fs::{FlockOperation, flock};
 use crate::error::{Context, Result};
 
 /// A directory of our own, gone with everything in it when dropped.
-pub(super) struct Scratch {
+pub(crate) struct Scratch {
     dir: PathBuf,
     /// Held as long as we use it.
     _lock: File,
@@ -20,7 +20,7 @@ pub(super) struct Scratch {
 
 impl Scratch {
     /// A new empty directory in `base`. `label` is for whoever finds it.
-    pub(super) fn new(base: &Path, label: &str) -> Result<Self> {
+    pub(crate) fn new(base: &Path, label: &str) -> Result<Self> {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let cannot = || format!("cannot make a temporary directory in `{}`", base.display());
         fs::create_dir_all(base).context(cannot)?;
@@ -41,7 +41,7 @@ impl Scratch {
     }
 
     /// Where it is.
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.dir
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod bill;
+mod boot;
 mod build;
 mod components;
 mod debian_root;

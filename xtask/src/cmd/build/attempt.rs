@@ -278,7 +278,7 @@ fn worst(failed: Vec<(Name, Error)>) -> Option<Error> {
         Kind::Interrupted => 0,
         Kind::Step => 1,
         Kind::Input => 2,
-        Kind::Machine => 3,
+        Kind::Machine | Kind::NotRun => 3,
     };
     let mut errors: Vec<Error> = failed.into_iter().map(|(_, error)| error).collect();
     errors.sort_by_key(rank);
