@@ -58,6 +58,7 @@ pub fn run(boot: &Boot<'_>, scenario: Scenario) -> Result<Report> {
     let Fetching { layout, cancel, say, .. } = boot.fetching;
     let waiting = "another boot test runs; waiting for its end";
     let _turn = turn::take(&layout.store.join("boot/machine.lock"), Hold::Alone, cancel, say, waiting)?;
+    crate::origin::sweep(layout);
     let mut report = Report::new(scenario.name());
     match scenario.run(boot, &mut report)? {
         Ok(()) => report.conclude(),

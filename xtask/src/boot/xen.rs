@@ -13,7 +13,7 @@ use super::report::Report;
 use super::tested::Tested;
 use super::workplace::Workplace;
 use super::{Boot, Ready, kernel};
-use crate::error::{Context, Result};
+use crate::error::{Context, Kind, Result};
 
 /// How far it goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +69,13 @@ pub(super) fn run(boot: &Boot<'_>, report: &mut Report, until: Until) -> Ready<(
     }
     place.write("xen", &xen)?;
     place.write("vmlinux", &kernel::vmlinux(&pieces.kernel.image)?)?;
-    let mut dom0 = dom0(&pieces, &tested, &tools, boot)?;
+    let mut dom0 = match dom0(&pieces, &tested, &tools, boot) {
+        Err(error) if error.kind() == Kind::Step => {
+            report.add("tools-linked", false, error.to_string(), boot.said);
+            return Ok(Ok(()));
+        }
+        other => other?,
+    };
     if until == Until::Guest {
         let guest = guest(&pieces, &["xen-blkfront"])?;
         place.initramfs("guest.cpio", &guest)?;

@@ -178,3 +178,18 @@ fn a_tapdisk_that_ends_fails() {
     let Some(failed) = fails("linux-nbd", &root) else { return };
     assert!(failed.iter().any(|text| text.contains("the planted fault")), "{failed:?}");
 }
+
+#[test]
+fn an_image_that_does_not_hold_what_the_guest_wrote_fails() {
+    if !tier::need(Tier::Standard) {
+        return;
+    }
+    let real = dist(&[]).join("usr/sbin/tapdisk");
+    let elsewhere = format!(
+        "#!/bin/sh\nmkdir other && cp *.vhd other && exec {} serve other/disk.vhd --socket disk.sock\n",
+        real.display()
+    );
+    let root = broken("usr/sbin/tapdisk", elsewhere.as_bytes());
+    let Some(failed) = fails("linux-nbd", &root) else { return };
+    assert!(failed.len() == 1 && failed[0].starts_with("disk-image: "), "{failed:?}");
+}

@@ -146,7 +146,14 @@ impl Apt<'_> {
 
     fn update(&self) -> Result<()> {
         let ended = self.run(&["update"], Lists::Own)?;
-        ended.success(|| "cannot get the lists of this machine's repositories".to_owned()).map(drop)
+        let cannot = || "cannot get the lists of this machine's repositories".to_owned();
+        let said = String::from_utf8_lossy(&ended.stderr).trim().to_owned();
+        ended.success(cannot)?;
+        // Of some repositories it may lack the lists and be content: of all, too.
+        match newest_list(&self.own_lists()) {
+            Some(_) => Ok(()),
+            None => Err(Error::machine(cannot()).because(said).help("apt-get update   # must reach a mirror")),
+        }
     }
 
     fn install(&self, how: &str, lists: Lists) -> Result<Vec<u8>> {
