@@ -14,7 +14,6 @@ mod diff;
 mod distclean;
 mod doctor;
 mod explain;
-#[cfg(not(feature = "extras"))]
 #[cfg(not(all(feature = "extras", feature = "gate")))]
 mod extras;
 mod fetch;
