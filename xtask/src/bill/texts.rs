@@ -184,6 +184,13 @@ fn top_files(dir: &Path, named: Option<&str>) -> Result<BTreeSet<String>> {
     Ok(found)
 }
 
+impl Row {
+    /// Its texts, each with the file that it is read from.
+    pub fn files(&self) -> impl Iterator<Item = (&str, &Path)> {
+        self.texts.iter().map(String::as_str).zip(self.from.iter().map(PathBuf::as_path))
+    }
+}
+
 /// What `write` leaves in a directory.
 const OURS: [&str; 3] = ["manifest.csv", "manifest.json", "texts"];
 
@@ -202,7 +209,7 @@ pub fn write(rows: &[Row], dir: &Path) -> Result<()> {
     let aside = tempfile::Builder::new().prefix(".licences-").tempdir_in(parent).context(writing)?;
     let new = aside.path().join("new");
     for row in rows {
-        for (text, from) in row.texts.iter().zip(&row.from) {
+        for (text, from) in row.files() {
             let target = new.join(text);
             fs::create_dir_all(target.parent().unwrap_or(&new)).context(writing)?;
             let bytes = fs::read(from).context(|| format!("cannot read licence `{}`", from.display()))?;
@@ -210,11 +217,17 @@ pub fn write(rows: &[Row], dir: &Path) -> Result<()> {
         }
     }
     fs::create_dir_all(&new).context(writing)?;
-    let json = serde_json::to_string_pretty(rows).context(writing)?;
-    fs::write(new.join("manifest.json"), format!("{json}\n")).context(writing)?;
-    fs::write(new.join("manifest.csv"), csv(rows)).context(writing)?;
+    for (name, text) in manifests(rows)? {
+        fs::write(new.join(name), text).context(writing)?;
+    }
     crate::atomic::remove_tree(dir)?;
     fs::rename(&new, dir).context(writing)
+}
+
+/// The rows as the two files that stand beside `texts/`, by their names.
+pub fn manifests(rows: &[Row]) -> Result<[(&'static str, String); 2]> {
+    let json = serde_json::to_string_pretty(rows).context(|| "cannot write licences as JSON".to_owned())?;
+    Ok([("manifest.csv", csv(rows)), ("manifest.json", format!("{json}\n"))])
 }
 
 /// RFC 4180, but for its line ends.

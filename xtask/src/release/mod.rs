@@ -12,6 +12,7 @@
 //! this repository as it is committed. Nothing else gets in, and `account` names whatever did.
 
 mod account;
+mod bills;
 mod building;
 mod contents;
 mod crates;

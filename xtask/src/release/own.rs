@@ -1,12 +1,12 @@
 //! What is ours in an archive: `sultana/` with the manifest, the lock, the definitions, xtask itself with its crates, what stands where,
-//! the checksums of all files, and how to build.
+//! what it is made of, the checksums of all files, and how to build.
 
 use std::collections::BTreeMap;
 
 use super::contents::{Contents, Owner, below};
 use super::gather::Placed;
 use super::unpacked::{Entry, INDEX, Unpacked};
-use super::{building, crates};
+use super::{bills, building, crates};
 use crate::definition::Name;
 use crate::error::{Context, Result};
 use crate::layout::Layout;
@@ -46,7 +46,8 @@ pub(super) fn add(
         let vendored = crate::cargo_driver::vendored(layout, &layout.root, &tree, offline, cancel)?;
         crates::add(&layout.root, &vendored, DIR, contents, cancel)?;
     }
-    // Here joins what others say of the same components: bills of material, texts of licences.
+    say("collecting bills of materials and licences");
+    bills::add(world, contents, cancel)?;
     let index = index(world, placed, contents)?;
     contents.add_bytes(&format!("{DIR}/{INDEX}"), index.as_bytes(), Owner::Ours)?;
     let building = building::text(world, placed, contents)?;

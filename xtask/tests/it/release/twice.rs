@@ -64,8 +64,12 @@ fn each_source_is_in_its_place_and_ours_is_in_nobody_s_way() {
         "sultana/SHA256SUMS",
         "sultana/components/fw.toml",
         "sultana/components/top.toml",
+        "sultana/licences/manifest.csv",
+        "sultana/licences/manifest.json",
         "sultana/manifests/m.lock",
         "sultana/manifests/m.toml",
+        "sultana/sbom.cdx.json",
+        "sultana/sbom.spdx.json",
         "sultana/tarball.toml",
         "tools/firmware/fw-dir/.config",
         "tools/firmware/fw-dir/.version",
@@ -78,6 +82,14 @@ fn each_source_is_in_its_place_and_ours_is_in_nobody_s_way() {
     // made in the sandbox: its time, its user
     let config = String::from_utf8_lossy(&files["tools/firmware/fw-dir/.config"].1).into_owned();
     assert!(config.contains("1980") && config.ends_with("0022\n0\n"), "{config}");
+    let spdx: serde_json::Value = serde_json::from_slice(&files["sultana/sbom.spdx.json"].1).unwrap();
+    assert_eq!(spdx["name"], format!("sultana-{NAME}"));
+    assert!(spdx["creationInfo"]["created"].as_str().unwrap().starts_with("1980-"));
+    let cyclonedx: serde_json::Value = serde_json::from_slice(&files["sultana/sbom.cdx.json"].1).unwrap();
+    let parts: Vec<&str> =
+        cyclonedx["components"].as_array().unwrap().iter().filter_map(|it| it["name"].as_str()).collect();
+    assert!(parts.contains(&"fw") && parts.contains(&"top"), "{parts:?}");
+    assert!(text(&files["sultana/licences/manifest.csv"].1).contains("\ncomponent,fw,"));
     let sums = Command::new("sha256sum").args(["-c", "sultana/SHA256SUMS"]).current_dir(&top).output().unwrap();
     assert!(sums.status.success(), "{sums:?}");
     let index: toml::Table = toml::from_str(&text(&files["sultana/tarball.toml"].1)).unwrap();
