@@ -35,6 +35,7 @@ pub mod run;
 pub mod runtime_deps;
 pub mod sandbox;
 pub mod settings;
+pub mod signing;
 pub mod state;
 pub mod store;
 pub mod turn;

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use super::{Selection, Session};
-use crate::bill::dsse::{Signing, envelope};
+use crate::bill::dsse::envelope;
 use crate::bill::made::made;
 use crate::bill::provenance::statement;
 use crate::error::{Context, Result};
 use crate::machine::Machine;
+use crate::signing::SigningArgs;
 use crate::state::State;
 use crate::world::World;
 
@@ -30,12 +31,8 @@ pub struct Args {
     /// Write a file for each component there
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Shell command that signs `$FILE` into `$SIGNATURE`
-    #[arg(long, env = "XTASK_SIGN", value_name = "COMMAND", requires = "sign_verify")]
-    sign: Option<String>,
-    /// Shell command that fails unless `$SIGNATURE` is one of `$FILE`
-    #[arg(long, env = "XTASK_SIGN_VERIFY", value_name = "COMMAND")]
-    sign_verify: Option<String>,
+    #[command(flatten)]
+    signing: SigningArgs,
     /// Name of the key in the envelope
     #[arg(long, value_name = "ID", requires = "sign")]
     sign_key: Option<String>,
@@ -47,11 +44,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let wanted = args.selection.wanted(session)?;
     let world = World::new(session.layout.clone(), definitions, &wanted, Machine::of(&session.layout, false)?)?;
     let state = State::read(&session.layout);
-    let signing = args.sign.as_ref().zip(args.sign_verify.as_ref()).map(|(sign, verify)| Signing {
-        sign: sign.clone(),
-        verify: verify.clone(),
-        key: args.sign_key.clone(),
-    });
+    let signing = args.signing.wanted();
     let asked = |name: &&crate::definition::Name| wanted.names.is_empty() || wanted.names.contains(*name);
     let mut written = Vec::new();
     for name in world.plan.order.iter().filter(asked) {
@@ -62,7 +55,13 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
             Some(signing) => {
                 let payload = serde_json::to_vec(&statement).context(encoding)?;
                 (
-                    envelope(&payload, signing, &format!("the provenance of `{name}`"), &session.cancel)?,
+                    envelope(
+                        &payload,
+                        signing,
+                        args.sign_key.as_deref(),
+                        &format!("the provenance of `{name}`"),
+                        &session.cancel,
+                    )?,
                     "intoto.dsse.json",
                 )
             }

@@ -7,8 +7,9 @@ use super::Session;
 use super::releasing::{Bar, What, contents};
 use crate::error::{Context, Error, Result};
 use crate::machine::size;
-use crate::release::{Format, Signing, sign, write};
+use crate::release::{Format, write};
 use crate::run::{Mode, Report};
+use crate::signing::SigningArgs;
 
 /// Pack Xen and its components into one archive that builds without a network
 ///
@@ -38,12 +39,8 @@ pub struct Args {
     /// Threads that pack [default: number of cores]; the bytes do not depend on it
     #[arg(long, short, value_name = "N")]
     jobs: Option<usize>,
-    /// Shell command that signs `$FILE` into `$SIGNATURE`
-    #[arg(long, env = "XTASK_SIGN", value_name = "COMMAND", requires = "sign_verify")]
-    sign: Option<String>,
-    /// Shell command that fails unless `$SIGNATURE` is one of `$FILE`
-    #[arg(long, env = "XTASK_SIGN_VERIFY", value_name = "COMMAND")]
-    sign_verify: Option<String>,
+    #[command(flatten)]
+    signing: SigningArgs,
     /// What a signature's name ends in
     #[arg(long, env = "XTASK_SIGN_SUFFIX", value_name = "SUFFIX", default_value = "asc")]
     sign_suffix: String,
@@ -78,12 +75,8 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     }
     aside.persist(&file).context(cannot)?;
     crate::atomic::write(&sum, format!("{}  {name}\n", digest.hash).as_bytes())?;
-    let signing = args.sign.as_ref().zip(args.sign_verify.as_ref()).map(|(sign, verify)| Signing {
-        sign: sign.clone(),
-        verify: verify.clone(),
-        suffix: args.sign_suffix.clone(),
-    });
-    let signature = signing.map(|signing| sign(&signing, &file, &session.cancel)).transpose()?;
+    let signing = args.signing.wanted();
+    let signature = signing.map(|it| it.beside(&file, &args.sign_suffix, &session.cancel)).transpose()?;
     if session.json {
         return super::print_json(&serde_json::json!({
             "file": file, "sha256": digest.hash, "size": digest.size, "members": contents.members.len(),

@@ -116,7 +116,7 @@ fn a_signature_is_verified_before_it_is_taken() {
         &["--sign", "echo x > \"$SIGNATURE\"", "--sign-verify", verify, "--sign-suffix", "sig"],
     );
     assert_eq!(ran.code, Some(3), "{}", ran.stderr);
-    assert!(ran.stderr.contains("cannot verify the signature of"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("is not one"), "{}", ran.stderr);
     let left: Vec<_> = fs::read_dir(checkout.root()).unwrap().map(|it| it.unwrap().file_name()).collect();
     assert!(!left.iter().any(|name| name.to_string_lossy().contains("sig")), "{left:?}");
 }
