@@ -40,8 +40,20 @@ fn command(session: &Session, feature: &str) -> Program {
     }
     argv.push("--".into());
     argv.extend(std::env::args_os().skip(1));
-    eprintln!("note: the first time, cargo compiles the libraries that only this command needs; it takes some minutes");
+    if !is_compiled(feature) {
+        eprintln!(
+            "note: this first time cargo compiles the libraries that only this command needs; it takes some minutes"
+        );
+    }
     Program::new(argv)
+}
+
+/// Cargo has made the feature's libraries before, beside this binary. Wrong at worst in what is said.
+fn is_compiled(feature: &str) -> bool {
+    let library = if feature == "gate" { "libxtask_gate-" } else { "libclap_mangen-" };
+    let dir = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join("deps")));
+    let mut names = dir.and_then(|dir| dir.read_dir().ok()).into_iter().flatten().flatten();
+    names.any(|entry| entry.file_name().to_string_lossy().starts_with(library))
 }
 
 fn end(feature: &str, status: ExitStatus) -> Result<()> {
