@@ -91,7 +91,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     }
     let command = format!("cargo xtask {}", crate::process::shell_line(std::env::args().skip(1)));
     if session.json || args.record.is_some() {
-        let record = Record::new(&session.layout.root, command, rows, &total, &session.cancel)?;
+        let record = Record::new(&session.layout.root, args.record.as_deref(), command, rows, &total, &session.cancel)?;
         if let Some(file) = &args.record {
             record.write(file)?;
         }

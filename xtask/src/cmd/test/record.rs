@@ -53,6 +53,7 @@ pub(super) struct Row {
 impl Record {
     pub(super) fn new(
         root: &Path,
+        file: Option<&Path>,
         command: String,
         checks: Vec<Row>,
         total: &Tally,
@@ -62,7 +63,7 @@ impl Record {
         Ok(Record {
             date: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
             command,
-            commit: commit(root),
+            commit: commit(root, file),
             machine: Host::this(cancel)?,
             seconds: sum(|row| row.seconds),
             cpu_seconds: sum(|row| row.cpu_seconds),
@@ -125,14 +126,19 @@ fn value(text: &str, key: &str, between: char) -> String {
     line.map(|(_, value)| value.trim().trim_matches('"').to_owned()).unwrap_or_else(|| "unknown".to_owned())
 }
 
-/// The commit of the checkout; a tarball has none.
-fn commit(root: &Path) -> String {
+/// The commit of the checkout; a tarball has none. An earlier record in `file` is no change of what is tested.
+fn commit(root: &Path, file: Option<&Path>) -> String {
     let head = || -> Result<String, git2::Error> {
         let repository = git2::Repository::discover(root)?;
         let id = repository.head()?.peel_to_commit()?.id();
         let mut options = git2::StatusOptions::new();
         options.include_untracked(false);
-        let is_clean = repository.statuses(Some(&mut options))?.is_empty();
+        let changes = repository.statuses(Some(&mut options))?;
+        let is_record = |path: &str| {
+            let here = repository.workdir().and_then(|dir| dir.join(path).canonicalize().ok());
+            here.is_some() && here == file.and_then(|file| file.canonicalize().ok())
+        };
+        let is_clean = changes.iter().all(|change| change.path().is_ok_and(is_record));
         Ok(format!("{id}{}", if is_clean { "" } else { ", with local changes" }))
     };
     head().unwrap_or_else(|_| "not in a git repository".to_owned())
@@ -163,7 +169,7 @@ mod tests {
         let row = Row { check: "tests".into(), passed: 2, failed: 0, skipped: 1, seconds: 75.0, cpu_seconds: 120.4 };
         let root = tempfile::tempdir().unwrap();
         let record =
-            Record::new(root.path(), "cargo xtask test".into(), vec![row], &total, &Cancel::default()).unwrap();
+            Record::new(root.path(), None, "cargo xtask test".into(), vec![row], &total, &Cancel::default()).unwrap();
         let text = record.text().unwrap();
         assert!(text.contains("| tests | 2 | 0 | 1 | 1m 15s | 120 |\n"), "{text}");
         assert!(text.contains("- `a::b`: no x\n") && text.contains("2 passed, 0 failed, 1 skipped"), "{text}");
@@ -171,6 +177,27 @@ mod tests {
         let json: serde_json::Value = serde_json::from_str(json).unwrap();
         assert_eq!(json["checks"][0]["cpu-seconds"], 120.4);
         assert!(json["machine"]["rustc"].as_str().unwrap().starts_with("rustc "), "{json}");
+    }
+
+    #[test]
+    fn an_earlier_record_is_no_local_change() {
+        let root = tempfile::tempdir().unwrap();
+        let (record, code) = (root.path().join("run.md"), root.path().join("code"));
+        let repository = git2::Repository::init(root.path()).unwrap();
+        for file in [&record, &code] {
+            std::fs::write(file, "1").unwrap();
+        }
+        let mut index = repository.index().unwrap();
+        index.add_all(["*"], git2::IndexAddOption::DEFAULT, None).unwrap();
+        index.write().unwrap();
+        let tree = repository.find_tree(index.write_tree().unwrap()).unwrap();
+        let who = git2::Signature::now("a", "a@b").unwrap();
+        let id = repository.commit(Some("HEAD"), &who, &who, "x", &tree, &[]).unwrap().to_string();
+        std::fs::write(&record, "22").unwrap();
+        assert_eq!(commit(root.path(), Some(&record)), id);
+        assert_eq!(commit(root.path(), None), format!("{id}, with local changes"));
+        std::fs::write(&code, "22").unwrap();
+        assert_eq!(commit(root.path(), Some(&record)), format!("{id}, with local changes"));
     }
 
     #[test]
