@@ -21,6 +21,8 @@ const LONGEST_LINE: usize = 4096;
 const PIECE_BYTES: usize = 8;
 /// How long an echo may take.
 const ECHO: Duration = Duration::from_secs(60);
+/// How long the rest may take once something is bad: what needs it may wait for ever.
+const AFTER_BAD: Duration = Duration::from_secs(60);
 /// After these nothing good comes.
 const FATAL: [&str; 6] =
     ["Panic on CPU", "Kernel panic", "FATAL TRAP", "Oops: ", "Domain 0 crashed", "Hardware Dom0 crashed"];
@@ -67,6 +69,11 @@ impl Sign {
         match self {
             Sign::Told(words) | Sign::Line(words) | Sign::Text(words) => words,
         }
+    }
+
+    /// A line of it that says so itself.
+    fn is_bad(&self, line: &str) -> bool {
+        matches!(self, Sign::Told(words) if line.strip_prefix(words.as_str()).is_some_and(|said| said.starts_with("bad")))
     }
 
     /// What has it in `text`, which goes on unless `is_over`.
@@ -174,11 +181,15 @@ impl Console<'_> {
         // Each with how far it was looked for already.
         let mut open: Vec<(&Expect, usize)> = wanted.iter().map(|expect| (expect, mark)).collect();
         let mut is_good = true;
+        let mut bad_since: Option<Instant> = None;
         loop {
             let over = self.over.clone();
             let last_line = self.last_line();
             open.retain_mut(|(expect, from)| match expect.sign.find(&self.text[*from..], over.is_some()) {
                 Some(line) => {
+                    if expect.sign.is_bad(&line) {
+                        bad_since.get_or_insert_with(Instant::now);
+                    }
                     came(&expect.name, Ok(line));
                     false
                 }
@@ -188,11 +199,17 @@ impl Console<'_> {
                 }
             });
             open.retain(|(expect, _)| {
-                let late = started.elapsed() > expect.limit;
-                let why = over.clone().or_else(|| {
-                    let words = expect.sign.words().trim_end();
-                    late.then(|| format!("`{words}` did not come within {} seconds", expect.limit.as_secs()))
-                });
+                let did_not_come = |limit: Duration, since: &str| {
+                    format!(
+                        "`{}` did not come within {} seconds{since}",
+                        expect.sign.words().trim_end(),
+                        limit.as_secs()
+                    )
+                };
+                let late = (started.elapsed() > expect.limit).then(|| did_not_come(expect.limit, ""));
+                let after_bad = bad_since.filter(|since| since.elapsed() > AFTER_BAD);
+                let late = late.or_else(|| after_bad.map(|_| did_not_come(AFTER_BAD, " of something bad")));
+                let why = over.clone().or(late);
                 is_good &= why.is_none();
                 why.is_none_or(|why| {
                     came(&expect.name, Err(why));

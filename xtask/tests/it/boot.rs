@@ -167,6 +167,9 @@ fn a_dom0_without_its_xenstore_fails_and_says_what_xenstored_said() {
     let root = broken("usr/sbin/xenstored", b"#!/bin/sh\necho the planted fault\nexit 1\n");
     let Some(failed) = fails("pv", &root) else { return };
     assert!(failed.iter().any(|text| text == "xenstored: bad the planted fault"), "{failed:?}");
+    // What then waits for xenstored is not waited for.
+    let given_up = |text: &String| text.ends_with("did not come within 60 seconds of something bad");
+    assert!(failed.iter().any(given_up), "{failed:?}");
 }
 
 #[test]
