@@ -157,7 +157,7 @@ impl Must {
                 for (source, origin) in
                     world.sources().iter().filter_map(|name| definitions.manifest.sources.get_key_value(name))
                 {
-                    let Some(moves) = moves(origin).filter(|_| !except.except.contains(source.as_str())) else {
+                    let Some(moves) = origin.moves().filter(|_| !except.except.contains(source.as_str())) else {
                         continue;
                     };
                     let help = format!("name a tag or commit in manifests/{name}.toml, or except it in the list");
@@ -226,15 +226,6 @@ impl Must {
             Must::Tested { record } => found.extend(untested(&world.layout.root, record)),
         }
         Ok(found)
-    }
-}
-
-/// What of an origin moves, in words.
-fn moves(origin: &Origin) -> Option<String> {
-    match origin {
-        Origin::Git(git) => git.branch.as_ref().map(|branch| format!("branch {branch}")).or_else(|| git.r#ref.clone()),
-        Origin::Apt(apt) if apt.version.is_none() => Some("the newest version".to_owned()),
-        _ => None,
     }
 }
 

@@ -62,18 +62,11 @@ pub fn run(session: &Session, _args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// What of an origin moves, in words.
+/// What an origin names that is not a revision, in words.
 fn tracked(origin: &Origin) -> Option<String> {
-    match origin {
-        Origin::Git(git) => {
-            let named = |what: &str, name: &Option<String>| name.as_ref().map(|name| format!("{what} {name}"));
-            named("branch", &git.branch).or(named("tag", &git.tag)).or(git.r#ref.clone())
-        }
-        Origin::Apt(apt) if apt.version.is_none() => Some(
-            apt.suite
-                .as_ref()
-                .map_or_else(|| "the newest version".to_owned(), |suite| format!("the newest version in {suite}")),
-        ),
+    let tag = match origin {
+        Origin::Git(git) => git.tag.as_ref().map(|tag| format!("tag {tag}")),
         Origin::Apt(_) | Origin::Archive(_) | Origin::Path(_) => None,
-    }
+    };
+    origin.moves().or(tag)
 }

@@ -61,6 +61,21 @@ impl Origin {
             Origin::Path(_) => "path",
         }
     }
+
+    /// What of it moves on, in words: `branch main`. A tag does not, or should not.
+    pub fn moves(&self) -> Option<String> {
+        match self {
+            Origin::Git(git) => {
+                let branch = git.branch.as_ref().map(|branch| format!("branch {branch}"));
+                branch.or_else(|| git.r#ref.as_ref().map(|name| format!("ref {name}")))
+            }
+            Origin::Apt(apt) if apt.version.is_none() => Some(match &apt.suite {
+                Some(suite) => format!("the newest version in {suite}"),
+                None => "the newest version".to_owned(),
+            }),
+            Origin::Apt(_) | Origin::Archive(_) | Origin::Path(_) => None,
+        }
+    }
 }
 
 /// A git repository; exactly one of branch, tag, commit and ref.

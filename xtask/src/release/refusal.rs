@@ -25,7 +25,7 @@ pub fn overridden(layout: &Layout, definitions: &Definitions, doing: &str) -> Re
 pub fn moving(definitions: &Definitions, lock: &Lock, sources: &[&Name], doing: &str) -> Result<()> {
     let (mut moving, mut unsigned) = (Vec::new(), Vec::new());
     for (name, origin) in sources.iter().filter_map(|name| definitions.manifest.sources.get_key_value(*name)) {
-        moving.extend(moves(origin).map(|what| format!("  {name}: {what}")));
+        moving.extend(origin.moves().map(|what| format!("  {name}: {what}")));
         let pin = lock.sources.get(name);
         if let Origin::Git(git) = origin
             && git.require_signed == Some(Signed::Tag)
@@ -49,21 +49,6 @@ pub fn moving(definitions: &Definitions, lock: &Lock, sources: &[&Name], doing: 
     }
     Err(Error::input(format!("cannot {doing}: `{manifest}` follows what moves\n{}", moving.join("\n")))
         .help(format!("cargo xtask freeze --manifest {manifest}   # holds what the lock has now")))
-}
-
-/// What of an origin moves, in words.
-fn moves(origin: &Origin) -> Option<String> {
-    match origin {
-        Origin::Git(git) => {
-            let branch = git.branch.as_ref().map(|branch| format!("branch {branch}"));
-            branch.or_else(|| git.r#ref.as_ref().map(|name| format!("ref {name}")))
-        }
-        Origin::Apt(apt) if apt.version.is_none() => Some(match &apt.suite {
-            Some(suite) => format!("the newest version in {suite}"),
-            None => "the newest version".to_owned(),
-        }),
-        Origin::Apt(_) | Origin::Archive(_) | Origin::Path(_) => None,
-    }
 }
 
 /// Refuses sources that somebody works in. A directory in no repository, which nobody can judge, is said.
