@@ -1,6 +1,6 @@
 //! The push gate: which tuple of revisions may be pushed, and why. What osstest was, as values and one SQLite file.
 //!
-//! - `model.rs`: flight, job, step, runvar, tuple, with osstest's words for their states.
+//! - `model.rs`: flight, job, step, runvar, tuple, with osstest's words for their states. `words.rs`: enums that are stored as words.
 //! - `classify.rs`: the verdict on a flight; a pure function. `allow.rs`: failures that somebody answers for.
 //! - `bisect/`: which tuple made a job fail; pure too.
 //! - `store/`: everything that happened, each change one transaction.
@@ -9,6 +9,9 @@
 //! - `report.rs`: what came of it, for people.
 //!
 //! Nothing here starts a process or knows a repository: the program does that behind `world::World`.
+
+#[macro_use]
+mod words;
 
 pub mod allow;
 pub mod bisect;

@@ -94,17 +94,10 @@ pub fn gather(world: &World, name: &str, stamp: Stamp, files: bool, cancel: &Can
 
 fn part(name: &Name, definition: &Component, kind: Kind) -> Part {
     Part {
-        id: id(kind, name.as_str()),
-        kind,
-        name: name.to_string(),
-        version: String::new(),
         summary: Some(definition.summary.clone()),
         licence: licence::checked(&definition.licence),
         homepage: Some(definition.homepage.clone()),
-        download: None,
-        purl: None,
-        sha256: None,
-        notes: BTreeMap::new(),
+        ..Part::new(kind, name.as_str(), name.as_str())
     }
 }
 
@@ -127,18 +120,11 @@ fn patches(
     for path in &definition.patches {
         let file = world.layout.root.join(path);
         let bytes = std::fs::read(&file).context(|| format!("cannot read patch `{}`", file.display()))?;
+        let base = path.rsplit('/').next().unwrap_or(path);
         let part = Part {
-            id: id(Kind::Patch, path.trim_start_matches("components/")),
-            kind: Kind::Patch,
-            name: path.rsplit('/').next().unwrap_or(path).to_owned(),
-            version: String::new(),
-            summary: None,
-            licence: None,
-            homepage: None,
-            download: None,
-            purl: None,
             sha256: Some(crate::digest::Digest::of(&bytes).hash),
             notes: [("path".to_owned(), path.clone())].into(),
+            ..Part::new(Kind::Patch, path.trim_start_matches("components/"), base)
         };
         links.push(Link { from: component.to_owned(), relation: Relation::PatchedBy, to: part.id.clone() });
         parts.insert(part.id.clone(), part);

@@ -83,6 +83,25 @@ pub struct Part {
     pub notes: BTreeMap<String, String>,
 }
 
+impl Part {
+    /// A part of which no more is known. `unique` is its name among those of its kind.
+    fn new(kind: Kind, unique: &str, name: impl Into<String>) -> Self {
+        Part {
+            id: id(kind, unique),
+            kind,
+            name: name.into(),
+            version: String::new(),
+            summary: None,
+            licence: None,
+            homepage: None,
+            download: None,
+            purl: None,
+            sha256: None,
+            notes: BTreeMap::new(),
+        }
+    }
+}
+
 /// How one part is related to another; read from left to right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Relation {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Kind, Link, Part, Relation, id, purl};
+use super::{Kind, Link, Part, Relation, purl};
 use crate::definition::{DebianPatches, Name, Origin};
 use crate::digest::Hash;
 use crate::error::Result;
@@ -14,21 +14,12 @@ pub(super) fn parts(world: &World, name: &Name, links: &mut Vec<Link>) -> Result
     let origin = world.origin(name)?;
     let tree = world.needed_source(name)?;
     let mut source = Part {
-        id: id(Kind::Source, name.as_str()),
-        kind: Kind::Source,
-        name: name.to_string(),
-        version: String::new(),
-        summary: None,
-        licence: None,
-        homepage: None,
-        download: None,
-        purl: None,
-        sha256: None,
         notes: [
             ("origin".to_owned(), origin.kind().to_owned()),
             ("tree".to_owned(), tree.tree.root().hash.to_string()),
         ]
         .into(),
+        ..Part::new(Kind::Source, name.as_str(), name.as_str())
     };
     let mut archives = Vec::new();
     match (origin, world.pin(name)) {
@@ -111,19 +102,13 @@ pub(super) fn commit_of(root: &Path) -> Option<(String, u64)> {
 }
 
 fn archive(source: &Name, file: &crate::definition::File, purl: Option<String>, url: Option<String>) -> Part {
-    let base = file.path.rsplit('/').next().unwrap_or(&file.path).to_owned();
+    let base = file.path.rsplit('/').next().unwrap_or(&file.path);
     Part {
-        id: id(Kind::Archive, &format!("{source}-{base}")),
-        kind: Kind::Archive,
-        name: base,
-        version: String::new(),
-        summary: None,
-        licence: None,
-        homepage: None,
         download: url,
         purl,
         sha256: Some(file.sha256),
         notes: [("path".to_owned(), file.path.clone()), ("size".to_owned(), file.size.to_string())].into(),
+        ..Part::new(Kind::Archive, &format!("{source}-{base}"), base)
     }
 }
 
@@ -131,16 +116,10 @@ fn submodule_part(source: &Name, submodule: &crate::definition::Submodule) -> Pa
     let (url, commit) = (&submodule.url, &submodule.commit);
     let is_address = url.contains("://");
     Part {
-        id: id(Kind::Source, &format!("{source}-{}", submodule.path)),
-        kind: Kind::Source,
-        name: format!("{source}/{}", submodule.path),
         version: commit.to_string(),
-        summary: None,
-        licence: None,
-        homepage: None,
         download: is_address.then(|| format!("git+{url}@{commit}")),
         purl: is_address.then(|| purl::git(&submodule.path, url, commit.as_str())),
-        sha256: None,
         notes: [("origin".to_owned(), "submodule".to_owned()), ("commit".to_owned(), commit.to_string())].into(),
+        ..Part::new(Kind::Source, &format!("{source}-{}", submodule.path), format!("{source}/{}", submodule.path))
     }
 }

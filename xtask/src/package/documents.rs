@@ -1,4 +1,4 @@
-//! What stands in a package's directory of documents: what it is, under which licence, from which source. Bills of materials join here.
+//! What stands in a package's directory of documents: what it is, under which licence, from which source.
 
 use std::io::Write;
 
@@ -14,7 +14,6 @@ pub fn documents(package: &Package, format: Format, maintainer: &str) -> Vec<(St
         let changelog = changelog(package, maintainer);
         documents.push(("changelog.Debian.gz".to_owned(), gzip(changelog.as_bytes())));
     }
-    // The one place for a bill of materials: documents.push(("sbom.spdx.json".to_owned(), …))
     documents
 }
 

@@ -8,30 +8,15 @@ use super::flights::word;
 use crate::allow::Allowance;
 use crate::error::Result;
 
-/// What is ordered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum OrderKind {
-    /// Push exactly this revision, once, whatever the verdict is.
-    Force,
-    /// Push nothing.
-    Block,
-    /// Begin no flight.
-    Stop,
-}
-
-impl OrderKind {
-    /// As it is stored and shown.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            OrderKind::Force => "force",
-            OrderKind::Block => "block",
-            OrderKind::Stop => "stop",
-        }
-    }
-
-    fn from_word(word: &str) -> Option<Self> {
-        [OrderKind::Force, OrderKind::Block, OrderKind::Stop].into_iter().find(|kind| kind.as_str() == word)
+words! {
+    /// What is ordered.
+    OrderKind {
+        /// Push exactly this revision, once, whatever the verdict is.
+        Force = "force",
+        /// Push nothing.
+        Block = "block",
+        /// Begin no flight.
+        Stop = "stop",
     }
 }
 

@@ -9,29 +9,15 @@ use super::flights::{set_flight, tuple_number, tuple_of, word};
 use crate::error::Result;
 use crate::model::{FlightNo, FlightState, Tuple};
 
-/// Where a push stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PushState {
-    /// Recorded; whether it was done only the remote ref knows.
-    Intended,
-    /// The ref is there.
-    Done,
-    /// The ref was somewhere else.
-    Refused,
-}
-
-impl PushState {
-    fn as_str(self) -> &'static str {
-        match self {
-            PushState::Intended => "intended",
-            PushState::Done => "done",
-            PushState::Refused => "refused",
-        }
-    }
-
-    fn from_word(word: &str) -> Option<Self> {
-        [PushState::Intended, PushState::Done, PushState::Refused].into_iter().find(|state| state.as_str() == word)
+words! {
+    /// Where a push stands.
+    PushState {
+        /// Recorded; whether it was done only the remote ref knows.
+        Intended = "intended",
+        /// The ref is there.
+        Done = "done",
+        /// The ref was somewhere else.
+        Refused = "refused",
     }
 }
 
