@@ -4,7 +4,8 @@ use super::report::Report;
 use super::{Boot, Ready, linux_nbd, xen};
 
 /// Something to boot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Scenario {
     /// Xen and a dom0, up to a prompt that answers
     Dom0,

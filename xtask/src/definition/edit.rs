@@ -1,6 +1,22 @@
 //! Changes that commands make to a file that people write: everything else in it, comments too, stays as it is.
 
-use toml_edit::{Array, DocumentMut, Value};
+use std::collections::BTreeMap;
+
+use toml_edit::{Array, DocumentMut, Item, Table, Value};
+
+use super::{Name, Origin};
+
+#[cfg_attr(not(feature = "gate"), allow(dead_code, reason = "only the other binary has gates"))]
+/// A manifest's file in which a source comes from somewhere else.
+pub fn with_origin(text: &str, source: &Name, origin: &Origin) -> Result<String, String> {
+    let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| error.to_string())?;
+    let written = toml::to_string(&BTreeMap::from([(source, origin)])).map_err(|error| error.to_string())?;
+    let written: DocumentMut = written.parse().map_err(|error: toml_edit::TomlError| error.to_string())?;
+    let sources = document.entry("sources").or_insert_with(|| Item::Table(Table::new()));
+    let sources = sources.as_table_like_mut().ok_or("`sources` is no table")?;
+    sources.insert(source.as_str(), written[source.as_str()].clone());
+    Ok(document.to_string())
+}
 
 /// A component's file with these patches listed, in this order. Entries that stay keep the comments above and behind them.
 pub fn with_patches(text: &str, patches: &[String]) -> Result<String, String> {
@@ -57,6 +73,17 @@ mod tests {
             &["c/1", "c/2"],
             "# top\nsummary = 'x' # s\npatches = [\n  \"c/1\",\n  \"c/2\",\n]\n\n[build.make]\n# m\n",
         );
+    }
+
+    #[test]
+    fn a_source_comes_from_elsewhere_and_the_others_stay() {
+        let text = "# m\nsummary = 's'\n\n[sources.xen]\napt = { package = 'xen', version = '1' }\n\n# b\n[sources.b]\npath = { dir = 'b' }\n";
+        let origin: BTreeMap<String, Origin> = toml::from_str("it.apt = { package = 'xen', version = '2' }").unwrap();
+        let text = with_origin(text, &"xen".parse().unwrap(), &origin["it"]).unwrap();
+        assert!(text.starts_with("# m\nsummary") && text.contains("# b\n[sources.b]"), "{text}");
+        let read: toml::Table = toml::from_str(&text).unwrap();
+        let apt = &read["sources"]["xen"]["apt"];
+        assert_eq!((apt["version"].as_str(), apt.get("suite")), (Some("2"), None));
     }
 
     #[test]

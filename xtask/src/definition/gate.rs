@@ -8,7 +8,8 @@ use serde::Deserialize;
 use super::diagnostic::{Diagnostics, Finding, Problem};
 use super::load::{Opened, toml_stems};
 use super::place::Place;
-use super::{Name, did_you_mean};
+use super::{Name, Origin, did_you_mean};
+use crate::boot::Scenario;
 use crate::layout::Layout;
 
 /// A gate, with its jobs.
@@ -23,29 +24,54 @@ pub struct Gate {
     pub jobs: Vec<Name>,
     /// Sources of the manifest whose refs it watches and moves.
     pub trees: BTreeMap<Name, Tracked>,
-    /// Where tested tuples are written down.
-    pub record: Record,
+    /// Where tested tuples are written down; a gate of this project itself has none, its tested ref is the record.
+    pub record: Option<Record>,
     /// The jobs themselves, each behind what it needs.
     #[serde(skip)]
     pub defined: Vec<(Name, Job)>,
 }
 
-/// The refs of a tree.
+/// A tree: the refs of a repository, or an origin that has none.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Tracked {
     /// Where it is fetched from and pushed to: a URL, or a path relative to the repository's root.
-    pub repository: String,
+    pub repository: Option<String>,
     /// Ref whose tip is the candidate.
-    pub untested: String,
+    pub untested: Option<String>,
     /// Ref that only the gate moves.
-    pub tested: String,
+    pub tested: Option<String>,
+    /// Of a tree without refs: what its origin would be to give the candidate; else it is the manifest's own. Pushed are the lock
+    /// and the manifest.
+    pub candidate: Option<Origin>,
+    /// It is this project: components, manifests and everything built by path are the candidate's own.
+    #[serde(default)]
+    pub project: bool,
     /// The untested ref is rewritten at times: the tested one follows it without containing what was there.
     #[serde(default)]
     pub rebasing: bool,
     /// False: never a candidate, always at its tested revision.
     #[serde(default = "yes")]
     pub moves: bool,
+}
+
+/// Where the refs of a tree are.
+#[derive(Clone, Copy, Debug)]
+pub struct Refs<'a> {
+    /// As `Tracked` has it.
+    pub repository: &'a str,
+    /// As `Tracked` has it.
+    pub untested: &'a str,
+    /// As `Tracked` has it.
+    pub tested: &'a str,
+}
+
+impl Tracked {
+    /// The refs; nothing where the lock is what moves.
+    pub fn refs(&self) -> Option<Refs<'_>> {
+        let (repository, untested) = (self.repository.as_deref()?, self.untested.as_deref()?);
+        Some(Refs { repository, untested, tested: self.tested.as_deref()? })
+    }
 }
 
 /// Where tested tuples are written down: a commit of the manifest's lock.
@@ -87,6 +113,9 @@ pub struct Job {
     /// The same inputs always give the same result: a pass may be used again.
     #[serde(default)]
     pub deterministic: bool,
+    /// What of this machine nobody else may use meanwhile, by any name; gates with the same store wait for one another.
+    #[serde(default)]
+    pub resources: Vec<Name>,
 }
 
 /// What a job does.
@@ -104,6 +133,11 @@ pub enum Does {
         argv: Vec<String>,
         /// Sources that it is a test of.
         sources: Vec<Name>,
+    },
+    /// Builds the whole manifest into `dist/`, and boots that as `cargo xtask boot` does.
+    Boot {
+        /// One after the other, each a step.
+        scenarios: Vec<Scenario>,
     },
 }
 
@@ -215,21 +249,66 @@ fn check(gate: &Gate) -> Vec<Finding> {
     };
     for (name, tree) in &gate.trees {
         for (key, value) in [("untested", &tree.untested), ("tested", &tree.tested)] {
-            check_ref(Place::of("trees").key(name.as_str()).key(key), value);
+            if let Some(value) = value {
+                check_ref(Place::of("trees").key(name.as_str()).key(key), value);
+            }
         }
     }
-    check_ref(Place::of("record").key("from"), &gate.record.from);
-    check_ref(Place::of("record").key("to"), &gate.record.to);
-    if gate.record.from == gate.record.to {
-        let place = Place::of("record").key("to");
-        findings.push(Finding::new(place, "the record goes to the ref that it is made from", "another ref"));
+    if let Some(record) = &gate.record {
+        check_ref(Place::of("record").key("from"), &record.from);
+        check_ref(Place::of("record").key("to"), &record.to);
+        if record.from == record.to {
+            let place = Place::of("record").key("to");
+            findings.push(Finding::new(place, "the record goes to the ref that it is made from", "another ref"));
+        }
     }
+    findings.extend(gate.trees.iter().filter_map(|(name, tree)| check_tree(name, tree)));
+    findings.extend(check_project(gate));
     for (key, is_empty) in [("jobs", gate.jobs.is_empty()), ("trees", gate.trees.is_empty())] {
         if is_empty {
             findings.push(Finding::new(Place::of(key), format!("a gate without {key} tests nothing"), "at least one"));
         }
     }
     findings
+}
+
+/// A tree has all of its refs or none.
+fn check_tree(name: &Name, tree: &Tracked) -> Option<Finding> {
+    let place = Place::of("trees").key(name.as_str());
+    let named = [&tree.repository, &tree.untested, &tree.tested].into_iter().flatten().count();
+    let (message, label) = match (named, &tree.candidate) {
+        (1 | 2, _) => {
+            ("has some of `repository`, `untested`, `tested`", "all three, or none where its origin has no refs")
+        }
+        (3, Some(_)) => ("has refs and a `candidate`", "its candidate is the tip of `untested`"),
+        (0, _) if tree.project => ("is this project and has no refs", "`repository`, `untested`, `tested`"),
+        (0, Some(Origin::Git(_) | Origin::Path(_))) => {
+            ("has a candidate that is not apt's or an archive", "name its refs")
+        }
+        _ => return None,
+    };
+    Some(Finding::new(place, format!("tree `{name}` {message}"), label))
+}
+
+/// A gate of this project is of nothing else: what would be recorded beside it would be recorded in it.
+fn check_project(gate: &Gate) -> Option<Finding> {
+    let project = gate.trees.iter().find(|(_, tree)| tree.project).map(|(name, _)| name);
+    match (project, &gate.record) {
+        (Some(name), _) if gate.trees.len() > 1 => {
+            let message = format!("tree `{name}` is this project, and there are others");
+            Some(Finding::new(Place::of("trees"), message, "a gate of its own for each"))
+        }
+        (Some(name), Some(_)) => {
+            let message = format!("tree `{name}` is this project: its tested ref is the record");
+            Some(Finding::new(Place::of("record"), message, "not wanted"))
+        }
+        (None, None) => {
+            let finding =
+                Finding::new(Place::default(), "tested tuples are written down nowhere", "there is no [record]");
+            Some(finding.help("[record]\nfrom = \"refs/heads/main\"\nto = \"refs/heads/tested/NAME\""))
+        }
+        _ => None,
+    }
 }
 
 fn check_job(gate: &Gate, job: &Job) -> Vec<Finding> {
@@ -252,7 +331,10 @@ fn check_job(gate: &Gate, job: &Job) -> Vec<Finding> {
                 findings.push(Finding::new(place, format!("`{source}` is no tree of the gate"), "not in its `trees`"));
             }
         }
-        Does::Build { .. } => {}
+        Does::Boot { scenarios } if scenarios.is_empty() => {
+            findings.push(Finding::new(run().key("boot").key("scenarios"), "it boots nothing", "at least one"));
+        }
+        Does::Build { .. } | Does::Boot { .. } => {}
     }
     findings
 }

@@ -39,9 +39,11 @@ mod system;
 pub use blktap::Blktap;
 pub use component::{Autotools, Component, Driver, Extra, Make, Packages, Skip, Step, Tarball, Told};
 pub use diagnostic::{Diagnostics, Problem};
+#[cfg(feature = "gate")]
+pub use edit::with_origin;
 pub use edit::with_patches;
 #[cfg(feature = "gate")]
-pub use gate::{Does, Gate, Job, Record, Tier, Tracked, gate_names};
+pub use gate::{Does, Gate, Job, Record, Refs, Tier, Tracked, gate_names};
 pub use include::{Origins, Stand};
 pub use load::{Definitions, manifest_names};
 pub use lock::{Commit, File, Lock, Pin, Submodule};

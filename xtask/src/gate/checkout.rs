@@ -1,27 +1,30 @@
-//! The gate's own checkout of this project: components, manifests and job definitions at the tip that the gate names, with the
-//! lock at the tuple to test. The operator's checkout is never touched.
+//! The gate's own checkout of this project: components and manifests at the commit that a flight is tested with, the lock at the
+//! flight's tuple. The operator's checkout is never touched.
 
 use std::fs;
 use std::path::PathBuf;
 
-use xtask_gate::model::{Flight, Tuple};
+use xtask_gate::model::{FlightNo, Tuple};
 
 use super::repository::{Repository, git};
-use crate::definition::Name;
+use crate::definition::{self, Name};
 use crate::error::{Context, Error, Result};
+use crate::layout::Layout;
 use crate::process::{Cancel, Program};
 
 /// The checkout.
 #[derive(Clone, Debug)]
 pub(super) struct Checkout {
+    /// What is gated.
+    pub(super) gate: definition::Gate,
     /// Where the project and the record of tested tuples are.
     pub(super) repository: Repository,
     /// Its work tree.
     pub(super) dir: PathBuf,
+    /// Where each flight has a directory.
+    pub(super) logs: PathBuf,
     /// The store, shared with everybody.
     pub(super) store: PathBuf,
-    /// The manifest whose lock is moved.
-    pub(super) manifest: Name,
     /// Set when the user wants to stop.
     pub(super) cancel: Cancel,
 }
@@ -32,96 +35,133 @@ impl Checkout {
         let own = std::env::current_exe().context(|| "cannot tell what program this is".to_owned())?;
         let (dir, store) = (self.dir.display().to_string(), self.store.display().to_string());
         let mut argv = vec![own.display().to_string()];
-        argv.extend(["--checkout", &dir, "--store", &store, "--manifest", self.manifest.as_str()].map(str::to_owned));
+        argv.extend(
+            ["--checkout", &dir, "--store", &store, "--manifest", self.gate.manifest.as_str()].map(str::to_owned),
+        );
         argv.extend(arguments.iter().map(|argument| (*argument).to_owned()));
         Ok(Program::new(argv).dir(&self.dir))
     }
 
-    /// The tip of `from`, with the tuple's pins in the lock.
-    pub(super) fn prepare(&self, from: &str, tuple: &Tuple) -> Result<()> {
-        let tip = self.tip(from)?;
+    /// Where things stand in it.
+    pub(super) fn layout(&self) -> Layout {
+        Layout { root: self.dir.clone(), store: self.store.clone() }
+    }
+
+    /// The manifest, relative to the project's root.
+    pub(super) fn manifest_path(&self) -> String {
+        format!("manifests/{}.toml", self.gate.manifest)
+    }
+
+    /// Its lock.
+    pub(super) fn lock_path(&self) -> String {
+        format!("manifests/{}.lock", self.gate.manifest)
+    }
+
+    /// Brings it to what a flight tests. What that took is kept with the flight's logs, so that every job of it, and the push,
+    /// find the same.
+    pub(super) fn prepare(&self, flight: FlightNo, tuple: &Tuple) -> Result<()> {
+        let commit = self.project_of(flight, tuple)?;
+        self.lay_out(&commit)?;
+        let paths = [self.manifest_path(), self.lock_path()];
+        let kept = |path: &String| self.logs.join(flight.to_string()).join(path.trim_start_matches("manifests/"));
+        if kept(&paths[1]).is_file() {
+            for path in &paths {
+                crate::atomic::write(&self.dir.join(path), &read(&kept(path))?)?;
+            }
+            return Ok(());
+        }
+        for (tree, revision) in &tuple.0 {
+            let tracked = self.gate.trees.get(tree.as_str());
+            match tracked {
+                Some(tracked) if tracked.project => continue,
+                Some(tracked) if tracked.refs().is_none() => self.take_version(tree, revision)?,
+                _ => {
+                    let ended = self.xtask(&["pin", tree, &revision.0])?.run(&self.cancel)?;
+                    ended.success(|| format!("cannot pin `{tree}` at {revision}"))?;
+                }
+            }
+        }
+        if self.gate.record.is_some() {
+            // What is not the candidate's is not held against it.
+            let definitions = definition::Definitions::load(&self.layout(), &self.gate.manifest)?;
+            definitions.check_lock(&self.layout())?;
+        }
+        // The lock last: what it stands for is there then.
+        for path in paths.iter().filter(|path| self.dir.join(path).is_file()) {
+            crate::atomic::write(&kept(path), &read(&self.dir.join(path))?)?;
+        }
+        Ok(())
+    }
+
+    /// The commit of this project that a flight is tested with: the candidate where that is this project, else what the gate's
+    /// ref was when the flight began.
+    pub(super) fn project_of(&self, flight: FlightNo, tuple: &Tuple) -> Result<String> {
+        let project = self.gate.trees.iter().find(|(_, tracked)| tracked.project);
+        if let Some((name, tracked)) = project {
+            let commit = tuple.0.get(name.as_str()).map(|revision| revision.0.clone());
+            self.repository
+                .fetch(&tracked.refs().iter().flat_map(|refs| [refs.untested, refs.tested]).collect::<Vec<_>>())?;
+            return commit.ok_or_else(|| Error::input(format!("the tuple names no revision of `{name}`")));
+        }
+        let noted = self.logs.join(flight.to_string()).join("project");
+        if let Ok(commit) = fs::read_to_string(&noted) {
+            return Ok(commit.trim().to_owned());
+        }
+        let tip = self.tip()?;
+        crate::atomic::write(&noted, format!("{tip}\n").as_bytes())?;
+        Ok(tip)
+    }
+
+    /// The tip of the ref that has components and manifests.
+    pub(super) fn tip(&self) -> Result<String> {
+        let from = self.record()?.from.as_str();
+        self.repository.fetch(&[from])?;
+        self.repository.read_ref(from)?.ok_or_else(|| {
+            Error::input(format!("`{}` has no ref `{from}` to take definitions from", self.repository.address))
+                .help("it is `from` in the gate's [record]")
+        })
+    }
+
+    /// Where tested tuples are written down.
+    pub(super) fn record(&self) -> Result<&definition::Record> {
+        self.gate.record.as_ref().ok_or_else(|| Error::input("this gate has no [record]"))
+    }
+
+    /// Makes the work tree that of a commit.
+    pub(super) fn lay_out(&self, commit: &str) -> Result<()> {
         fs::create_dir_all(&self.dir).context(|| format!("cannot make `{}`", self.dir.display()))?;
-        let index = self.dir.with_extension("index");
-        let (tree, index) = (self.dir.display().to_string(), index.display().to_string());
-        let cannot = || format!("cannot check out `{from}` into `{tree}`");
+        let cannot = || format!("cannot check out {commit} into `{}`", self.dir.display());
         // What is ignored stays: sources that are there already need not be fetched again.
         let arguments: [&[&str]; 3] = [
-            &["read-tree", "--reset", "-u", &tip],
+            &["read-tree", "--reset", "-u", commit],
             // The lock of the tuple before, and whatever a job did to a file.
             &["checkout-index", "--force", "--all"],
             &["clean", "--quiet", "-ffd", "-e", "/.xtask", "-e", "/dist"],
         ];
         for arguments in arguments {
-            let arguments = [&["--work-tree", &tree], arguments].concat();
-            let program = git(&self.repository.mirror, &arguments).dir(&self.dir).env("GIT_INDEX_FILE", &index);
-            program.run(&self.cancel)?.success(cannot)?;
-        }
-        for (tree, revision) in &tuple.0 {
-            let ended = self.xtask(&["pin", tree, &revision.0])?.run(&self.cancel)?;
-            ended.success(|| format!("cannot pin `{tree}` at {revision}"))?;
+            self.git_here(arguments).run(&self.cancel)?.success(cannot)?;
         }
         Ok(())
     }
 
-    /// A commit on top of what is recorded that has the lock as it stands here; nothing where the record has it already. Gives
-    /// where the ref is and where it goes; moves nothing.
-    pub(super) fn record(&self, from: &str, to: &str, flight: &Flight) -> Result<Option<(Option<String>, String)>> {
-        let repository = &self.repository;
-        repository.fetch(&[to])?;
-        let old = repository.read_ref(to)?;
-        let parent = match &old {
-            Some(old) => old.clone(),
-            None => self.tip(from)?,
-        };
-        let path = format!("manifests/{}.lock", self.manifest);
-        let cannot = || format!("cannot make the commit that records flight {}", flight.flight);
-        let file = self.dir.join(&path).display().to_string();
-        let blob = repository.ask(&["hash-object", "-w", "--no-filters", &file], cannot)?;
-        let index = self.dir.with_extension("record-index").display().to_string();
-        let indexed = |arguments: &[&str]| -> Result<String> {
-            let program = git(&repository.mirror, arguments).env("GIT_INDEX_FILE", &index);
-            let out = program.run(&self.cancel)?.success(cannot)?;
-            Ok(String::from_utf8_lossy(&out).trim().to_owned())
-        };
-        indexed(&["read-tree", &parent])?;
-        indexed(&["update-index", "--add", "--cacheinfo", &format!("100644,{blob},{path}")])?;
-        let tree = indexed(&["write-tree"])?;
-        let before = repository.ask(&["rev-parse", "--verify", &format!("{parent}^{{tree}}")], cannot)?;
-        if tree == before && old.is_some() {
-            return Ok(None);
-        }
-        let message = message(flight);
-        let identity = [("NAME", "Sultana's gate"), ("EMAIL", "gate@invalid")];
-        let mut commit = git(&repository.mirror, &["commit-tree", &tree, "-p", &parent, "-m", &message]);
-        for (what, value) in identity {
-            commit = commit.env(format!("GIT_AUTHOR_{what}"), value).env(format!("GIT_COMMITTER_{what}"), value);
-        }
-        let date = format!("{} +0000", flight.finished.unwrap_or(flight.started));
-        commit = commit.env("GIT_AUTHOR_DATE", &date).env("GIT_COMMITTER_DATE", &date);
-        let new = commit.run(&self.cancel)?.success(cannot)?;
-        Ok(Some((old, String::from_utf8_lossy(&new).trim().to_owned())))
+    /// The work tree is that of a commit: no file of it was changed.
+    pub(super) fn is_at(&self, commit: &str) -> Result<bool> {
+        Ok(self.git_here(&["diff-index", "--quiet", commit]).run(&self.cancel)?.status.success())
     }
 
-    fn tip(&self, name: &str) -> Result<String> {
-        self.repository.fetch(&[name])?;
-        self.repository.read_ref(name)?.ok_or_else(|| {
-            Error::input(format!("`{}` has no ref `{name}` to take definitions from", self.repository.address))
-                .help("it is `from` in the gate's [record]")
-        })
+    fn git_here(&self, arguments: &[&str]) -> Program {
+        let tree = self.dir.display().to_string();
+        let arguments = [&["--work-tree", &tree], arguments].concat();
+        let index = self.dir.with_extension("index");
+        git(&self.repository.mirror, &arguments).dir(&self.dir).env("GIT_INDEX_FILE", index)
+    }
+
+    /// The name of a tree, which is that of a source.
+    pub(super) fn source(tree: &str) -> Result<Name> {
+        tree.parse().map_err(|why: String| Error::input(format!("cannot use tree `{tree}`")).because(why))
     }
 }
 
-/// What a person or a script finds in the log of the record.
-fn message(flight: &Flight) -> String {
-    let number = flight.flight;
-    let mut text = format!("{}: tested tuple of flight {number}\n\n", flight.branch);
-    let baseline = flight.baseline.clone().unwrap_or_default();
-    for (tree, old, new) in flight.tuple.moved_from(&baseline) {
-        text += &format!("{tree}: {} -> {new}\n", old.map_or("nothing", |old| old.0.as_str()));
-    }
-    text += &format!("\nGate-Branch: {}\nGate-Flight: {number}\n", flight.branch);
-    for (tree, revision) in &flight.tuple.0 {
-        text += &format!("Gate-Tested: {tree} {revision}\n");
-    }
-    text
+fn read(path: &std::path::Path) -> Result<Vec<u8>> {
+    fs::read(path).context(|| format!("cannot read `{}`", path.display()))
 }

@@ -1,11 +1,11 @@
-//! One job of a flight: the checkout is brought to the tuple, then its build or its program runs, each step with a log. What the
-//! machine cannot do is broken, never failed.
+//! One job of a flight: the checkout is brought to the tuple, then its build, program or boot scenarios run, each step with a log.
+//! What the machine cannot do is broken, never failed.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use xtask_gate::model::{JobState, Revision, StepState};
+use xtask_gate::model::{JobState, StepState};
 use xtask_gate::world::{JobEnd, JobOrder, OnStep, StepEvent};
 
 use super::checkout::Checkout;
@@ -14,6 +14,7 @@ use crate::definition::{Does, Job};
 use crate::error::{Context, Error, Result};
 use crate::machine::free_bytes;
 use crate::process::{Cancel, Ended, Program};
+use crate::turn::{self, Hold, Turn};
 
 /// With less free space than this a failure says nothing of the candidate.
 const LEAST_SPACE: u64 = 64 << 20;
@@ -24,14 +25,29 @@ pub(super) struct Run<'a> {
     pub(super) job: &'a Job,
     pub(super) order: &'a JobOrder<'a>,
     pub(super) logs: PathBuf,
-    pub(super) from: &'a str,
+    pub(super) say: &'a dyn Fn(&str),
+}
+
+/// A step of a job.
+struct Step {
+    testid: String,
+    program: Program,
+    /// What it leaves in the checkout that belongs to its log.
+    artefacts: Option<PathBuf>,
+}
+
+impl Step {
+    fn new(testid: impl Into<String>, program: Program) -> Step {
+        Step { testid: testid.into(), program, artefacts: None }
+    }
 }
 
 impl Run<'_> {
     /// Runs it. `Err` only where the user stops us.
     pub(super) fn go(&self, on_step: OnStep<'_>, cancel: &Cancel) -> Result<JobEnd> {
+        let _turns = self.resources(cancel)?;
         let mut end = JobEnd { state: JobState::Pass, built: BTreeMap::new(), runvars: BTreeMap::new() };
-        let (state, reason) = match self.checkout.prepare(self.from, self.order.tuple) {
+        let (state, reason) = match self.checkout.prepare(self.order.flight, self.order.tuple) {
             Ok(()) => (StepState::Pass, None),
             Err(error) if !is_machine(&error) => return Err(error),
             Err(error) => (StepState::Broken, Some(one_line(&error))),
@@ -42,38 +58,70 @@ impl Run<'_> {
         if end.state != JobState::Pass {
             return Ok(end);
         }
-        for (testid, program) in self.steps()? {
-            let log = format!("{}.log", testid.replace('/', "-"));
-            let relative = format!("log/{}/{}/{log}", self.order.flight, self.order.job.name);
-            on_step(StepEvent::Begin { testid, log: Some(relative) })?;
-            let (state, reason) = self.step(program, &log, cancel)?;
+        for step in self.steps()? {
+            let name = step.testid.replace('/', "-");
+            let relative = format!("log/{}/{}/{name}.log", self.order.flight, self.order.job.name);
+            on_step(StepEvent::Begin { testid: step.testid, log: Some(relative) })?;
+            let (state, reason) = self.step(step.program, &name, step.artefacts.as_deref(), cancel)?;
             on_step(StepEvent::End { state, reason })?;
             end.state = job_state(state);
             if end.state != JobState::Pass {
                 break;
             }
         }
-        end.built = self.built()?;
+        end.built = match self.checkout.built(&self.job.run, self.order.tuple) {
+            Err(error) if !is_machine(&error) => return Err(error),
+            // What cannot be read says nothing of what it is: then no tree counts as tested by this job.
+            built => built.unwrap_or_default(),
+        };
         Ok(end)
     }
 
-    fn steps(&self) -> Result<Vec<(String, Program)>> {
-        let build = |component: &str| self.checkout.xtask(&["build", component, "--only"]);
+    /// What nobody else may use, by name: always in the same order, so that no two wait for each other.
+    fn resources(&self, cancel: &Cancel) -> Result<Vec<Turn>> {
+        let mut names: Vec<_> = self.job.resources.iter().collect();
+        names.sort();
+        let take = |name: &crate::definition::Name| {
+            let lock = self.checkout.store.join("gate/resources").join(name);
+            let waiting = format!("{}: another job has `{name}`; waiting for its end", self.order.job.name);
+            turn::take(&lock, Hold::Alone, cancel, self.say, &waiting)
+        };
+        names.into_iter().map(take).collect()
+    }
+
+    fn steps(&self) -> Result<Vec<Step>> {
+        let xtask = |arguments: &[&str]| self.checkout.xtask(arguments);
         match &self.job.run {
-            Does::Build { components } => {
-                components.iter().map(|name| Ok((format!("build/{name}"), build(name.as_str())?))).collect()
+            Does::Build { components } => components
+                .iter()
+                .map(|name| Ok(Step::new(format!("build/{name}"), xtask(&["build", name.as_str(), "--only"])?)))
+                .collect(),
+            Does::Boot { scenarios } => {
+                // Whatever an earlier flight left in dist/ is replaced.
+                let mut steps = vec![Step::new("dist", xtask(&["build"])?)];
+                for scenario in scenarios {
+                    let name = scenario.name();
+                    let artefacts = self.checkout.layout().work().join("log/boot").join(name);
+                    let step = Step::new(format!("boot/{name}"), xtask(&["boot", name])?);
+                    steps.push(Step { artefacts: Some(artefacts), ..step });
+                }
+                Ok(steps)
             }
             Does::Test { argv, sources } => {
                 let mut steps = Vec::new();
                 if !sources.is_empty() {
                     let names = sources.iter().map(|source| source.as_str());
                     let arguments: Vec<&str> = std::iter::once("fetch").chain(names).collect();
-                    steps.push(("fetch".to_owned(), self.checkout.xtask(&arguments)?));
+                    steps.push(Step::new("fetch", xtask(&arguments)?));
                 }
                 let mut program = Program::new(argv.clone()).dir(&self.checkout.dir);
                 for (tree, revision) in &self.order.tuple.0 {
                     let name = tree.to_ascii_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
-                    let source = self.checkout.dir.join(".xtask/src").join(tree);
+                    let is_project = self.checkout.gate.trees.get(tree.as_str()).is_some_and(|tracked| tracked.project);
+                    let source = match is_project {
+                        true => self.checkout.dir.clone(),
+                        false => self.checkout.layout().source_root().join(tree),
+                    };
                     program = program
                         .env(format!("GATE_REVISION_{name}"), &revision.0)
                         .env(format!("GATE_SOURCE_{name}"), source);
@@ -81,18 +129,29 @@ impl Run<'_> {
                 let own = std::env::current_exe().context(|| "cannot tell what program this is".to_owned())?;
                 program = program.env("GATE_FLIGHT", self.order.flight.to_string()).env("XTASK", own);
                 program = program.env("XTASK_STORE", &self.checkout.store);
-                steps.push(("test".to_owned(), program));
+                steps.push(Step::new("test", program));
                 Ok(steps)
             }
         }
     }
 
-    fn step(&self, program: Program, log: &str, cancel: &Cancel) -> Result<(StepState, Option<String>)> {
-        let path = self.logs.join(log);
-        let file = fs::create_dir_all(&self.logs).and_then(|()| File::create(&path));
-        let ended = file
-            .context(|| format!("cannot write `{}`", path.display()))
-            .and_then(|file| program.timeout(self.job.timeout).log_to(file).run(cancel));
+    fn step(
+        &self,
+        program: Program,
+        name: &str,
+        artefacts: Option<&Path>,
+        cancel: &Cancel,
+    ) -> Result<(StepState, Option<String>)> {
+        let path = self.logs.join(format!("{name}.log"));
+        // Artefacts of another flight are not this one's.
+        let ended = artefacts
+            .map_or(Ok(()), crate::atomic::remove_tree)
+            .and_then(|()| {
+                let file = fs::create_dir_all(&self.logs).and_then(|()| File::create(&path));
+                file.context(|| format!("cannot write `{}`", path.display()))
+            })
+            .and_then(|file| program.timeout(self.job.timeout).log_to(file).run(cancel))
+            .and_then(|ended| self.keep(artefacts, name).map(|()| ended));
         match ended {
             Ok(ended) => Ok(self.judged(&ended)),
             Err(error) if is_machine(&error) => Ok((StepState::Broken, Some(one_line(&error)))),
@@ -125,22 +184,19 @@ impl Run<'_> {
         }
     }
 
-    /// What the sources in the checkout really are, of those that this job is made of.
-    fn built(&self) -> Result<BTreeMap<String, Revision>> {
-        let mut built = BTreeMap::new();
-        for tree in self.order.tuple.0.keys() {
-            let place = self.checkout.dir.join(".xtask/src").join(tree);
-            let is_meant = match &self.job.run {
-                Does::Build { .. } => true,
-                Does::Test { sources, .. } => sources.iter().any(|source| source.as_str() == tree),
-            };
-            let Ok(repository) = git2::Repository::open(&place) else { continue };
-            let head = repository.head().and_then(|head| head.peel_to_commit());
-            if let (true, Ok(head)) = (is_meant, head) {
-                built.insert(tree.clone(), Revision(head.id().to_string()));
+    /// Copies what a step left beside its log.
+    fn keep(&self, artefacts: Option<&Path>, name: &str) -> Result<()> {
+        let Some(from) = artefacts.filter(|dir| dir.is_dir()) else { return Ok(()) };
+        let into = self.logs.join(name);
+        let cannot = || format!("cannot keep `{}` in `{}`", from.display(), into.display());
+        fs::create_dir_all(&into).context(cannot)?;
+        for entry in fs::read_dir(from).context(cannot)? {
+            let entry = entry.context(cannot)?;
+            if entry.file_type().context(cannot)?.is_file() {
+                fs::copy(entry.path(), into.join(entry.file_name())).context(cannot)?;
             }
         }
-        Ok(built)
+        Ok(())
     }
 }
 

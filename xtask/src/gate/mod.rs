@@ -1,11 +1,15 @@
 //! The gate's outside, for real: refs of repositories, jobs that build through the store or run a program, the record of tested
 //! tuples. Judges nothing: that is the crate `xtask-gate`.
 //!
-//! `repository.rs`: what git is asked and told. `checkout.rs`: the gate's own checkout of this project. `job.rs`: a job's steps.
+//! `repository.rs`: what git is asked and told. `checkout.rs`: the gate's own checkout of this project. `record.rs`: commits of what was
+//! tested. `versions.rs`: trees without refs. `job.rs`: a job's steps. `built.rs`: what a job was really made of.
 
+mod built;
 mod checkout;
 mod job;
+mod record;
 mod repository;
+mod versions;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
@@ -16,7 +20,7 @@ use xtask_gate::plan::{JobPlan, Plan, TreePlan};
 use xtask_gate::store::{Intent, PushState};
 use xtask_gate::world::{JobEnd, JobOrder, OnStep, Pushed, World};
 
-use crate::definition::{self, Does, Gate, Job, Name};
+use crate::definition::{self, Does, Gate, Job, Name, Refs};
 use crate::error::{Error, Kind, Result};
 use crate::layout::Layout;
 use crate::process::Cancel;
@@ -54,22 +58,33 @@ impl<'a> RealWorld<'a> {
             mirror: dir.join("git").join(format!("{name}.git")),
             cancel: cancel.clone(),
         };
-        let trees = gate.trees.iter();
-        let trees = trees.map(|(name, tree)| (name.to_string(), repository(&tree.repository, name.as_str()))).collect();
+        let mut trees = BTreeMap::new();
+        for (name, tree) in &gate.trees {
+            if let Some(refs) = tree.refs() {
+                trees.insert(name.to_string(), repository(refs.repository, name.as_str()));
+            }
+        }
+        // No tree can be called so: names begin with a letter or digit.
+        let record = gate.record.as_ref().map(|record| repository(&record.repository, "_record"));
+        // A gate of this project has no record, and one tree.
+        let project = record.or(trees.values().next().cloned()).unwrap_or_else(|| repository(".", "_record"));
+        let logs = dir.join("log");
         let checkout = Checkout {
-            // No tree can be called so: names begin with a letter or digit.
-            repository: repository(&gate.record.repository, "_record"),
+            gate: gate.clone(),
+            repository: project,
             dir: dir.join(name).join("checkout"),
+            logs: logs.clone(),
             store: layout.store.clone(),
-            manifest: gate.manifest.clone(),
             cancel: cancel.clone(),
         };
-        RealWorld { gate, checkout, trees, logs: dir.join("log"), cancel, say }
+        RealWorld { gate, checkout, trees, logs, cancel, say }
     }
 
-    fn tree(&self, name: &str) -> Result<(&Repository, &definition::Tracked)> {
-        let found = self.trees.get(name).zip(self.gate.trees.get(name));
-        found.ok_or_else(|| Error::input(format!("the gate has no tree `{name}`")))
+    /// Where a tree is; `None` for one without refs.
+    fn tree(&self, name: &str) -> Result<Option<(&Repository, Refs<'_>)>> {
+        let tracked = self.gate.trees.get(name);
+        let tracked = tracked.ok_or_else(|| Error::input(format!("the gate has no tree `{name}`")))?;
+        Ok(self.trees.get(name).zip(tracked.refs()))
     }
 
     fn job(&self, name: &str) -> Result<&Job> {
@@ -88,10 +103,14 @@ impl<'a> RealWorld<'a> {
     pub fn row(&self, from: &Tuple, to: &Tuple, all: bool) -> Result<Vec<Tuple>> {
         let mut queues = Vec::new();
         for (name, old, new) in to.moved_from(from) {
-            let (repository, tracked) = self.tree(name)?;
-            repository.fetch(&[&tracked.untested, &tracked.tested])?;
-            let commits = match old {
-                Some(old) if repository.contains(&new.0, &old.0)? => repository.commits(&old.0, &new.0, all)?,
+            let commits = match (self.tree(name)?, old) {
+                (Some((repository, refs)), Some(old)) => {
+                    repository.fetch(&[refs.untested, refs.tested])?;
+                    match repository.contains(&new.0, &old.0)? {
+                        true => repository.commits(&old.0, &new.0, all)?,
+                        false => vec![(0, new.0.clone())],
+                    }
+                }
                 _ => vec![(0, new.0.clone())],
             };
             queues.push((name, VecDeque::from(commits)));
@@ -111,7 +130,10 @@ impl<'a> RealWorld<'a> {
 
     /// Who made the commits between two revisions, and which: as `git shortlog` has it.
     pub fn shortlog(&self, tree: &str, old: &str, new: &str) -> Result<Vec<String>> {
-        self.tree(tree)?.0.shortlog(old, new)
+        match self.tree(tree)? {
+            Some((repository, _)) => repository.shortlog(old, new),
+            None => Ok(Vec::new()),
+        }
     }
 }
 
@@ -126,7 +148,7 @@ pub fn plan(name: &Name, gate: &Gate) -> Plan {
         name: name.to_string(),
         kind: match job.run {
             Does::Build { .. } => JobKind::Build,
-            Does::Test { .. } => JobKind::Test,
+            Does::Test { .. } | Does::Boot { .. } => JobKind::Test,
         },
         tier: match job.tier {
             definition::Tier::Smoke => Tier::Smoke,
@@ -150,23 +172,25 @@ impl World for RealWorld<'_> {
     }
 
     fn candidate(&mut self, tree: &str) -> Result<Revision> {
-        let (repository, tracked) = self.tree(tree)?;
-        let tip = repository.read_ref(&tracked.untested)?;
+        let Some((repository, refs)) = self.tree(tree)? else { return self.checkout.newest(tree) };
+        let tip = repository.read_ref(refs.untested)?;
         tip.map(Revision).ok_or_else(|| {
-            let (address, r#ref) = (&repository.address, &tracked.untested);
-            Error::input(format!("tree `{tree}`: `{address}` has no ref `{ref}`"))
+            let (address, untested) = (&repository.address, refs.untested);
+            Error::input(format!("tree `{tree}`: `{address}` has no ref `{untested}`"))
                 .help(format!("git ls-remote {address}"))
         })
     }
 
     fn tested(&mut self, tree: &str) -> Result<Option<Revision>> {
-        let (repository, tracked) = self.tree(tree)?;
-        Ok(repository.read_ref(&tracked.tested)?.map(Revision))
+        match self.tree(tree)? {
+            Some((repository, refs)) => Ok(repository.read_ref(refs.tested)?.map(Revision)),
+            None => self.checkout.tested_version(tree),
+        }
     }
 
     fn contains(&mut self, tree: &str, new: &Revision, old: &Revision) -> Result<bool> {
-        let (repository, tracked) = self.tree(tree)?;
-        repository.fetch(&[&tracked.untested, &tracked.tested])?;
+        let Some((repository, refs)) = self.tree(tree)? else { return Ok(!versions::is_older(new, old)) };
+        repository.fetch(&[refs.untested, refs.tested])?;
         repository.contains(&new.0, &old.0)
     }
 
@@ -178,7 +202,7 @@ impl World for RealWorld<'_> {
     fn run(&mut self, order: &JobOrder<'_>, on_step: OnStep<'_>) -> Result<JobEnd> {
         let job = self.job(&order.job.name)?;
         let logs = self.logs.join(order.flight.to_string()).join(&order.job.name);
-        let run = job::Run { checkout: &self.checkout, job, order, logs, from: &self.gate.record.from };
+        let run = job::Run { checkout: &self.checkout, job, order, logs, say: self.say };
         run.go(on_step, self.cancel)
     }
 
@@ -186,19 +210,20 @@ impl World for RealWorld<'_> {
         let baseline = flight.baseline.clone().unwrap_or_default();
         let mut refs = Vec::new();
         for (name, old, new) in flight.tuple.moved_from(&baseline) {
-            let (repository, tracked) = self.tree(name)?;
+            let rewinds = self.gate.trees.get(name).is_some_and(|tracked| tracked.rebasing);
+            // Of a tree without refs the lock is what moves.
+            let Some((repository, tracked)) = self.tree(name)? else { continue };
             refs.push(Intent {
                 repository: repository.address.clone(),
-                r#ref: tracked.tested.clone(),
+                r#ref: tracked.tested.to_owned(),
                 old: old.map(|old| old.0.clone()),
                 new: new.0.clone(),
-                rewinds: tracked.rebasing,
+                rewinds,
                 state: PushState::Intended,
             });
         }
-        let record = &self.gate.record;
-        self.checkout.prepare(&record.from, &flight.tuple)?;
-        if let Some((old, new)) = self.checkout.record(&record.from, &record.to, flight)? {
+        let Some(record) = &self.gate.record else { return Ok(refs) };
+        if let Some((old, new)) = self.checkout.record_of(&record.to, flight)? {
             let repository = self.checkout.repository.address.clone();
             let (r#ref, state) = (record.to.clone(), PushState::Intended);
             refs.push(Intent { repository, r#ref, old, new, rewinds: false, state });

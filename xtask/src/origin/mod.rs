@@ -37,6 +37,8 @@ use crate::stat_index::{Modes, scan};
 use crate::tree::{Rooted, Tree};
 use crate::turn::{self, Hold};
 
+#[cfg(feature = "gate")]
+pub use apt::compare_versions;
 pub use apt::{Unpacked, WantedPackages, unpacked};
 pub use download::download_program;
 pub use files::place_file;

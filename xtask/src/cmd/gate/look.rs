@@ -8,6 +8,7 @@ use xtask_gate::report;
 use xtask_gate::store::{BranchStatus, Store};
 
 use crate::cmd::{Session, print_json};
+use crate::definition::gate_names;
 use crate::error::{Error, Result};
 
 /// Seconds since 1970.
@@ -23,10 +24,18 @@ fn open(state: &Path) -> Result<Store> {
 }
 
 pub(super) fn status(session: &Session, state: &Path, branches: &[String]) -> Result<()> {
-    let store = open(state)?;
-    let known = store.branches()?;
+    let defined: Vec<String> = gate_names(&session.layout).iter().map(ToString::to_string).collect();
+    // Gates that have not run yet have nothing to tell, but they are there.
+    let store = match Store::look(state)? {
+        None if !defined.is_empty() => Store::in_memory()?,
+        store => store.map_or_else(|| open(state), Ok)?,
+    };
+    let mut known = store.branches()?;
+    known.extend(defined);
+    known.sort();
+    known.dedup();
     if let Some(unknown) = branches.iter().find(|branch| !known.contains(branch)) {
-        return Err(Error::input(format!("no flight of branch `{unknown}`; there are some of {}", known.join(", "))));
+        return Err(Error::input(format!("there is no branch `{unknown}`; there are {}", known.join(", "))));
     }
     let wanted = if branches.is_empty() { &known } else { branches };
     let rows = wanted.iter().map(|branch| store.branch_status(branch)).collect::<Result<Vec<_>>>()?;

@@ -26,6 +26,8 @@ use crate::error::{Error, Result};
 use pool::Part;
 
 pub use unpacked::{Unpacked, Wanted as WantedPackages, unpacked};
+#[cfg(feature = "gate")]
+pub use version::compare as compare_versions;
 
 /// A source package that `update` chose.
 struct Chosen {

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 /// Which of two versions is newer.
-pub(super) fn compare(one: &str, other: &str) -> Ordering {
+pub fn compare(one: &str, other: &str) -> Ordering {
     let (one_epoch, one_upstream, one_revision) = split(one);
     let (other_epoch, other_upstream, other_revision) = split(other);
     one_epoch

@@ -4,94 +4,9 @@ use std::fs;
 
 use rustix::process::Signal;
 
-use crate::build::checkout::{Checkout, sealed};
-use crate::build::run::Ran;
-use crate::origin::git::{Upstream, git_in};
-
-/// A project with a gate over one bare repository.
-struct Gated {
-    checkout: Checkout,
-    /// Where somebody commits to `staging`.
-    upstream: Upstream,
-    dir: tempfile::TempDir,
-}
-
-const GATE: &str = "
-summary = 'g'
-manifest = 'm'
-jobs = ['test', 'build']
-[trees.a]
-repository = 'REPOSITORY'
-untested = 'refs/heads/staging'
-tested = 'refs/heads/master'
-[record]
-from = 'refs/heads/main'
-to = 'refs/heads/tested/g'
-";
-const BUILD: &str = "summary = 'b'\ntier = 'smoke'\nrun.build.components = ['a']\n";
-const TEST: &str =
-    "summary = 't'\nneeds = ['build']\n[run.test]\nsources = ['a']\nargv = ['sh', '-ec', '''SCRIPT''']\n";
-
-impl Gated {
-    /// Nothing where builds cannot be sealed here.
-    fn new(test: &str) -> Option<Gated> {
-        if !sealed() {
-            return None;
-        }
-        let dir = tempfile::tempdir().unwrap();
-        let upstream = Upstream::new(dir.path().join("work"));
-        let bare = dir.path().join("a.git");
-        git_in(dir.path(), &["init", "-q", "--bare", "-b", "master", "a.git"]);
-        upstream.git(&["remote", "add", "origin", bare.to_str().unwrap()]);
-        let checkout = Checkout::new();
-        let url = format!("file://{}", bare.display());
-        checkout.script("a", "", "if grep -q broken f; then exit 1; fi; install -D -m 644 f $STAGE/usr/f");
-        checkout.write(
-            "manifests/m.toml",
-            &format!(
-                "summary = 'm'\ncomponents = ['a']\n[sources]\na.git = {{ urls = ['{url}'], branch = 'staging' }}\n"
-            ),
-        );
-        checkout.write("ci/gates/g.toml", &GATE.replace("REPOSITORY", &url));
-        checkout.write("ci/jobs/build.toml", BUILD);
-        checkout.write("ci/jobs/test.toml", &TEST.replace("SCRIPT", test));
-        checkout.write(".gitignore", "/.xtask\n/dist\n");
-        let gated = Gated { checkout, upstream, dir };
-        gated.commit("f", "one\n");
-        gated.upstream.git(&["push", "-q", "origin", "HEAD:master"]);
-        gated.checkout.run(&["update"]);
-        git_in(&gated.checkout.root(), &["init", "-q", "-b", "main"]);
-        git_in(&gated.checkout.root(), &["add", "-A"]);
-        git_in(&gated.checkout.root(), &["commit", "-q", "-m", "project"]);
-        Some(gated)
-    }
-
-    /// Somebody pushes a commit to `staging`.
-    fn commit(&self, path: &str, text: &str) -> String {
-        let id = self.upstream.commit(path, text);
-        self.upstream.git(&["push", "-q", "origin", "HEAD:staging"]);
-        id
-    }
-
-    fn run(&self) -> Ran {
-        self.checkout.run(&["gate", "run", "g"])
-    }
-
-    #[track_caller]
-    fn ends(&self, code: i32, words: &[&str]) {
-        let ran = self.run();
-        assert_eq!(ran.code, Some(code), "{}\n{}", ran.stdout, ran.stderr);
-        words.iter().for_each(|word| assert!(ran.stdout.contains(word), "{word}: {}\n{}", ran.stdout, ran.stderr));
-    }
-
-    fn tested(&self) -> String {
-        git_in(&self.dir.path().join("a.git"), &["rev-parse", "master"])
-    }
-
-    fn recorded(&self) -> String {
-        git_in(&self.checkout.root(), &["log", "-1", "--format=%B", "tested/g"])
-    }
-}
+use super::gated::{BUILD, GATE, Gated};
+use crate::build::checkout::Checkout;
+use crate::origin::git::git_in;
 
 #[test]
 fn a_good_candidate_is_pushed_and_recorded_and_a_broken_one_is_neither() {
