@@ -60,6 +60,11 @@ pub fn sealed() -> bool {
 /// The program.
 const XTASK: &str = env!("CARGO_BIN_EXE_xtask");
 
+/// Where this project is.
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+}
+
 /// True where we are root; else the skip is on record.
 pub fn root() -> bool {
     let root = rustix::process::geteuid().is_root();
@@ -85,6 +90,13 @@ impl Checkout {
     /// Another empty project with the same store.
     pub fn sharing_store(&self) -> Self {
         Checkout { store: self.store.clone(), ..Checkout::new() }
+    }
+
+    /// An empty project with the store of whoever runs the tests, in which `cargo xtask test` has put real builds.
+    pub fn in_users_store() -> Self {
+        let set = std::env::var_os("XTASK_STORE").map(PathBuf::from);
+        let store = xtask::layout::Layout::find(Some(repository()), set).unwrap().store;
+        Checkout { store, ..Checkout::new() }
     }
 
     /// From now on xtask runs as that user, who owns everything here.

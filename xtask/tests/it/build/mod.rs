@@ -15,7 +15,7 @@ mod overrides;
 mod package;
 pub mod run;
 mod shell;
-mod small;
+pub mod small;
 mod sources;
 mod space;
 mod stop;

@@ -41,9 +41,14 @@ impl Small {
 
     /// `build` where the file system is.
     pub fn build(&self, checkout: &Checkout, how: How) -> Ran {
+        self.run(checkout, &[&["build"], how.args()].concat())
+    }
+
+    /// xtask where the file system is.
+    pub fn run(&self, checkout: &Checkout, arguments: &[&str]) -> Ran {
         let [nsenter, mount] = self.enter();
         let dir = format!("--wdns={}", checkout.root().display());
-        ran(&mut checkout.through(&[&nsenter, &mount, &dir], &[&["build"], how.args()].concat()))
+        ran(&mut checkout.through(&[&nsenter, &mount, &dir], arguments))
     }
 
     /// Mounts it again with these options.

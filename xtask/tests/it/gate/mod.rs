@@ -1,5 +1,9 @@
 //! The push gate: with small components made for it, with real sources, and the gates of this repository.
 
+mod culprit;
+mod forge;
 mod gated;
+mod killed;
 mod ours;
 mod run;
+mod verdicts;

@@ -48,8 +48,13 @@ impl Upstream {
     }
 }
 
-/// git without anybody's configuration.
+/// git without anybody's configuration, at a time of its own.
 pub fn git_in(dir: &Path, arguments: &[&str]) -> String {
+    git_at(1_700_000_000, dir, arguments)
+}
+
+/// The same at another time, in seconds since 1970.
+pub fn git_at(time: u64, dir: &Path, arguments: &[&str]) -> String {
     let output = Command::new("git")
         .args(["-c", "protocol.file.allow=always"])
         .args(arguments)
@@ -58,7 +63,7 @@ pub fn git_in(dir: &Path, arguments: &[&str]) -> String {
         .env("GIT_CONFIG_NOSYSTEM", "1")
         .envs([("GIT_AUTHOR_NAME", "A"), ("GIT_AUTHOR_EMAIL", "a@example.org")])
         .envs([("GIT_COMMITTER_NAME", "C"), ("GIT_COMMITTER_EMAIL", "c@example.org")])
-        .env("GIT_COMMITTER_DATE", "1700000000 +0100")
+        .env("GIT_COMMITTER_DATE", format!("{time} +0100"))
         .output()
         .unwrap();
     assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));

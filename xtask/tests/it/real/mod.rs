@@ -6,4 +6,4 @@ mod local;
 mod moves;
 mod project;
 mod submodule;
-mod upstream;
+pub mod upstream;
