@@ -14,7 +14,17 @@ pub fn with_origin(text: &str, source: &Name, origin: &Origin) -> Result<String,
     let written: DocumentMut = written.parse().map_err(|error: toml_edit::TomlError| error.to_string())?;
     let sources = document.entry("sources").or_insert_with(|| Item::Table(Table::new()));
     let sources = sources.as_table_like_mut().ok_or("`sources` is no table")?;
-    sources.insert(source.as_str(), written[source.as_str()].clone());
+    let mut entry = Table::new();
+    for (kind, said) in written[source.as_str()].as_table_like().into_iter().flat_map(|table| table.iter()) {
+        let said = said.clone().into_table().map_err(|_| "an origin is a table")?;
+        entry.insert(kind, toml_edit::value(said.into_inline_table()));
+    }
+    if let Some(old) = sources.get(source.as_str()).and_then(Item::as_table) {
+        // With the comment and the empty line above it, at its place.
+        *entry.decor_mut() = old.decor().clone();
+        entry.set_position(old.position());
+    }
+    sources.insert(source.as_str(), Item::Table(entry));
     Ok(document.to_string())
 }
 
@@ -77,13 +87,17 @@ mod tests {
 
     #[test]
     fn a_source_comes_from_elsewhere_and_the_others_stay() {
-        let text = "# m\nsummary = 's'\n\n[sources.xen]\napt = { package = 'xen', version = '1' }\n\n# b\n[sources.b]\npath = { dir = 'b' }\n";
         let origin: BTreeMap<String, Origin> = toml::from_str("it.apt = { package = 'xen', version = '2' }").unwrap();
-        let text = with_origin(text, &"xen".parse().unwrap(), &origin["it"]).unwrap();
-        assert!(text.starts_with("# m\nsummary") && text.contains("# b\n[sources.b]"), "{text}");
-        let read: toml::Table = toml::from_str(&text).unwrap();
-        let apt = &read["sources"]["xen"]["apt"];
-        assert_eq!((apt["version"].as_str(), apt.get("suite")), (Some("2"), None));
+        let moved = |text: &str| with_origin(text, &"xen".parse().unwrap(), &origin["it"]).unwrap();
+        let rest = "\n# b\n[sources.b]\npath = { dir = 'b' }\n";
+        let text = |xen: &str| format!("summary = 's'\n\n# x\n[sources.xen]\n{xen}{rest}");
+        let wanted = text("apt = { package = \"xen\", version = \"2\" }\n");
+        assert_eq!(moved(&text("apt = { package = 'xen', version = '1' }\n")), wanted);
+        let long = text("").replace(".xen]\n", ".xen.archive]\nurls = ['u']\nstrip = 0\n");
+        let read: toml::Table = toml::from_str(&moved(&long)).unwrap();
+        assert_eq!(read, toml::from_str(&wanted).unwrap());
+        let read: toml::Table = toml::from_str(&moved("[sources]\nxen.archive.urls = ['u']\n")).unwrap();
+        assert_eq!(read["sources"]["xen"]["apt"]["version"].as_str(), Some("2"));
     }
 
     #[test]

@@ -144,7 +144,7 @@ pub struct Apt {
     /// Suite in which `update` looks the version up; all suites of the machine's own mirror if absent.
     pub suite: Option<String>,
     /// Debian's patches to apply, by name, or all of them.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "DebianPatches::is_none")]
     pub debian_patches: DebianPatches,
 }
 

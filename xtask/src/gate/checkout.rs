@@ -146,6 +146,8 @@ impl Checkout {
 
     /// The work tree is that of a commit: no file of it was changed.
     pub(super) fn is_at(&self, commit: &str) -> Result<bool> {
+        // Says what needs an update by its status; the index has learned what is only newer.
+        self.git_here(&["update-index", "-q", "--refresh"]).run(&self.cancel)?;
         Ok(self.git_here(&["diff-index", "--quiet", commit]).run(&self.cancel)?.status.success())
     }
 

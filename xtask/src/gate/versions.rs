@@ -76,7 +76,7 @@ impl Checkout {
         if lock.sources.get(&source).map(revision_of).as_ref() != Some(revision) {
             let known = match self.seen(tree, revision)? {
                 Some(version) => Some(version),
-                None => self.from_record(&source, revision)?,
+                None => self.recorded_version(&source, revision)?,
             };
             let Version { origin, pin } = known.ok_or_else(|| {
                 Error::machine(format!(
@@ -108,7 +108,7 @@ impl Checkout {
         }
     }
 
-    fn from_record(&self, source: &Name, revision: &Revision) -> Result<Option<Version>> {
+    fn recorded_version(&self, source: &Name, revision: &Revision) -> Result<Option<Version>> {
         let Some(commit) = self.repository.read_ref(&self.record()?.to)? else { return Ok(None) };
         let lock: Option<Lock> = self.recorded(&commit, &self.lock_path())?;
         let pin = lock.and_then(|mut lock| lock.sources.remove(source)).filter(|pin| revision_of(pin) == *revision);

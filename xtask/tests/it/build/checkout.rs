@@ -20,6 +20,7 @@ const MARK: &str = "XTASK_TEST_OF";
 pub struct Checkout {
     dir: TempDir,
     store: PathBuf,
+    home: PathBuf,
     user: Option<u32>,
 }
 
@@ -81,8 +82,8 @@ impl Checkout {
         for name in ["project/components", "project/manifests", "home"] {
             fs::create_dir_all(dir.path().join(name)).unwrap();
         }
-        let store = dir.path().join("store");
-        let checkout = Checkout { dir, store, user: None };
+        let (store, home) = (dir.path().join("store"), dir.path().join("home"));
+        let checkout = Checkout { dir, store, home, user: None };
         checkout.write("manifests/m.lock", "version = 1\n");
         checkout
     }
@@ -92,11 +93,12 @@ impl Checkout {
         Checkout { store: self.store.clone(), ..Checkout::new() }
     }
 
-    /// An empty project with the store of whoever runs the tests, in which `cargo xtask test` has put real builds.
+    /// An empty project with home and store of whoever runs the tests: the Rust toolchain is in the one, and `cargo xtask test` has
+    /// put real builds into the other.
     pub fn in_users_store() -> Self {
         let set = std::env::var_os("XTASK_STORE").map(PathBuf::from);
         let store = xtask::layout::Layout::find(Some(repository()), set).unwrap().store;
-        Checkout { store, ..Checkout::new() }
+        Checkout { store, home: std::env::var_os("HOME").unwrap_or_default().into(), ..Checkout::new() }
     }
 
     /// From now on xtask runs as that user, who owns everything here.
@@ -195,7 +197,7 @@ impl Checkout {
         let mut argv = wrapper.iter().chain(&program).chain(args);
         let mut command = Command::new(argv.next().unwrap());
         command.args(argv).current_dir(self.root()).env_clear().stdin(Stdio::null());
-        command.env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", self.dir.path().join("home"));
+        command.env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", &self.home);
         command.env("XTASK_STORE", &self.store).env("XTASK_MANIFEST", "m").env(MARK, self.mark());
         if let Some(user) = self.user {
             command.uid(user).gid(user);

@@ -102,6 +102,11 @@ impl Forge {
         forge.begins().then_some(forge)
     }
 
+    /// Trees and a project that somebody else has made.
+    pub fn of(checkout: Checkout, trees: Vec<Tree>, dir: TempDir) -> Forge {
+        Forge { checkout, trees, _dir: dir }
+    }
+
     /// `ci/gates/g.toml` over trees with those jobs; those that have no text are there already.
     pub fn gate(&self, names: &[&str], jobs: &[(&str, &str)]) {
         let listed: Vec<&str> = jobs.iter().map(|(name, _)| *name).collect();

@@ -1,9 +1,12 @@
 //! The push gate: with small components made for it, with real sources, and the gates of this repository.
 
+mod booted;
 mod culprit;
 mod forge;
 mod gated;
 mod killed;
 mod ours;
+mod project;
 mod run;
 mod verdicts;
+mod versions;
