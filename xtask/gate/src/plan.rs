@@ -11,6 +11,15 @@ pub struct Plan {
     pub trees: Vec<TreePlan>,
     /// In an order in which each stands behind what it needs.
     pub jobs: Vec<JobPlan>,
+    /// How it chooses and what it does of itself.
+    pub policy: Policy,
+}
+
+/// How a gate chooses candidates, and what it does of itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// Hunts the culprit of a regression.
+    pub bisect: bool,
 }
 
 /// One tree.

@@ -75,6 +75,10 @@ pub trait World {
     /// Going from `old` to `new` loses nothing.
     fn contains(&mut self, tree: &str, new: &Revision, old: &Revision) -> Result<bool>;
 
+    /// From one tuple to another, one tree by one commit a step, in the order of their dates: along first parents, or through `all`
+    /// that was merged. A tree that was rewound goes in one step.
+    fn row(&mut self, from: &Tuple, to: &Tuple, all: bool) -> Result<Vec<Tuple>>;
+
     /// Everything that decides what a job gives, as a digest; nothing where that cannot be known.
     fn digest(&mut self, order: &JobOrder<'_>) -> Result<Option<String>>;
 

@@ -26,6 +26,9 @@ pub struct Gate {
     pub trees: BTreeMap<Name, Tracked>,
     /// Where tested tuples are written down; a gate of this project itself has none, its tested ref is the record.
     pub record: Option<Record>,
+    /// False: the culprit of a regression is hunted only when somebody asks.
+    #[serde(default = "yes")]
+    pub bisect: bool,
     /// The jobs themselves, each behind what it needs.
     #[serde(skip)]
     pub defined: Vec<(Name, Job)>,

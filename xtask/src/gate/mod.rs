@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use xtask_gate::model::{Flight, JobKind, Revision, Tier, Tuple};
-use xtask_gate::plan::{JobPlan, Plan, TreePlan};
+use xtask_gate::plan::{JobPlan, Plan, Policy, TreePlan};
 use xtask_gate::store::{Intent, PushState};
 use xtask_gate::world::{JobEnd, JobOrder, OnStep, Pushed, World};
 
@@ -98,36 +98,6 @@ impl<'a> RealWorld<'a> {
             .ok_or_else(|| Error::input(format!("the gate works with no repository `{address}` any more")))
     }
 
-    /// From one tuple to another, one tree by one commit a step, in the order of their dates; along first parents, or through `all`
-    /// that was merged. A tree that was rewound goes in one step.
-    pub fn row(&self, from: &Tuple, to: &Tuple, all: bool) -> Result<Vec<Tuple>> {
-        let mut queues = Vec::new();
-        for (name, old, new) in to.moved_from(from) {
-            let commits = match (self.tree(name)?, old) {
-                (Some((repository, refs)), Some(old)) => {
-                    repository.fetch(&[refs.untested, refs.tested])?;
-                    match repository.contains(&new.0, &old.0)? {
-                        true => repository.commits(&old.0, &new.0, all)?,
-                        false => vec![(0, new.0.clone())],
-                    }
-                }
-                _ => vec![(0, new.0.clone())],
-            };
-            queues.push((name, VecDeque::from(commits)));
-        }
-        let mut row = vec![from.clone()];
-        let next = |queues: &mut Vec<(&str, VecDeque<(i64, String)>)>| {
-            let earliest = queues.iter_mut().filter(|(_, queue)| !queue.is_empty());
-            let (name, queue) = earliest.min_by_key(|(_, queue)| queue.front().map(|(date, _)| *date))?;
-            queue.pop_front().map(|(_, commit)| (name.to_owned(), commit))
-        };
-        while let Some((name, commit)) = next(&mut queues) {
-            let tuple = row.last().unwrap_or(from).with(&name, &Revision(commit));
-            row.push(tuple);
-        }
-        Ok(row)
-    }
-
     /// Who made the commits between two revisions, and which: as `git shortlog` has it.
     pub fn shortlog(&self, tree: &str, old: &str, new: &str) -> Result<Vec<String>> {
         match self.tree(tree)? {
@@ -163,6 +133,7 @@ pub fn plan(name: &Name, gate: &Gate) -> Plan {
         branch: name.to_string(),
         trees: gate.trees.iter().map(tree).collect(),
         jobs: gate.defined.iter().map(job).collect(),
+        policy: Policy { bisect: gate.bisect },
     }
 }
 
@@ -192,6 +163,34 @@ impl World for RealWorld<'_> {
         let Some((repository, refs)) = self.tree(tree)? else { return Ok(!versions::is_older(new, old)) };
         repository.fetch(&[refs.untested, refs.tested])?;
         repository.contains(&new.0, &old.0)
+    }
+
+    fn row(&mut self, from: &Tuple, to: &Tuple, all: bool) -> Result<Vec<Tuple>> {
+        let mut queues = Vec::new();
+        for (name, old, new) in to.moved_from(from) {
+            let commits = match (self.tree(name)?, old) {
+                (Some((repository, refs)), Some(old)) => {
+                    repository.fetch(&[refs.untested, refs.tested])?;
+                    match repository.contains(&new.0, &old.0)? {
+                        true => repository.commits(&old.0, &new.0, all)?,
+                        false => vec![(0, new.0.clone())],
+                    }
+                }
+                _ => vec![(0, new.0.clone())],
+            };
+            queues.push((name, VecDeque::from(commits)));
+        }
+        let mut row = vec![from.clone()];
+        let next = |queues: &mut Vec<(&str, VecDeque<(i64, String)>)>| {
+            let earliest = queues.iter_mut().filter(|(_, queue)| !queue.is_empty());
+            let (name, queue) = earliest.min_by_key(|(_, queue)| queue.front().map(|(date, _)| *date))?;
+            queue.pop_front().map(|(_, commit)| (name.to_owned(), commit))
+        };
+        while let Some((name, commit)) = next(&mut queues) {
+            let tuple = row.last().unwrap_or(from).with(&name, &Revision(commit));
+            row.push(tuple);
+        }
+        Ok(row)
     }
 
     fn digest(&mut self, _order: &JobOrder<'_>) -> Result<Option<String>> {

@@ -1,9 +1,13 @@
 //! Which tuple made a job fail, or pass again. `next` is pure: from everything that was seen to what to test now, or to the end; a
-//! bisection that was killed goes on because it is asked again. `flow/bisect.rs` runs it.
+//! bisection that was killed goes on because it is asked again. `flow/bisect.rs` runs it, `told.rs` says what came of it.
 //!
 //! The tuples stand in a row in which one tree moves by one commit from each to the next, so that a culprit has one name.
 
-use serde::Serialize;
+pub mod told;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Revision, Tuple};
 
 /// How often a machine may break at a point, and how often both sides of a culprit must be seen.
 pub const REPEATS: u32 = 3;
@@ -11,6 +15,48 @@ pub const REPEATS: u32 = 3;
 const MOST_PASSES: u32 = 20;
 /// A point passes when a failure as frequent as at the bad end would have shown, but for this.
 const DOUBT: f64 = 0.05;
+
+/// What is sought.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Hunt {
+    /// The job.
+    pub job: String,
+    /// Its step; the whole job where nothing is said.
+    pub testid: Option<String>,
+    /// The first tuple was taken for good, the last for bad; one tree moves by one commit from each to the next.
+    pub row: Vec<Tuple>,
+    /// When was it fixed: the first fails, the last passes.
+    pub fixed: bool,
+}
+
+impl Hunt {
+    /// The tree that moved to this place of the row, from where and to where.
+    pub fn moved_to(&self, place: usize) -> Option<(&str, Option<&Revision>, &Revision)> {
+        let (before, at) = self.row.get(place.checked_sub(1)?).zip(self.row.get(place))?;
+        at.moved_from(before).into_iter().next()
+    }
+}
+
+/// What a hunt came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Hunted {
+    /// What was sought.
+    pub hunt: Hunt,
+    /// How it ended; nothing: it is interrupted.
+    pub end: Option<End>,
+    /// What was seen at each place of the row.
+    pub seen: Vec<Seen>,
+}
+
+impl Hunted {
+    /// The tree that went bad, with its last good revision and its first bad one.
+    pub fn culprit(&self) -> Option<(&str, Option<&Revision>, &Revision)> {
+        match self.end {
+            Some(End::Complete(place)) => self.hunt.moved_to(place),
+            _ => None,
+        }
+    }
+}
 
 /// What was seen at one tuple.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -34,7 +80,7 @@ pub enum Next {
 }
 
 /// How a bisection ends, as osstest names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum End {
     /// From the tuple before this place to this one it went bad, each seen three times.

@@ -1,44 +1,118 @@
-//! A bisection as flights: each test is one, so that a kill loses none, and whoever looks sees what was tried.
+//! A bisection as flights: each test is one, so that a kill loses none, and whoever looks sees what was tried. A regression begins
+//! one of itself, with its verdict; an operator begins others.
 
-use super::Gate;
-use crate::bisect::{End, Next, Seen, next};
+use super::judge::judged;
+use super::{Gate, NotPushed, Ran};
+use crate::bisect::{End, Hunt, Hunted, Next, Seen, next};
+use crate::classify::{Blocker, Class, Outcome, Verdict, classify};
 use crate::error::{Error, Result};
 use crate::model::{Blessing, Flight, FlightState, JobState, StepState, Tuple};
 use crate::plan::JobPlan;
+use crate::store::{Bisection, OrderKind};
 use crate::world::World;
 
-/// What is sought.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hunt {
-    /// The job.
-    pub job: String,
-    /// Its step; the whole job where nothing is said.
-    pub testid: Option<String>,
-    /// The first tuple was taken for good, the last for bad; one tree moves by one commit from each to the next.
-    pub row: Vec<Tuple>,
-    /// When was it fixed: the first fails, the last passes.
-    pub fixed: bool,
-}
-
 impl<W: World> Gate<'_, W> {
-    /// Tests until the end is known. Flights of an earlier run of the same hunt count.
-    pub fn bisect(&mut self, hunt: &Hunt) -> Result<(End, Vec<Seen>)> {
-        let jobs = self.jobs_for(&hunt.job)?;
+    /// Tests until the end is known. Flights of earlier hunts count.
+    pub fn bisect(&mut self, hunt: &Hunt) -> Result<Hunted> {
+        // Asked before it is recorded, so that what cannot be hunted is nowhere.
+        self.jobs_for(&hunt.job)?;
         for number in self.store.open_bisections(&self.plan.branch)? {
             self.carry_on(number)?;
         }
-        let mut row = hunt.row.iter().map(|tuple| self.seen(hunt, tuple)).collect::<Result<Vec<_>>>()?;
+        let now = self.world.now();
+        let number = self.store.begin_bisection(&self.plan.branch, hunt, now)?;
+        self.hunt(number, hunt, false)
+    }
+
+    /// Tests until the end is known, or an operator stops the gate and it is to heed that.
+    fn hunt(&mut self, number: i64, hunt: &Hunt, heeds_stop: bool) -> Result<Hunted> {
+        let jobs = self.jobs_for(&hunt.job)?;
+        let mut seen = hunt.row.iter().map(|tuple| self.seen(hunt, tuple)).collect::<Result<Vec<_>>>()?;
         loop {
-            match next(&row) {
-                Next::End(end) => return Ok((end, row)),
-                Next::Test(place) => {
-                    let tuple = &hunt.row[place];
-                    let flight = self.begin(Blessing::Bisect, tuple, tuple, None, jobs.clone())?;
-                    self.carry_on(flight)?;
-                    row[place] = self.seen(hunt, tuple)?;
+            let place = match next(&seen) {
+                Next::End(end) => {
+                    let now = self.world.now();
+                    self.store.end_bisection(number, end, now)?;
+                    return Ok(Hunted { hunt: hunt.clone(), end: Some(end), seen });
                 }
-            }
+                Next::Test(_) if heeds_stop && self.order(OrderKind::Stop)?.is_some() => {
+                    return Ok(Hunted { hunt: hunt.clone(), end: None, seen });
+                }
+                Next::Test(place) => place,
+            };
+            let tuple = &hunt.row[place];
+            let flight = self.begin(Blessing::Bisect, tuple, tuple, None, jobs.clone())?;
+            self.carry_on(flight)?;
+            seen[place] = self.seen(hunt, tuple)?;
         }
+    }
+
+    /// What to hunt when this verdict stops a candidate: its first regression, unless something is broken too.
+    pub(super) fn worth_a_hunt(&mut self, flight: &Flight, verdict: &Verdict) -> Result<Option<Hunt>> {
+        if !self.plan.policy.bisect || verdict.outcome != Outcome::Regressions {
+            return Ok(None);
+        }
+        let is_broken = |class: &Class, kind| kind != Blocker::Regression && !matches!(class, Class::NotTested(_));
+        if verdict.blockers().any(|(finding, kind)| is_broken(&finding.class, kind)) {
+            return Ok(None);
+        }
+        let Some((finding, _)) = verdict.blockers().find(|(_, kind)| *kind == Blocker::Regression) else {
+            return Ok(None);
+        };
+        let (job, testid) = (finding.job.clone(), Some(finding.testid.clone()).filter(|testid| !testid.is_empty()));
+        let baseline = flight.baseline.clone().unwrap_or_default();
+        let row = self.world.row(&baseline, &flight.tuple, false)?;
+        let can_be_tested = row.len() > 1 && self.plan.job(&job).is_some();
+        Ok(can_be_tested.then_some(Hunt { job, testid, row, fixed: false }))
+    }
+
+    /// Goes on with the hunts that verdicts began, and says of each candidate among `told` what came of its own.
+    pub(super) fn hunt_on(&mut self, told: &mut Vec<Ran>) -> Result<()> {
+        if !self.plan.policy.bisect {
+            return Ok(());
+        }
+        let branch = &self.plan.branch;
+        for bisection in self.store.bisections(branch)?.into_iter().filter(|bisection| bisection.end.is_none()) {
+            let Some(number) = bisection.flight.filter(|_| self.plan.job(&bisection.hunt.job).is_some()) else {
+                continue;
+            };
+            let hunted = match self.known_end(&bisection)? {
+                Some(hunted) => hunted,
+                None => {
+                    let Hunt { job, row, .. } = &bisection.hunt;
+                    self.world.say(&format!("{job} is worse in flight {number}: bisecting {} revisions", row.len()));
+                    self.hunt(bisection.bisection, &bisection.hunt, true)?
+                }
+            };
+            let is_it = |ran: &&mut Ran| matches!(ran, Ran::NotPushed(judged, _) if judged.flight == number);
+            if let Some(Ran::NotPushed(judged, _)) = told.iter_mut().find(is_it) {
+                judged.hunted = Some(hunted);
+                continue;
+            }
+            // An earlier run judged it, and was killed.
+            let flight = self.store.flight(number)?;
+            let verdict = self.with_evidence(&flight, classify)?;
+            let mut judged = judged(&flight, verdict, false);
+            judged.hunted = Some(hunted);
+            told.push(Ran::NotPushed(judged, NotPushed::Blocked));
+        }
+        Ok(())
+    }
+
+    /// The culprit that an earlier bisection of the same step named, where it is among these commits too.
+    fn known_end(&mut self, open: &Bisection) -> Result<Option<Hunted>> {
+        let hunt = &open.hunt;
+        let key = |hunt: &Hunt| (hunt.job.clone(), hunt.testid.clone(), hunt.fixed);
+        for earlier in self.store.bisections(&self.plan.branch)?.iter().rev() {
+            let Some(End::Complete(place)) = earlier.end.filter(|_| key(&earlier.hunt) == key(hunt)) else { continue };
+            let culprit = earlier.hunt.moved_to(place);
+            let Some(place) = (1..hunt.row.len()).find(|here| hunt.moved_to(*here) == culprit) else { continue };
+            let (end, now) = (End::Complete(place), self.world.now());
+            self.store.end_bisection(open.bisection, end, now)?;
+            let seen = hunt.row.iter().map(|tuple| self.seen(hunt, tuple)).collect::<Result<_>>()?;
+            return Ok(Some(Hunted { hunt: hunt.clone(), end: Some(end), seen }));
+        }
+        Ok(None)
     }
 
     fn seen(&self, hunt: &Hunt, tuple: &Tuple) -> Result<Seen> {

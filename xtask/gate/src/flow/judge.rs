@@ -71,7 +71,12 @@ impl<W: World> Gate<'_, W> {
                 return Ok(None);
             }
         };
-        self.store.set_flight(flight.flight, FlightState::Done, Some(outcome), now)?;
+        match self.worth_a_hunt(flight, &verdict)? {
+            Some(hunt) if why == NotPushed::Blocked => {
+                self.store.finish_hunted(flight.flight, &flight.branch, outcome, &hunt, now)?;
+            }
+            _ => self.store.set_flight(flight.flight, FlightState::Done, Some(outcome), now)?,
+        }
         Ok(Some(Ran::NotPushed(judged(flight, verdict, false), why)))
     }
 
@@ -144,9 +149,9 @@ impl<W: World> Gate<'_, W> {
     }
 }
 
-fn judged(flight: &Flight, verdict: Verdict, forced: bool) -> Judged {
+pub(super) fn judged(flight: &Flight, verdict: Verdict, forced: bool) -> Judged {
     let (tuple, baseline) = (flight.tuple.clone(), flight.baseline.clone().unwrap_or_default());
-    Judged { flight: flight.flight, tuple, baseline, verdict, forced }
+    Judged { flight: flight.flight, tuple, baseline, verdict, forced, hunted: None }
 }
 
 impl<'a, W: World> Gate<'a, W> {

@@ -9,9 +9,9 @@ mod judge;
 #[cfg(test)]
 mod tests;
 
-pub use bisect::Hunt;
 use serde::Serialize;
 
+use crate::bisect::Hunted;
 use crate::classify::Verdict;
 use crate::error::Result;
 use crate::model::{Blessing, Flight, FlightNo, FlightState, JobState, Revision, StepState, Tuple};
@@ -72,6 +72,9 @@ pub struct Judged {
     pub verdict: Verdict,
     /// An operator had it pushed.
     pub forced: bool,
+    /// What the bisection of its first regression came to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hunted: Option<Hunted>,
 }
 
 /// Why a candidate was not pushed.
@@ -89,9 +92,18 @@ pub enum NotPushed {
 impl<W: World> Gate<'_, W> {
     /// One run.
     pub fn run(&mut self) -> Result<Ran> {
-        if let Some(ran) = self.resume()? {
+        let mut told = Vec::from_iter(self.resume()?);
+        self.hunt_on(&mut told)?;
+        if let Some(ran) = told.pop() {
             return Ok(ran);
         }
+        let mut told = vec![self.test_next()?];
+        self.hunt_on(&mut told)?;
+        Ok(told.pop().expect("what was told is not taken away"))
+    }
+
+    /// Tests the next candidate.
+    fn test_next(&mut self) -> Result<Ran> {
         if let Some(order) = self.order(OrderKind::Stop)? {
             return Ok(Ran::Stopped(order));
         }

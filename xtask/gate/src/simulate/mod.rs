@@ -11,6 +11,7 @@ use serde::Serialize;
 pub use script::{Commit, Event, Expected, Script, SimJob, SimTree};
 pub use world::SimWorld;
 
+use crate::bisect::End;
 use crate::error::{Error, Result};
 use crate::flow::{Gate, NotPushed, Ran};
 use crate::store::{Order, OrderKind, Store};
@@ -114,6 +115,12 @@ pub fn line(ran: &Ran) -> String {
     let mut line = format!("{word}: flight {flight}: {}, {}", judged.tuple, judged.verdict.outcome.as_str());
     for finding in &judged.verdict.findings {
         line += &format!("; {} {} {}", finding.job, finding.testid, finding.summary(flight));
+    }
+    if let Some(hunted) = &judged.hunted {
+        line += &match hunted.culprit() {
+            Some((tree, _, revision)) => format!("; culprit {tree} {revision}"),
+            None => format!("; bisection {}", hunted.end.map_or("interrupted", End::as_str)),
+        };
     }
     line
 }

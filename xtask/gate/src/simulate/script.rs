@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::error::{Error, Result};
 use crate::model::{JobKind, Tier};
-use crate::plan::{JobPlan, Plan, TreePlan};
+use crate::plan::{JobPlan, Plan, Policy, TreePlan};
 
 /// A scripted history.
 #[derive(Clone, Debug, Deserialize)]
@@ -20,6 +20,9 @@ pub struct Script {
     /// How often the events happen, one after the other.
     #[serde(default = "one")]
     pub repeat: u64,
+    /// The gate hunts culprits of regressions.
+    #[serde(default)]
+    pub bisect: bool,
     /// The trees.
     pub tree: Vec<SimTree>,
     /// The jobs, each behind what it needs.
@@ -248,6 +251,7 @@ impl Script {
             branch: "simulated".to_owned(),
             trees: self.tree.iter().map(tree).collect(),
             jobs: self.job.iter().map(job).collect(),
+            policy: Policy { bisect: self.bisect },
         }
     }
 }

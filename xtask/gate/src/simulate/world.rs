@@ -34,13 +34,15 @@ struct Tree {
 #[derive(Clone, Debug)]
 struct Node {
     parent: Option<usize>,
+    /// When it was made.
+    at: i64,
     broken: BTreeSet<String>,
 }
 
 impl SimWorld {
     /// Before the first event.
     pub fn new(script: &Script) -> SimWorld {
-        let root = || Node { parent: None, broken: BTreeSet::new() };
+        let root = || Node { parent: None, at: 0, broken: BTreeSet::new() };
         let tree = |_| Tree { commits: vec![root()], untested: 0, tested: 0 };
         SimWorld {
             jobs: script.job.iter().map(|job| (job.name.clone(), job.clone())).collect(),
@@ -56,11 +58,12 @@ impl SimWorld {
 
     /// Somebody commits.
     pub fn commit(&mut self, commit: &Commit) -> Result<()> {
+        let at = self.now();
         let tree = self.tree(&commit.tree)?;
         let mut broken = tree.commits[tree.untested].broken.clone();
         broken.extend(commit.breaks.iter().cloned());
         broken.retain(|job| !commit.repairs.contains(job));
-        tree.commits.push(Node { parent: Some(tree.untested), broken });
+        tree.commits.push(Node { parent: Some(tree.untested), at, broken });
         tree.untested = tree.commits.len() - 1;
         Ok(())
     }
@@ -149,6 +152,31 @@ impl World for SimWorld {
             at = tree.commits.get(number).and_then(|node| node.parent);
         }
         Ok(at == Some(old))
+    }
+
+    fn row(&mut self, from: &Tuple, to: &Tuple, _all: bool) -> Result<Vec<Tuple>> {
+        let mut steps = Vec::new();
+        for (name, old, new) in to.moved_from(from) {
+            let contains = old.map(|old| self.contains(name, new, old)).transpose()?.unwrap_or(false);
+            let tree = self.tree(name)?;
+            let mut at = position(name, new)?;
+            let last = if contains { old.map_or(Ok(at), |old| position(name, old))? } else { at };
+            loop {
+                let Some(node) = tree.commits.get(at).filter(|_| at != last || !contains) else { break };
+                steps.push((node.at, name.to_owned(), at));
+                match node.parent.filter(|_| contains) {
+                    Some(parent) => at = parent,
+                    None => break,
+                }
+            }
+        }
+        steps.sort();
+        let mut row = vec![from.clone()];
+        for (_, name, number) in steps {
+            let tuple = row.last().unwrap_or(from).with(&name, &revision(&name, number));
+            row.push(tuple);
+        }
+        Ok(row)
     }
 
     fn digest(&mut self, order: &JobOrder<'_>) -> Result<Option<String>> {

@@ -1,9 +1,10 @@
 //! Everything that happened, in one SQLite file. Each change is one transaction, so that a kill leaves the state before or after
 //! it. Knows no policy: `flow/` decides, this remembers.
 //!
-//! `flights.rs`: flights, jobs, steps. `pushes.rs`: what is to be pushed, recorded before it is. `orders.rs`: what operators said,
+//! `flights.rs`: flights, jobs, steps. `bisections.rs`: hunts for culprits. `pushes.rs`: what is to be pushed, recorded before it is. `orders.rs`: what operators said,
 //! with who and why. `overview.rs`: ages and counts for those who look.
 
+mod bisections;
 mod flights;
 mod orders;
 mod overview;
@@ -21,13 +22,16 @@ use rustix::io::Errno;
 
 use crate::error::{Context, Error, Result};
 
+pub use bisections::Bisection;
 pub use flights::{NewFlight, Place};
 pub use orders::{Audit, Order, OrderKind};
 pub use overview::{BranchStatus, StepHistory};
 pub use pushes::{Intent, PushState};
 
-/// The version of the file's form; `PRAGMA user_version` has it.
-const VERSION: i64 = 1;
+/// From each form of the file to the next; `PRAGMA user_version` says how many of them it has.
+const FORMS: [&str; 2] = [include_str!("schema.sql"), include_str!("schema-2.sql")];
+/// The form that this gate knows.
+const VERSION: i64 = FORMS.len() as i64;
 /// How long a reader waits for a change that is being made.
 const BUSY: Duration = Duration::from_secs(10);
 
@@ -96,13 +100,15 @@ impl Store {
     fn ready(mut self) -> Result<Store> {
         self.db.set_prepared_statement_cache_capacity(64);
         self.db.busy_timeout(BUSY).context(|| format!("cannot set up `{}`", self.path.display()))?;
-        match self.version()? {
-            VERSION => {}
-            0 => self.change("make the tables", |tx| {
-                tx.execute_batch(include_str!("schema.sql"))?;
+        let found = self.version()?;
+        let Some(missing) = usize::try_from(found).ok().and_then(|found| FORMS.get(found..)) else {
+            return Err(self.wrong_version(found));
+        };
+        if !missing.is_empty() {
+            self.change("make the tables", |tx| {
+                missing.iter().try_for_each(|form| tx.execute_batch(form))?;
                 tx.pragma_update(None, "user_version", VERSION)
-            })?,
-            other => return Err(self.wrong_version(other)),
+            })?;
         }
         Ok(self)
     }
@@ -113,8 +119,13 @@ impl Store {
 
     fn wrong_version(&self, found: i64) -> Error {
         let path = self.path.display();
-        Error::input(format!("the gate's state `{path}` has form {found}, this gate knows {VERSION}"))
-            .help("use the version of Sultana that wrote it, or begin a new state: cargo xtask gate --state FILE ...")
+        let error = Error::input(format!("the gate's state `{path}` has form {found}, this gate knows {VERSION}"));
+        error.help(match found < VERSION {
+            true => "the next run of a gate brings it to this form: cargo xtask gate run BRANCH",
+            false => {
+                "use the version of Sultana that wrote it, or begin a new state: cargo xtask gate --state FILE ..."
+            }
+        })
     }
 
     /// One transaction.

@@ -37,7 +37,7 @@ fn a_state_of_another_form_is_refused_by_readers_and_writers() {
     drop(Store::open(&path).unwrap());
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 7).unwrap();
     for error in [Store::open(&path).unwrap_err(), Store::look(&path).unwrap_err()] {
-        assert!(error.report().contains("has form 7, this gate knows 1"), "{}", error.report());
+        assert!(error.report().contains("has form 7, this gate knows 2"), "{}", error.report());
     }
 }
 
@@ -61,4 +61,23 @@ fn after_a_kill_there_is_no_half_of_a_change() {
     new_flight(&mut store).unwrap_err();
     drop(store);
     assert_eq!(Store::open(&path).unwrap().flight_count().unwrap(), 1);
+}
+
+#[test]
+fn a_state_of_form_1_is_brought_to_the_present_form_with_what_it_has() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("gate.db");
+    let db = Connection::open(&path).unwrap();
+    db.execute_batch(FORMS[0]).unwrap();
+    db.execute_batch(
+        "INSERT INTO tuples VALUES (1, '{\"xen\":\"a\"}');
+         INSERT INTO flights (branch, blessing, state, tuple, started) VALUES ('b', 'real', 'done', 1, 5);
+         PRAGMA user_version = 1;",
+    )
+    .unwrap();
+    drop(db);
+    let error = Store::look(&path).unwrap_err();
+    assert!(error.report().contains("brings it to this form"), "{}", error.report());
+    assert_eq!(Store::open(&path).unwrap().flight(1).unwrap().started, 5);
+    assert_eq!(Store::look(&path).unwrap().unwrap().bisections("b").unwrap(), []);
 }

@@ -40,10 +40,7 @@ pub struct Args {
 #[cfg_attr(not(feature = "gate"), allow(dead_code, reason = "only the other binary reads them"))]
 enum Command {
     /// Test one candidate, and push it when nothing speaks against it
-    Run {
-        /// Gate: a file of ci/gates/
-        branch: String,
-    },
+    Run(RunArgs),
     /// Find the commit that made a job fail, between a flight's baseline and it
     Bisect(BisectArgs),
     /// Show all branches: what is tested, what came of the last candidate, what operators said
@@ -122,6 +119,17 @@ enum Command {
     },
 }
 
+/// How candidates are chosen and judged.
+#[derive(Debug, clap::Args)]
+#[cfg_attr(not(feature = "gate"), allow(dead_code, reason = "only the other binary reads them"))]
+struct RunArgs {
+    /// Gate: a file of ci/gates/
+    branch: String,
+    /// Do not hunt the culprit of a regression, whatever the gate's file says
+    #[arg(long)]
+    no_bisect: bool,
+}
+
 /// What is hunted.
 #[derive(Debug, clap::Args)]
 #[cfg_attr(not(feature = "gate"), allow(dead_code, reason = "only the other binary reads them"))]
@@ -180,7 +188,7 @@ pub fn run(session: &Session, _: &Args) -> Result<()> {
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     let state = args.state.clone().unwrap_or_else(|| session.layout.work().join("gate").join("gate.db"));
     match &args.command {
-        Command::Run { branch } => run::run(session, &state, branch),
+        Command::Run(args) => run::run(session, &state, args),
         Command::Bisect(args) => bisect::run(session, &state, args),
         Command::Status { branches } => look::status(session, &state, branches),
         Command::Stale { than } => look::stale(session, &state, **than),

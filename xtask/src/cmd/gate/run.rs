@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use xtask_gate::bisect::told;
 use xtask_gate::flow::{Gate, NotPushed, Ran};
 use xtask_gate::plan::Plan;
 use xtask_gate::report;
@@ -9,6 +10,7 @@ use xtask_gate::simulate::{self, Script};
 use xtask_gate::store::Store;
 
 use super::look::{now, print_report};
+use super::{RunArgs, bisect};
 use crate::cmd::Session;
 use crate::definition::{self, Name};
 use crate::error::{Context, Error, Kind, Result};
@@ -39,8 +41,10 @@ impl Opened {
     }
 }
 
-pub(super) fn run(session: &Session, state: &Path, branch: &str) -> Result<()> {
-    let opened = Opened::new(session, state, branch)?;
+pub(super) fn run(session: &Session, state: &Path, args: &RunArgs) -> Result<()> {
+    let branch = &args.branch;
+    let mut opened = Opened::new(session, state, branch)?;
+    opened.plan.policy.bisect &= !args.no_bisect;
     let mut store = Store::open(&opened.state)?;
     let say = |line: &str| eprintln!("{line}");
     let mut world = opened.world(session, &say);
@@ -63,7 +67,11 @@ pub(super) fn run(session: &Session, state: &Path, branch: &str) -> Result<()> {
             }
             let status = store.branch_status(branch)?;
             let around = report::Around { flight: &flight, status: &status, shortlog: &shortlog, now: now() };
-            report::mail(judged, why, &around)
+            let mut text = report::mail(judged, why, &around);
+            if let Some(hunted) = &judged.hunted {
+                text += &format!("\n{}", told::text(branch, hunted, &bisect::commits(&world, hunted)));
+            }
+            text
         }
     };
     print_report(session, &text, &ran)?;

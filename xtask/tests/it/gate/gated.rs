@@ -16,6 +16,7 @@ pub const GATE: &str = "
 summary = 'g'
 manifest = 'm'
 jobs = ['test', 'build']
+bisect = false
 [trees.a]
 repository = 'REPOSITORY'
 untested = 'refs/heads/staging'

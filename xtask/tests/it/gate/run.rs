@@ -76,6 +76,22 @@ fn a_bisection_names_the_planted_commit_and_builds_each_revision_once() {
 }
 
 #[test]
+fn a_regression_is_bisected_by_the_run_that_found_it() {
+    let Some(gated) = Gated::new("! grep -q bug \"$GATE_SOURCE_A/f\"") else { return };
+    gated.checkout.write("ci/gates/g.toml", &gated.checkout.read("ci/gates/g.toml").replace("bisect = false\n", ""));
+    gated.commit("f", "good\n");
+    let culprit = gated.commit("f", "bug\n");
+    gated.commit("f", "bug, and more\n");
+    let ran = gated.checkout.run(&["gate", "run", "g", "--no-bisect"]);
+    assert!(ran.code == Some(1) && !ran.stdout.contains("bisection"), "{}\n{}", ran.stdout, ran.stderr);
+    gated.ends(
+        1,
+        &["regressions - FAIL", "bisection of test test complete", &format!("culprit: a {culprit}"), "set f to bug"],
+    );
+    assert_eq!(gated.tested(), git_in(&gated.upstream.dir, &["rev-parse", "HEAD~3"]));
+}
+
+#[test]
 fn what_never_passed_and_what_the_machine_cannot_do_blame_no_candidate() {
     let Some(gated) = Gated::new("exit \"$(cat \"$GATE_SOURCE_A/t\" 2>/dev/null || echo 1)\"") else { return };
     gated.commit("f", "two\n");

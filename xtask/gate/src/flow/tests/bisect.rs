@@ -1,0 +1,127 @@
+//! Bisections: asked for, and begun by a verdict.
+
+use super::*;
+use crate::bisect::{End, Hunt};
+
+#[test]
+fn a_killed_bisection_over_two_trees_names_the_planted_commit() {
+    let script = Script::parse(&format!("{HEAD}{}", run("pushed"))).unwrap();
+    let (mut world, plan) = (SimWorld::new(&script), script.plan());
+    let mut row = vec![tuple(&mut world)];
+    // Two trees by turns; the 23rd commit breaks `guest`, three others do not build.
+    for number in 1..64 {
+        let tree = if number % 2 == 0 { "xen" } else { "qemu" };
+        let (mut breaks, mut repairs) = (std::collections::BTreeSet::new(), std::collections::BTreeSet::new());
+        if number == 23 {
+            breaks.insert("guest".to_owned());
+        }
+        if number == 30 {
+            breaks.insert("build-xen".to_owned());
+        }
+        if number == 36 {
+            repairs.insert("build-xen".to_owned());
+        }
+        world.commit(&Commit { tree: tree.to_owned(), author: String::new(), breaks, repairs }).unwrap();
+        row.push(row[number - 1].with(tree, &world.candidate(tree).unwrap()));
+    }
+    let hunt = Hunt { job: "guest".to_owned(), testid: None, row, fixed: false };
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("gate.db");
+    let mut kills = 0;
+    let end = loop {
+        let mut store = Store::open(&path).unwrap();
+        store.do_not_sync().unwrap();
+        store.die_after(40);
+        match (Gate { store: &mut store, world: &mut world, plan: &plan }).bisect(&hunt) {
+            Ok(hunted) => break hunted.end.unwrap(),
+            Err(_) => kills += 1,
+        }
+    };
+    assert_eq!(end, End::Complete(23));
+    assert!(kills > 3, "{kills}");
+    // What a bisection tests is no history of the branch.
+    let mut store = Store::open(&path).unwrap();
+    assert!(!store.has_ever_passed("simulated", "guest", "run").unwrap());
+    let fixed = Hunt { row: hunt.row.iter().rev().cloned().collect(), fixed: true, ..hunt };
+    let ended = Gate { store: &mut store, world: &mut world, plan: &plan }.bisect(&fixed).unwrap();
+    assert_eq!(ended.end, Some(End::Complete(64 - 23)), "{:?}", ended.seen);
+}
+
+const HUNTING: &str = "bisect = true\n";
+
+fn commits(count: usize) -> String {
+    commit("xen", "").repeat(count)
+}
+
+/// How many points of bisections were tested.
+fn points(store: &Store) -> usize {
+    let flights = 1..=store.flight_count().unwrap();
+    flights.filter(|number| store.flight(*number).unwrap().blessing == Blessing::Bisect).count()
+}
+
+#[test]
+fn a_regression_is_hunted_and_its_culprit_is_not_hunted_twice() {
+    let first = [commits(4), commit("xen", ", breaks = ['guest']"), commits(3), run("blocked")].concat();
+    let (lines, store) = check(&format!("{HUNTING}{first}"));
+    assert!(lines[0].ends_with("; culprit xen xen-5"), "{lines:?}");
+    let hunted = points(&store);
+    assert!((8..16).contains(&hunted), "{hunted}");
+    assert_eq!(store.bisections("simulated").unwrap()[0].end, Some(End::Complete(5)));
+    // Again, and with more on top, and when somebody else's tree has its turn.
+    let again =
+        [run("blocked"), commits(2), run("blocked"), commit("qemu", ""), run("pushed"), run("blocked")].concat();
+    let (lines, store) = check(&format!("{HUNTING}{first}{again}"));
+    let named = lines.iter().filter(|line| line.ends_with("; culprit xen xen-5")).count();
+    assert_eq!((named, points(&store)), (4, hunted), "{lines:?}");
+}
+
+#[test]
+fn what_is_flaky_or_broken_names_no_culprit() {
+    let flaky = HEAD.replace("name = 'guest'", "name = 'guest'\nflaky = 60");
+    let script = |seed: u64| {
+        let events = [commits(1), run("pushed"), commits(6), run("blocked")].concat();
+        Script::parse(&format!("seed = {seed}\n{HUNTING}{flaky}{events}")).unwrap()
+    };
+    let mut ends = Vec::new();
+    for seed in 0..40 {
+        let mut lines = Vec::new();
+        let told = simulate(&script(seed), &mut Store::in_memory().unwrap(), &mut |line| lines.push(line.to_owned()));
+        // Where chance had it pushed there is nothing to hunt.
+        if told.is_ok() {
+            ends.push(lines.pop().unwrap());
+        }
+    }
+    assert!(ends.len() > 3 && ends.iter().all(|end| !end.contains("culprit")), "{ends:?}");
+    let broken = "[[event]]\nbreak-host = { job = 'boot', runs = 9 }\n";
+    let events = [commits(1), run("pushed"), commits(2), broken.to_owned(), run("blocked")].concat();
+    let (lines, store) = check(&format!("{HUNTING}{events}"));
+    assert_eq!(points(&store), 0, "{lines:?}");
+}
+
+#[test]
+fn a_hunt_waits_while_the_gate_is_stopped() {
+    let events = [commits(3), commit("xen", ", breaks = ['guest']"), commits(3), run("blocked")].concat();
+    let script = Script::parse(&format!("{HUNTING}{HEAD}{events}")).unwrap();
+    let (mut world, plan) = (SimWorld::new(&script), script.plan());
+    for event in &script.event {
+        if let crate::simulate::Event::Commit(commit) = event {
+            world.commit(commit).unwrap();
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("gate.db");
+    let mut store = Store::open(&path).unwrap();
+    store.die_after(110);
+    Gate { store: &mut store, world: &mut world, plan: &plan }.run().unwrap_err();
+    drop(store);
+    let mut store = Store::open(&path).unwrap();
+    assert!(points(&store) > 0 && store.bisections("simulated").unwrap()[0].end.is_none());
+    let text = str::to_owned;
+    let stop = Order { kind: OrderKind::Stop, branch: None, revision: None, who: text("o"), why: text("w"), at: 0 };
+    store.order(&stop).unwrap();
+    let ran = Gate { store: &mut store, world: &mut world, plan: &plan }.run().unwrap();
+    assert!(crate::simulate::line(&ran).ends_with("; bisection interrupted"), "{ran:?}");
+    store.end_orders(OrderKind::Stop, None, "o", "w", 0).unwrap();
+    let ran = Gate { store: &mut store, world: &mut world, plan: &plan }.run().unwrap();
+    assert!(crate::simulate::line(&ran).ends_with("; culprit xen xen-4"), "{ran:?}");
+}
