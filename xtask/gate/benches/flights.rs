@@ -73,6 +73,9 @@ fn fill(store: &mut Store) {
             tuple: &tuple,
             baseline: &baseline,
             parent: None,
+            ahead: None,
+            width: 1,
+            order: None,
             jobs: &jobs,
             now: 1_700_000_000,
         };

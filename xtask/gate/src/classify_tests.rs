@@ -36,6 +36,9 @@ fn flight(number: FlightNo, revision: &str, jobs: &[Job]) -> Flight {
         started: 0,
         finished: None,
         outcome: None,
+        parent: None,
+        ahead: None,
+        width: 1,
         jobs,
     }
 }

@@ -180,6 +180,12 @@ pub struct Flight {
     pub finished: Option<i64>,
     /// What came of it, in one of osstest's words.
     pub outcome: Option<String>,
+    /// The flight whose jobs it runs again.
+    pub parent: Option<FlightNo>,
+    /// The flight of the queue that must be pushed first.
+    pub ahead: Option<FlightNo>,
+    /// How many candidates the queue tested at once when it began.
+    pub width: u32,
     /// In the order in which they run.
     pub jobs: Vec<Job>,
 }

@@ -2,7 +2,7 @@
 //! one of itself, with its verdict; an operator begins others.
 
 use super::judge::judged;
-use super::{Gate, NotPushed, Ran};
+use super::{Gate, Judged, NotPushed, Ran};
 use crate::bisect::{End, Hunt, Hunted, Next, Seen, next};
 use crate::classify::{Blocker, Class, Outcome, Verdict, classify};
 use crate::error::{Error, Result};
@@ -92,9 +92,13 @@ impl<W: World> Gate<'_, W> {
             // An earlier run judged it, and was killed.
             let flight = self.store.flight(number)?;
             let verdict = self.with_evidence(&flight, classify)?;
-            let mut judged = judged(&flight, verdict, false);
-            judged.hunted = Some(hunted);
-            told.push(Ran::NotPushed(judged, NotPushed::Blocked));
+            let is_pushed = self.store.was_pushed(&flight)?;
+            let judged = Judged { hunted: Some(hunted), ..judged(&flight, verdict, is_pushed) };
+            told.push(match is_pushed {
+                // Somebody forced it meanwhile, or it passed once more; what made it fail is still worth knowing.
+                true => Ran::Pushed(judged),
+                false => Ran::NotPushed(judged, NotPushed::Blocked),
+            });
         }
         Ok(())
     }

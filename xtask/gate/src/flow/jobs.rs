@@ -63,12 +63,7 @@ impl<W: World> Gate<'_, W> {
 
     /// Jobs of the flight whose failures this one runs again.
     fn parent_jobs(&self, flight: &Flight) -> Result<Vec<Job>> {
-        if flight.blessing != Blessing::Retry {
-            return Ok(Vec::new());
-        }
-        let open = self.store.open_flights(&flight.branch)?;
-        let parent = open.into_iter().find(|(number, _)| *number == flight.flight).and_then(|(_, parent)| parent);
-        Ok(parent.map(|parent| self.store.flight(parent)).transpose()?.map_or(Vec::new(), |parent| parent.jobs))
+        Ok(flight.parent.map(|parent| self.store.flight(parent)).transpose()?.map_or(Vec::new(), |parent| parent.jobs))
     }
 
     fn end(&mut self, flight: FlightNo, place: usize, state: JobState, why: &str, what: &str) -> Result<()> {

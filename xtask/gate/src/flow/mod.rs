@@ -1,11 +1,12 @@
 //! One run of a gate: finish what was begun, find a candidate, test it, judge it, push it. Every state is in the store before
 //! the next thing happens, and the same code goes on after a kill.
 //!
-//! `bisect.rs` hunts a culprit. `jobs.rs` runs the jobs of a flight; `judge.rs` gathers evidence, tries again, decides and pushes.
+//! `bisect.rs` hunts a culprit. `retry.rs` obeys who wants to see a flight once more. `jobs.rs` runs the jobs of a flight; `judge.rs` gathers evidence, tries again, decides and pushes.
 
 mod bisect;
 mod jobs;
 mod judge;
+mod retry;
 #[cfg(test)]
 mod tests;
 
@@ -89,6 +90,22 @@ pub enum NotPushed {
     Refused(String),
 }
 
+/// A flight that begins.
+struct Start<'a> {
+    blessing: Blessing,
+    parent: Option<FlightNo>,
+    ahead: Option<FlightNo>,
+    width: u32,
+    order: Option<i64>,
+    jobs: Vec<&'a JobPlan>,
+}
+
+impl<'a> Start<'a> {
+    fn new(blessing: Blessing, jobs: Vec<&'a JobPlan>) -> Start<'a> {
+        Start { blessing, parent: None, ahead: None, width: 1, order: None, jobs }
+    }
+}
+
 impl<W: World> Gate<'_, W> {
     /// One run.
     pub fn run(&mut self) -> Result<Ran> {
@@ -106,6 +123,9 @@ impl<W: World> Gate<'_, W> {
     fn test_next(&mut self) -> Result<Ran> {
         if let Some(order) = self.order(OrderKind::Stop)? {
             return Ok(Ran::Stopped(order));
+        }
+        if let Some(ran) = self.retry_ordered()? {
+            return Ok(ran);
         }
         let tested = self.tested()?;
         let Some((tree, candidate)) = self.candidate(&tested)? else { return Ok(Ran::UpToDate(tested)) };
@@ -148,14 +168,19 @@ impl<W: World> Gate<'_, W> {
         tuple: &Tuple,
         baseline: &Tuple,
         parent: Option<FlightNo>,
-        mut jobs: Vec<&JobPlan>,
+        jobs: Vec<&JobPlan>,
     ) -> Result<FlightNo> {
+        self.start(tuple, baseline, Start { parent, ..Start::new(blessing, jobs) })
+    }
+
+    fn start(&mut self, tuple: &Tuple, baseline: &Tuple, start: Start<'_>) -> Result<FlightNo> {
+        let Start { blessing, parent, ahead, width, order, mut jobs } = start;
         // Smoke first; otherwise as they stand, each behind what it needs.
         jobs.sort_by_key(|job| job.tier);
         let now = self.world.now();
         let branch = &self.plan.branch;
-        let flight =
-            self.store.begin_flight(&NewFlight { branch, blessing, tuple, baseline, parent, jobs: &jobs, now })?;
+        let new = NewFlight { branch, blessing, tuple, baseline, parent, ahead, width, order, jobs: &jobs, now };
+        let flight = self.store.begin_flight(&new)?;
         self.world.say(&format!("flight {flight} ({blessing}): {tuple}"));
         Ok(flight)
     }
@@ -245,11 +270,15 @@ impl<W: World> Gate<'_, W> {
             if blessing == Blessing::Retry || flight.state == FlightState::Running {
                 continue;
             }
+            let again = self.store.retries(number)?;
+            let again = again.into_iter().map(|retry| self.store.flight(retry)).collect::<Result<Vec<_>>>()?;
             let mut is_usable = true;
             for job in &flight.jobs {
+                let later = again.iter().filter_map(|retry| retry.job(&job.name)).flat_map(|job| &job.steps);
                 is_usable &= job.state.is_final() && job.state != JobState::Aborted;
                 for step in job.steps.iter().filter(|step| step.state == StepState::Broken) {
-                    is_usable &= !self.store.has_ever_passed(branch, &job.name, &step.testid)?;
+                    is_usable &= later.clone().any(|later| later.testid == step.testid && later.has_passed())
+                        || !self.store.has_ever_passed(branch, &job.name, &step.testid)?;
                 }
             }
             if is_usable {

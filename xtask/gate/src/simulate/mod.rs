@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-pub use script::{Commit, Event, Expected, Script, SimJob, SimTree};
+pub use script::{BRANCH, Commit, Event, Expected, Script, SimJob, SimTree};
 pub use world::SimWorld;
 
 use crate::bisect::End;
@@ -56,10 +56,11 @@ pub fn simulate(script: &Script, store: &mut Store, say: &mut dyn FnMut(&str)) -
 
 /// Everything but a run.
 fn play(event: &Event, store: &mut Store, world: &mut SimWorld) -> Result<()> {
-    let mut order = |kind, revision, world: &mut SimWorld| {
+    let last = store.branch_status(BRANCH)?.last.map(|(flight, ..)| flight);
+    let mut order = |kind, revision, flight, world: &mut SimWorld| {
         let text = |text: &str| text.to_owned();
         let at = world.now();
-        store.order(&Order { kind, branch: None, revision, who: text("script"), why: text("script"), at })
+        store.order(&Order { kind, branch: None, revision, flight, who: text("script"), why: text("script"), at })
     };
     match event {
         Event::Commit(commit) => world.commit(commit),
@@ -67,10 +68,14 @@ fn play(event: &Event, store: &mut Store, world: &mut SimWorld) -> Result<()> {
         Event::BreakHost(host) => world.break_host(&host.job, host.runs),
         Event::Force(force) => {
             let revision = world.candidate(&force.tree)?;
-            order(OrderKind::Force, Some(revision.0), world)
+            order(OrderKind::Force, Some(revision.0), None, world)
         }
-        Event::Block(_) => order(OrderKind::Block, None, world),
-        Event::Stop(_) => order(OrderKind::Stop, None, world),
+        Event::Block(_) => order(OrderKind::Block, None, None, world),
+        Event::Stop(_) => order(OrderKind::Stop, None, None, world),
+        Event::Retry(_) => {
+            let last = last.ok_or_else(|| Error::input("the script retries before anything was tested"))?;
+            order(OrderKind::Retry, None, Some(last), world)
+        }
         Event::Resume(_) => {
             for kind in [OrderKind::Block, OrderKind::Stop] {
                 let now = world.now();

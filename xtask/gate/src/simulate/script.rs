@@ -8,6 +8,9 @@ use crate::error::{Error, Result};
 use crate::model::{JobKind, Tier};
 use crate::plan::{JobPlan, Plan, Policy, TreePlan};
 
+/// The gate's name in reports of a simulation.
+pub const BRANCH: &str = "simulated";
+
 /// A scripted history.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -96,6 +99,8 @@ pub enum Event {
     Block(Nothing),
     /// An operator wants no flights.
     Stop(Nothing),
+    /// An operator wants the last candidate tested once more.
+    Retry(Nothing),
     /// An operator takes both back.
     Resume(Nothing),
     /// The gate runs.
@@ -229,7 +234,7 @@ impl Script {
                 Event::Rewind(rewind) => known("tree", &trees, &rewind.tree)?,
                 Event::Force(force) => known("tree", &trees, &force.tree)?,
                 Event::BreakHost(host) => known("job", &jobs, &host.job)?,
-                Event::Block(_) | Event::Stop(_) | Event::Resume(_) | Event::Run(_) => {}
+                Event::Block(_) | Event::Stop(_) | Event::Retry(_) | Event::Resume(_) | Event::Run(_) => {}
             }
         }
         Ok(script)
@@ -248,7 +253,7 @@ impl Script {
             deterministic: job.deterministic,
         };
         Plan {
-            branch: "simulated".to_owned(),
+            branch: BRANCH.to_owned(),
             trees: self.tree.iter().map(tree).collect(),
             jobs: self.job.iter().map(job).collect(),
             policy: Policy { bisect: self.bisect },

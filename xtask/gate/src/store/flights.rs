@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
+use super::orders::end_order;
 use super::{Store, unknown};
 use crate::error::{Error, Result};
 use crate::model::{Blessing, Flight, FlightNo, FlightState, Job, JobKind, JobState, Step, StepState, Tier, Tuple};
@@ -22,6 +23,12 @@ pub struct NewFlight<'a> {
     pub baseline: &'a Tuple,
     /// Whose failed jobs it runs again.
     pub parent: Option<FlightNo>,
+    /// May be pushed after that one only.
+    pub ahead: Option<FlightNo>,
+    /// How many candidates the queue tests at once.
+    pub width: u32,
+    /// The order that it obeys, which is used up. The flight whose jobs it runs again is then judged anew.
+    pub order: Option<i64>,
     /// Its jobs.
     pub jobs: &'a [&'a JobPlan],
     /// Seconds since 1970.
@@ -37,11 +44,16 @@ impl Store {
         self.change("begin a flight", |tx| {
             let (tuple, baseline) = (tuple_number(tx, new.tuple)?, tuple_number(tx, new.baseline)?);
             let mut insert = tx.prepare_cached(
-                "INSERT INTO flights (branch, blessing, state, tuple, baseline, parent, started) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                "INSERT INTO flights (branch, blessing, state, tuple, baseline, parent, ahead, width, started) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             )?;
             let (blessing, state) = (new.blessing.as_str(), FlightState::Running.as_str());
-            insert.execute(params![new.branch, blessing, state, tuple, baseline, new.parent, new.now])?;
+            let NewFlight { branch, parent, ahead, width, now, .. } = new;
+            insert.execute(params![branch, blessing, state, tuple, baseline, parent, ahead, width, now])?;
             let flight = tx.last_insert_rowid() as FlightNo;
+            if let Some(order) = new.order {
+                end_order(tx, order, new.now)?;
+                tx.prepare_cached("UPDATE flights SET state = 'ended' WHERE flight = ?1")?.execute([new.parent])?;
+            }
             let mut insert = tx.prepare_cached(
                 "INSERT INTO jobs (flight, place, job, kind, tier, advisory, state) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             )?;
@@ -272,7 +284,7 @@ fn set_runvars(
 
 fn read_flight(db: &Connection, number: FlightNo) -> rusqlite::Result<Flight> {
     let mut query = db.prepare_cached(
-        "SELECT f.branch, f.blessing, f.state, t.text, b.text, f.started, f.finished, f.outcome
+        "SELECT f.branch, f.blessing, f.state, t.text, b.text, f.started, f.finished, f.outcome, f.parent, f.ahead, f.width
          FROM flights f JOIN tuples t USING (tuple) LEFT JOIN tuples b ON b.tuple = f.baseline WHERE f.flight = ?1",
     )?;
     let mut flight = query.query_row([number], |row| {
@@ -286,6 +298,9 @@ fn read_flight(db: &Connection, number: FlightNo) -> rusqlite::Result<Flight> {
             started: row.get(5)?,
             finished: row.get(6)?,
             outcome: row.get(7)?,
+            parent: row.get(8)?,
+            ahead: row.get(9)?,
+            width: row.get(10)?,
             jobs: Vec::new(),
         })
     })?;

@@ -2,13 +2,16 @@
 //! it. Knows no policy: `flow/` decides, this remembers.
 //!
 //! `flights.rs`: flights, jobs, steps. `bisections.rs`: hunts for culprits. `pushes.rs`: what is to be pushed, recorded before it is. `orders.rs`: what operators said,
-//! with who and why. `overview.rs`: ages and counts for those who look.
+//! with who and why. `overview.rs`: ages and counts for those who look. `export.rs`: all of it as JSON lines. `retention.rs`: what
+//! may be forgotten.
 
 mod bisections;
+mod export;
 mod flights;
 mod orders;
 mod overview;
 mod pushes;
+mod retention;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +30,7 @@ pub use flights::{NewFlight, Place};
 pub use orders::{Audit, Order, OrderKind};
 pub use overview::{BranchStatus, StepHistory};
 pub use pushes::{Intent, PushState};
+pub use retention::Unreferenced;
 
 /// From each form of the file to the next; `PRAGMA user_version` says how many of them it has.
 const FORMS: [&str; 2] = [include_str!("schema.sql"), include_str!("schema-2.sql")];
@@ -47,15 +51,19 @@ pub struct Store {
 impl Store {
     /// The file, made where it is missing, for this gate alone.
     pub fn open(path: &Path) -> Result<Store> {
-        let opening = || format!("cannot open the gate's state `{}`", path.display());
-        if let Some(dir) = path.parent() {
-            std::fs::create_dir_all(dir).context(opening)?;
-        }
+        make_directory(path)?;
         let alone = lock(path)?;
+        Ok(Store { _alone: Some(alone), ..Store::beside(path)? })
+    }
+
+    /// The file, made where it is missing, for an operator's words beside a gate that works.
+    pub fn beside(path: &Path) -> Result<Store> {
+        make_directory(path)?;
+        let opening = || format!("cannot open the gate's state `{}`", path.display());
         let db = Connection::open(path).context(opening)?;
         // What was recorded as intended must be on disk before it is done: FULL.
         db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;").context(opening)?;
-        Store { db, path: path.to_path_buf(), changes_left: None, _alone: Some(alone) }.ready()
+        Store { db, path: path.to_path_buf(), changes_left: None, _alone: None }.ready()
     }
 
     /// The file as it is, to read, beside a gate that works. `None` where there is none.
@@ -106,6 +114,9 @@ impl Store {
         };
         if !missing.is_empty() {
             self.change("make the tables", |tx| {
+                // Another one may have made them meanwhile.
+                let found: usize = tx.pragma_query_value(None, "user_version", |row| row.get(0))?;
+                let missing = FORMS.get(found..).unwrap_or_default();
                 missing.iter().try_for_each(|form| tx.execute_batch(form))?;
                 tx.pragma_update(None, "user_version", VERSION)
             })?;
@@ -162,6 +173,11 @@ fn told(error: rusqlite::Error, message: String) -> Error {
 fn unknown(what: &str, text: &str) -> rusqlite::Error {
     let message = format!("`{text}` is no {what} that this gate knows");
     rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, message.into())
+}
+
+fn make_directory(path: &Path) -> Result<()> {
+    let cannot = || format!("cannot make the directory of `{}`", path.display());
+    path.parent().map_or(Ok(()), |dir| std::fs::create_dir_all(dir).context(cannot))
 }
 
 /// Two gates on one state would test and push the same things twice.

@@ -7,6 +7,7 @@ use super::Store;
 use super::flights::word;
 use crate::allow::Allowance;
 use crate::error::Result;
+use crate::model::FlightNo;
 
 words! {
     /// What is ordered.
@@ -17,6 +18,8 @@ words! {
         Block = "block",
         /// Begin no flight.
         Stop = "stop",
+        /// Test a candidate's flight once more.
+        Retry = "retry",
     }
 }
 
@@ -29,6 +32,8 @@ pub struct Order {
     pub branch: Option<String>,
     /// Force: exactly this one.
     pub revision: Option<String>,
+    /// Retry: this one.
+    pub flight: Option<FlightNo>,
     /// Who said it.
     pub who: String,
     /// Why.
@@ -56,12 +61,13 @@ impl Store {
     /// Records an order.
     pub fn order(&mut self, order: &Order) -> Result<()> {
         self.change("record an order", |tx| {
-            let Order { kind, branch, revision, who, why, at } = order;
+            let Order { kind, branch, revision, flight, who, why, at } = order;
             tx.execute(
-                "INSERT INTO orders (kind, branch, revision, who, why, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                params![kind.as_str(), branch, revision, who, why, at],
+                "INSERT INTO orders (kind, branch, revision, flight, who, why, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                params![kind.as_str(), branch, revision, flight, who, why, at],
             )?;
-            let what = revision.iter().fold(kind.as_str().to_owned(), |what, revision| format!("{what} {revision}"));
+            let what = revision.iter().cloned().chain(flight.map(|flight| format!("flight {flight}")));
+            let what = what.fold(kind.as_str().to_owned(), |what, of| format!("{what} {of}"));
             audit(tx, &Audit { at: *at, who: who.clone(), what, branch: branch.clone(), why: why.clone() })
         })
     }
@@ -89,11 +95,16 @@ impl Store {
         })
     }
 
+    /// One order is obeyed, or means nothing any more.
+    pub fn end_order(&mut self, number: i64, now: i64) -> Result<()> {
+        self.change("end an order", |tx| end_order(tx, number, now))
+    }
+
     /// The orders for a branch that stand, each with its number.
     pub fn orders(&self, branch: &str) -> Result<Vec<(i64, Order)>> {
         self.ask("orders", |db| {
             let mut query = db.prepare_cached(
-                "SELECT number, kind, branch, revision, who, why, at FROM orders
+                "SELECT number, kind, branch, revision, flight, who, why, at FROM orders
                  WHERE ended IS NULL AND (branch IS NULL OR branch = ?1) ORDER BY number",
             )?;
             let order = |row: &Row<'_>| {
@@ -101,9 +112,10 @@ impl Store {
                     kind: word(row, 1, "order", OrderKind::from_word)?,
                     branch: row.get(2)?,
                     revision: row.get(3)?,
-                    who: row.get(4)?,
-                    why: row.get(5)?,
-                    at: row.get(6)?,
+                    flight: row.get(4)?,
+                    who: row.get(5)?,
+                    why: row.get(6)?,
+                    at: row.get(7)?,
                 };
                 Ok((row.get(0)?, order))
             };
@@ -163,11 +175,17 @@ impl Store {
     }
 }
 
-fn audit(tx: &Transaction<'_>, line: &Audit) -> rusqlite::Result<()> {
+pub(super) fn audit(tx: &Transaction<'_>, line: &Audit) -> rusqlite::Result<()> {
     let Audit { at, who, what, branch, why } = line;
     tx.execute(
         "INSERT INTO audit (at, who, what, branch, why) VALUES (?1, ?2, ?3, ?4, ?5)",
         params![at, who, what, branch, why],
     )?;
+    Ok(())
+}
+
+pub(super) fn end_order(tx: &Transaction<'_>, number: i64, now: i64) -> rusqlite::Result<()> {
+    tx.prepare_cached("UPDATE orders SET ended = ?2 WHERE number = ?1 AND ended IS NULL")?
+        .execute(params![number, now])?;
     Ok(())
 }

@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use super::Store;
 use super::flights::{set_flight, tuple_number, tuple_of, word};
+use super::orders::end_order;
 use crate::error::Result;
-use crate::model::{FlightNo, FlightState, Tuple};
+use crate::model::{Flight, FlightNo, FlightState, Tuple};
 
 words! {
     /// Where a push stands.
@@ -100,10 +101,17 @@ impl Store {
                 tx.prepare_cached("INSERT OR REPLACE INTO tested (branch, flight, tuple, at) VALUES (?1, ?2, ?3, ?4)")?;
             insert.execute(params![branch, flight, tuple, now])?;
             for force in forces {
-                tx.prepare_cached("UPDATE orders SET ended = ?2 WHERE number = ?1 AND ended IS NULL")?
-                    .execute(params![force, now])?;
+                end_order(tx, *force, now)?;
             }
             set_flight(tx, flight, FlightState::Done, Some(outcome), now)
+        })
+    }
+
+    /// Its tuple became the tested one.
+    pub fn was_pushed(&self, flight: &Flight) -> Result<bool> {
+        self.ask("what was pushed", |db| {
+            db.prepare_cached("SELECT 1 FROM tested WHERE branch = ?1 AND flight = ?2")?
+                .exists(params![flight.branch, flight.flight])
         })
     }
 

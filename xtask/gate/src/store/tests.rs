@@ -11,6 +11,9 @@ fn new_flight(store: &mut Store) -> Result<u64> {
         tuple: &tuple,
         baseline: &tuple,
         parent: None,
+        ahead: None,
+        width: 1,
+        order: None,
         jobs: &[],
         now: 1,
     })

@@ -1,5 +1,6 @@
 //! What is asked of a gate's state. Reads beside a gate that works.
 
+use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,7 +10,7 @@ use xtask_gate::store::{BranchStatus, Store};
 
 use crate::cmd::{Session, print_json};
 use crate::definition::gate_names;
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 
 /// Seconds since 1970.
 pub(super) fn now() -> i64 {
@@ -89,6 +90,13 @@ pub(super) fn show(session: &Session, state: &Path, flight: u64) -> Result<()> {
     }
     print!("{}", report::flight_text(&flight));
     Ok(())
+}
+
+/// Prints everything, one line after the other as it is read.
+pub(super) fn export(state: &Path, branch: Option<&str>) -> Result<()> {
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    open(state)?.export(branch, &mut out)?;
+    out.flush().context(|| "cannot write the export".to_owned())
 }
 
 pub(super) fn audit(session: &Session, state: &Path) -> Result<()> {

@@ -4,6 +4,8 @@
 #[cfg(feature = "gate")]
 mod bisect;
 #[cfg(feature = "gate")]
+mod gc;
+#[cfg(feature = "gate")]
 mod look;
 #[cfg(feature = "gate")]
 mod orders;
@@ -107,6 +109,41 @@ enum Command {
         #[command(flatten)]
         who: Who,
     },
+    /// Test the last candidate, or a flight, once more: what did not pass; all of it where a build did not
+    ///
+    ///     cargo xtask gate retry unstable --why 'the mirror was down'
+    ///
+    /// The next run of the gate does it, before anything else, and judges the candidate anew.
+    #[command(verbatim_doc_comment)]
+    Retry {
+        /// Branch
+        branch: String,
+        /// The flight [default: the last candidate's]
+        #[arg(long, value_name = "N")]
+        flight: Option<u64>,
+        #[command(flatten)]
+        who: Who,
+    },
+    /// Forget what nothing refers to: rows, logs, checkouts of gates that are gone
+    ///
+    ///     cargo xtask gate gc --dry-run
+    ///     cargo xtask gate gc --keep 5
+    ///
+    /// Kept is what is open, the newest candidates of each branch with their baselines, what is tested now, whose
+    /// passes were used again, and what a bisection names. What was pushed, what has ever passed and what operators
+    /// did is never forgotten.
+    #[command(verbatim_doc_comment)]
+    Gc(GcArgs),
+    /// Print the whole history as JSON lines
+    ///
+    ///     cargo xtask gate export | jq 'select(.flight).flight | [.flight, .branch, .outcome]'
+    ///
+    /// The first line has the version of the form; ci/README.md describes it.
+    #[command(verbatim_doc_comment)]
+    Export {
+        /// Branch [default: all]
+        branch: Option<String>,
+    },
     /// Show everything that operators did
     Audit,
     /// Play a scripted history through the gate's own code
@@ -128,6 +165,24 @@ struct RunArgs {
     /// Do not hunt the culprit of a regression, whatever the gate's file says
     #[arg(long)]
     no_bisect: bool,
+}
+
+/// What is forgotten.
+#[derive(Debug, clap::Args)]
+#[cfg_attr(not(feature = "gate"), allow(dead_code, reason = "only the other binary reads them"))]
+struct GcArgs {
+    /// How many of the newest candidates of each branch to keep
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    keep: usize,
+    /// Say what would go
+    #[arg(long)]
+    dry_run: bool,
+    /// Who says so
+    #[arg(long, env = "USER", default_value = "nobody")]
+    who: String,
+    /// Why
+    #[arg(long, default_value = "for space")]
+    why: String,
 }
 
 /// What is hunted.
@@ -168,7 +223,7 @@ struct Standing {
 }
 
 /// For the audit.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 #[cfg_attr(not(feature = "gate"), allow(dead_code, reason = "only the other binary reads them"))]
 struct Who {
     /// Who says so
@@ -194,6 +249,8 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         Command::Stale { than } => look::stale(session, &state, **than),
         Command::History { branch, job, limit } => look::history(session, &state, branch, job, *limit),
         Command::Show { flight } => look::show(session, &state, *flight),
+        Command::Export { branch } => look::export(&state, branch.as_deref()),
+        Command::Gc(args) => gc::run(session, &state, args),
         Command::Audit => look::audit(session, &state),
         Command::Simulate { script, quiet } => run::simulate(session, script, *quiet),
         command => orders::run(&state, command),

@@ -1,8 +1,9 @@
-//! What operators say: force, block, stop, allow. Each with who and why.
+//! What operators say: force, block, stop, allow, retry. Each with who and why.
 
 use std::path::Path;
 
 use xtask_gate::allow::Allowance;
+use xtask_gate::model::{Blessing, Flight, FlightState};
 use xtask_gate::store::{Order, OrderKind, Store};
 
 use super::look::now;
@@ -13,16 +14,11 @@ use crate::error::{Error, Result};
 const MOST_WILDCARDS: usize = 4;
 
 pub(super) fn run(state: &Path, command: &Command) -> Result<()> {
-    let mut store = Store::open(state)?;
+    let mut store = Store::beside(state)?;
     match command {
         Command::Force { branch, who } => {
-            let last = store.branch_status(branch)?.last;
-            let Some((flight, _, _, tuple)) = last else {
-                return Err(Error::input(format!("no candidate of `{branch}` was ever tested"))
-                    .help(format!("cargo xtask gate run {branch}")));
-            };
-            let flight = store.flight(flight)?;
-            for (tree, _, revision) in tuple.moved_from(&flight.baseline.unwrap_or_default()) {
+            let flight = last(&store, branch)?;
+            for (tree, _, revision) in flight.tuple.moved_from(&flight.baseline.unwrap_or_default()) {
                 force(&mut store, branch, &revision.0, who)?;
                 println!("{branch}: {tree} {revision} will be pushed, whatever the verdict is");
             }
@@ -37,6 +33,7 @@ pub(super) fn run(state: &Path, command: &Command) -> Result<()> {
             println!("{branch}: {revision} will be pushed, whatever the verdict is");
             Ok(())
         }
+        Command::Retry { branch, flight, who } => retry(&mut store, branch, *flight, who),
         Command::Block(standing) => stand(&mut store, OrderKind::Block, standing),
         Command::Stop(standing) => stand(&mut store, OrderKind::Stop, standing),
         Command::Allow { job, testid, branch, lasts, not, who } => {
@@ -60,9 +57,38 @@ pub(super) fn run(state: &Path, command: &Command) -> Result<()> {
     }
 }
 
+/// The last candidate's flight.
+fn last(store: &Store, branch: &str) -> Result<Flight> {
+    let Some((flight, ..)) = store.branch_status(branch)?.last else {
+        return Err(Error::input(format!("no candidate of `{branch}` was ever tested"))
+            .help(format!("cargo xtask gate run {branch}")));
+    };
+    store.flight(flight)
+}
+
+fn retry(store: &mut Store, branch: &str, flight: Option<u64>, who: &Who) -> Result<()> {
+    let flight = flight.map_or_else(|| last(store, branch), |flight| store.flight(flight))?;
+    let number = flight.flight;
+    let cannot = |why: String| Err(Error::input(format!("flight {number} cannot be tested once more: {why}")));
+    match flight.state {
+        _ if flight.branch != branch => return cannot(format!("it is one of `{}`, not of `{branch}`", flight.branch)),
+        _ if flight.blessing != Blessing::Real => {
+            return cannot(format!("it is no candidate's but `{}`", flight.blessing));
+        }
+        FlightState::Done if store.was_pushed(&flight)? => return cannot("it was pushed".to_owned()),
+        FlightState::Done => {}
+        state => return cannot(format!("it is {state}; the next run of the gate goes on with it")),
+    }
+    let (kind, branch_of) = (OrderKind::Retry, Some(branch.to_owned()));
+    let Who { who, why } = who.clone();
+    store.order(&Order { kind, branch: branch_of, revision: None, flight: Some(number), who, why, at: now() })?;
+    println!("{branch}: the next run tests flight {number} once more: {}", flight.tuple);
+    Ok(())
+}
+
 fn force(store: &mut Store, branch: &str, revision: &str, who: &Who) -> Result<()> {
     let (kind, branch, revision) = (OrderKind::Force, Some(branch.to_owned()), Some(revision.to_owned()));
-    store.order(&Order { kind, branch, revision, who: who.who.clone(), why: who.why.clone(), at: now() })
+    store.order(&Order { kind, branch, revision, flight: None, who: who.who.clone(), why: who.why.clone(), at: now() })
 }
 
 fn stand(store: &mut Store, kind: OrderKind, standing: &Standing) -> Result<()> {
@@ -76,6 +102,7 @@ fn stand(store: &mut Store, kind: OrderKind, standing: &Standing) -> Result<()> 
         kind,
         branch: branch.clone(),
         revision: None,
+        flight: None,
         who: who.who.clone(),
         why: who.why.clone(),
         at: now(),

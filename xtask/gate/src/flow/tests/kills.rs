@@ -2,69 +2,74 @@
 
 use super::*;
 
-/// A whole story: what never passed, a regression, a flaky test, a broken machine, a force.
-fn story() -> (Script, Vec<Commit>) {
-    let script = Script::parse(&format!("seed = 7\nbisect = true\n{HEAD}{}", run("pushed"))).unwrap();
-    let commit = |tree: &str, breaks: &[&str], repairs: &[&str]| Commit {
-        tree: tree.to_owned(),
-        author: String::new(),
-        breaks: breaks.iter().map(|job| (*job).to_owned()).collect(),
-        repairs: repairs.iter().map(|job| (*job).to_owned()).collect(),
-    };
-    let commits = vec![
-        commit("xen", &[], &[]),
-        commit("qemu", &["guest"], &[]),
-        commit("qemu", &[], &["guest"]),
-        commit("xen", &["build-xen"], &[]),
-    ];
-    (script, commits)
+/// Something that happens before a run.
+enum Before {
+    Commit(Commit),
+    /// So many runs of `boot` are broken.
+    Broken(u64, Commit),
+    /// The last candidate once more, on a machine that works.
+    Retry,
 }
 
-#[test]
-fn a_kill_at_every_change_resumes_to_the_same_verdict() {
-    let (script, commits) = story();
+fn to(tree: &str, breaks: &[&str], repairs: &[&str]) -> Commit {
+    let named = |jobs: &[&str]| jobs.iter().map(|job| (*job).to_owned()).collect();
+    Commit { tree: tree.to_owned(), author: String::new(), breaks: named(breaks), repairs: named(repairs) }
+}
+
+/// What came of each run of a story, the tuple that is tested then, and how often it was killed.
+fn play(script: &Script, story: &[Before], die_after: Option<u64>) -> (Vec<String>, String, u32) {
     let plan = script.plan();
-    let play = |die_after: Option<u64>| {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("gate.db");
-        let mut world = SimWorld::new(&script);
-        let mut ends = Vec::new();
-        let mut left = die_after;
-        let mut kills = 0;
-        for (number, commit) in commits.iter().enumerate() {
-            world.commit(commit).unwrap();
-            if number == 2 {
-                world.break_host("boot", 1).unwrap();
-            }
-            let ran = loop {
-                let mut store = Store::open(&path).unwrap();
-                store.do_not_sync().unwrap();
-                if let Some(changes) = left.take() {
-                    store.die_after(changes);
-                }
-                let ran = Gate { store: &mut store, world: &mut world, plan: &plan }.run();
-                match ran {
-                    Ok(ran) => {
-                        // Not used up: the next run goes on counting.
-                        left = store.changes_left();
-                        break ran;
-                    }
-                    Err(_) => kills += 1,
-                }
-            };
-            ends.push(crate::simulate::line(&ran));
-        }
-        (ends, tuple(&mut world).to_string(), kills)
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("gate.db");
+    let open = || {
+        let store = Store::open(&path).unwrap();
+        store.do_not_sync().unwrap();
+        store
     };
-    let (ends, tested, _) = play(None);
-    assert!(
-        ends[1].starts_with("blocked") && ends[3].starts_with("blocked") && ends[0].starts_with("pushed"),
-        "{ends:?}"
-    );
-    assert!(ends[1].ends_with("culprit qemu qemu-1") && ends[3].ends_with("culprit xen xen-2"), "{ends:?}");
+    let mut world = SimWorld::new(script);
+    let (mut ends, mut left, mut kills) = (Vec::new(), die_after, 0);
+    for before in story {
+        match before {
+            Before::Commit(commit) => world.commit(commit).unwrap(),
+            Before::Broken(runs, commit) => {
+                world.commit(commit).unwrap();
+                world.break_host("boot", *runs).unwrap();
+            }
+            Before::Retry => {
+                world.break_host("boot", 0).unwrap();
+                let last = open().branch_status("simulated").unwrap().last;
+                let (kind, flight, text) = (OrderKind::Retry, last.map(|(flight, ..)| flight), str::to_owned);
+                let order = Order { kind, branch: None, revision: None, flight, who: text("o"), why: text("w"), at: 0 };
+                open().order(&order).unwrap();
+            }
+        }
+        let ran = loop {
+            let mut store = open();
+            if let Some(changes) = left.take() {
+                store.die_after(changes);
+            }
+            match (Gate { store: &mut store, world: &mut world, plan: &plan }).run() {
+                Ok(ran) => {
+                    // Not used up: the next run goes on counting.
+                    left = store.changes_left();
+                    break ran;
+                }
+                Err(_) => kills += 1,
+            }
+        };
+        ends.push(crate::simulate::line(&ran));
+    }
+    (ends, tuple(&mut world).to_string(), kills)
+}
+
+/// Plays a story once for each change that it makes, killed before that change; gives what came of it.
+#[track_caller]
+fn check_kills(keys: &str, story: &[Before]) -> Vec<String> {
+    let script = Script::parse(&format!("{keys}{HEAD}{}", run("pushed"))).unwrap();
+    let (ends, tested, _) = play(&script, story, None);
     let mut points = 0;
     loop {
-        let (after, now, kills) = play(Some(points));
+        let (after, now, kills) = play(&script, story, Some(points));
         assert_eq!((&after, &now), (&ends, &tested), "killed before change {points}");
         if kills == 0 {
             break;
@@ -72,4 +77,32 @@ fn a_kill_at_every_change_resumes_to_the_same_verdict() {
         points += 1;
     }
     assert!(points > 60, "{points} changes were tried");
+    ends
+}
+
+#[test]
+fn of_pushes_regressions_and_broken_machines() {
+    let story = [
+        Before::Commit(to("xen", &[], &[])),
+        Before::Commit(to("qemu", &["guest"], &[])),
+        Before::Broken(1, to("qemu", &[], &["guest"])),
+        Before::Commit(to("xen", &["build-xen"], &[])),
+    ];
+    let ends = check_kills("seed = 7\n", &story);
+    let words: Vec<&str> = ends.iter().filter_map(|end| end.split(':').next()).collect();
+    assert_eq!(words, ["pushed", "blocked", "pushed", "blocked"], "{ends:?}");
+}
+
+#[test]
+fn of_a_bisection_that_a_verdict_began() {
+    let story = [Before::Commit(to("xen", &[], &[])), Before::Commit(to("qemu", &["guest"], &[]))];
+    let ends = check_kills("bisect = true\n", &story);
+    assert!(ends[1].ends_with("culprit qemu qemu-1"), "{ends:?}");
+}
+
+#[test]
+fn of_a_flight_that_an_operator_wants_once_more() {
+    let story = [Before::Commit(to("xen", &[], &[])), Before::Broken(99, to("xen", &[], &[])), Before::Retry];
+    let ends = check_kills("", &story);
+    assert!(ends[1].starts_with("blocked") && ends[2].starts_with("pushed"), "{ends:?}");
 }

@@ -1,9 +1,10 @@
 //! The flow over simulated worlds: what is pushed, what is not, and that a kill changes nothing of it.
 //!
-//! Here one candidate after the other; `bisect.rs`, `kills.rs`, `properties.rs` have what their names say.
+//! Here one candidate after the other; `bisect.rs`, `kills.rs`, `operators.rs`, `properties.rs` have what their names say.
 
 mod bisect;
 mod kills;
+mod operators;
 mod properties;
 
 use super::*;
@@ -55,6 +56,14 @@ fn commit(tree: &str, more: &str) -> String {
     format!("[[event]]\ncommit = {{ tree = '{tree}'{more} }}\n")
 }
 
+fn event(what: &str) -> String {
+    format!("[[event]]\n{what}\n")
+}
+
+fn broken(job: &str, runs: u32) -> String {
+    event(&format!("break-host = {{ job = '{job}', runs = {runs} }}"))
+}
+
 fn run(expect: &str) -> String {
     format!("[[event]]\nrun = {{ expect = '{expect}' }}\n")
 }
@@ -87,7 +96,6 @@ fn a_candidate_that_breaks_is_not_pushed_until_it_is_repaired() {
 
 #[test]
 fn a_broken_machine_is_never_the_candidates_fault() {
-    let broken = |job: &str, runs: u32| format!("[[event]]\nbreak-host = {{ job = '{job}', runs = {runs} }}\n");
     let events = [
         commit("xen", ""),
         run("pushed"),
@@ -126,27 +134,6 @@ fn a_broken_machine_makes_no_baseline() {
     assert!(matches!(ran, Ran::NoBaseline { .. }), "{ran:?}");
     let ran = Gate { store: &mut store, world: &mut world, plan: &plan }.run().unwrap();
     assert_eq!(end_word(&ran).as_str(), "pushed");
-}
-
-#[test]
-fn operators_force_exactly_one_revision_and_block_and_stop() {
-    let event = |what: &str| format!("[[event]]\n{what}\n");
-    let events = [
-        commit("xen", ", breaks = ['boot']"),
-        run("blocked"),
-        event("force = { tree = 'xen' }"),
-        run("forced"),
-        commit("xen", ", breaks = ['guest', 'build-xen']"),
-        run("blocked"),
-        commit("xen", ", repairs = ['guest', 'build-xen']"),
-        event("block = {}"),
-        run("ordered"),
-        event("stop = {}"),
-        run("stopped"),
-        event("resume = {}"),
-        run("pushed"),
-    ];
-    check(&events.concat());
 }
 
 #[test]

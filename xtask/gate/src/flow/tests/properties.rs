@@ -57,7 +57,7 @@ proptest! {
                     let revision = world.candidate(name(tree)).unwrap().0;
                     forced.push(revision.clone());
                     let text = str::to_owned;
-                    let order = Order { kind: OrderKind::Force, branch: None, revision: Some(revision), who: text("o"), why: text("w"), at: 0 };
+                    let order = Order { kind: OrderKind::Force, branch: None, revision: Some(revision), flight: None, who: text("o"), why: text("w"), at: 0 };
                     Store::open(&path).unwrap().order(&order).unwrap();
                 }
                 Happens::Past { tree } => world.push_past_the_gate(name(tree)).unwrap(),

@@ -1,0 +1,78 @@
+//! `gate gc`: rows, logs and checkouts that nothing refers to.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use xtask_gate::model::FlightNo;
+use xtask_gate::store::{Audit, Store};
+
+use super::GcArgs;
+use super::look::{now, print_report};
+use crate::cmd::Session;
+use crate::definition::gate_names;
+use crate::error::{Context, Result};
+
+/// What goes.
+#[derive(Debug, Serialize)]
+struct Gone {
+    dry_run: bool,
+    /// Flights whose rows go.
+    flights: Vec<FlightNo>,
+    /// Directories of logs and checkouts.
+    directories: Vec<PathBuf>,
+}
+
+pub(super) fn run(session: &Session, state: &Path, args: &GcArgs) -> Result<()> {
+    let state = session.layout.root.join(state);
+    // Alone: what a gate has just begun is not known to those who look.
+    let mut store = Store::open(&state)?;
+    let unreferenced = store.unreferenced(args.keep)?;
+    let dir = state.parent().unwrap_or(&session.layout.root);
+    let mut directories = logs(&dir.join("log"), &unreferenced.logs_kept)?;
+    let defined = gate_names(&session.layout);
+    for branch in store.branches()? {
+        let place = dir.join(&branch);
+        let is_defined = defined.iter().any(|name| name.as_str() == branch);
+        // Names of gates are single components of a path; a state that was tampered with may say otherwise.
+        let is_name = branch.parse::<crate::definition::Name>().is_ok();
+        if is_name && !is_defined && store.open_flights(&branch)?.is_empty() && place.join("checkout").is_dir() {
+            directories.push(place);
+        }
+    }
+    let gone = Gone { dry_run: args.dry_run, flights: unreferenced.flights, directories };
+    if !args.dry_run {
+        // Rows first: a log without its flight is found again, a flight without its log is not told from others.
+        if !gone.flights.is_empty() {
+            let (what, GcArgs { who, why, .. }) = (format!("forgot {} flights", gone.flights.len()), args);
+            let line = Audit { at: now(), who: who.clone(), what, branch: None, why: why.clone() };
+            store.forget(&gone.flights, &line)?;
+        }
+        for directory in &gone.directories {
+            fs::remove_dir_all(directory).context(|| format!("cannot remove `{}`", directory.display()))?;
+        }
+    }
+    let would = if args.dry_run { "would forget" } else { "forgot" };
+    let mut text = format!("{would} {} flights, {} directories\n", gone.flights.len(), gone.directories.len());
+    gone.directories.iter().for_each(|directory| text += &format!("  {}\n", directory.display()));
+    print_report(session, &text, &gone)
+}
+
+/// Logs of flights that are not kept; they have the flight's number as their name.
+fn logs(dir: &Path, kept: &BTreeSet<FlightNo>) -> Result<Vec<PathBuf>> {
+    let cannot = || format!("cannot read `{}`", dir.display());
+    if !dir.is_dir() {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).context(cannot)? {
+        let entry = entry.context(cannot)?;
+        let number = entry.file_name().to_str().and_then(|name| name.parse::<FlightNo>().ok());
+        if number.is_some_and(|number| !kept.contains(&number)) {
+            found.push(entry.path());
+        }
+    }
+    found.sort();
+    Ok(found)
+}
