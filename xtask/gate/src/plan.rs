@@ -1,5 +1,7 @@
 //! What a gate is told to do: its trees and its jobs. Parsed elsewhere, from files or from a script.
 
+use serde::Deserialize;
+
 use crate::model::{JobKind, Tier};
 
 /// One gate.
@@ -16,10 +18,17 @@ pub struct Plan {
 }
 
 /// How a gate chooses candidates, and what it does of itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Policy {
     /// Hunts the culprit of a regression.
     pub bisect: bool,
+    /// Every commit along first parents is a candidate of its own, not the tip alone.
+    pub each_commit: bool,
+    /// At most so many candidates are tested on top of one another; 0 and 1: one after the other.
+    pub window: u32,
+    /// At most so many candidates are tested as one; 0 and 1: each by itself.
+    pub batch: u32,
 }
 
 /// One tree.

@@ -62,6 +62,7 @@ pub fn ran_text(branch: &str, ran: &Ran) -> String {
         Ran::Rewound { tree, candidate, tested } => {
             format!("{branch}: {tree}: the candidate {candidate} does not contain what was tested, {tested}\n")
         }
+        Ran::Unmet { tree, candidate, why } => format!("{branch}: {tree}: {} waits: {why}\n", candidate.short()),
         Ran::NoBaseline { flight } => {
             format!(
                 "{branch}: the machine could not test the baseline (flight {flight}); nothing is said of a candidate\n"
@@ -84,6 +85,7 @@ pub fn subject(branch: &str, judged: &Judged, why: Option<&NotPushed>) -> String
         Some(NotPushed::Blocked) => String::new(),
         Some(NotPushed::Ordered(order)) => format!(" - BLOCKED by {}: {}", order.who, order.why),
         Some(NotPushed::Refused(why)) => format!(" - push refused: {why}"),
+        Some(NotPushed::Behind(ahead)) => format!(" - behind flight {ahead}, which was not pushed"),
     };
     format!("[{branch} test] {}: {}{end}", judged.flight, judged.verdict.outcome.as_str())
 }

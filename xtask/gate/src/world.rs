@@ -49,6 +49,26 @@ pub struct JobEnd {
     pub runvars: BTreeMap<String, String>,
 }
 
+/// What a commit says that it needs: `Depends-On: TREE REVISION`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Needed {
+    /// Another tree.
+    pub tree: String,
+    /// A revision that must be in it.
+    pub revision: Revision,
+}
+
+/// Flights that run beside one another, told to an outside that measures time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beside {
+    /// The first one begins.
+    Begin,
+    /// One has ended; another begins when the first did.
+    Next,
+    /// All have ended.
+    End,
+}
+
 /// What became of a push.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pushed {
@@ -78,6 +98,17 @@ pub trait World {
     /// From one tuple to another, one tree by one commit a step, in the order of their dates: along first parents, or through `all`
     /// that was merged. A tree that was rewound goes in one step.
     fn row(&mut self, from: &Tuple, to: &Tuple, all: bool) -> Result<Vec<Tuple>>;
+
+    /// What the commits of a tree after `old` up to `new` need of other trees.
+    fn depends_on(&mut self, tree: &str, old: &Revision, new: &Revision) -> Result<Vec<Needed>>;
+
+    /// How many flights it can run beside one another.
+    fn lanes(&self) -> u32 {
+        1
+    }
+
+    /// Flights run beside one another.
+    fn beside(&mut self, _what: Beside) {}
 
     /// Everything that decides what a job gives, as a digest; nothing where that cannot be known.
     fn digest(&mut self, order: &JobOrder<'_>) -> Result<Option<String>>;

@@ -7,7 +7,7 @@ use clap::{Command, CommandFactory};
 use clap_complete::{ArgValueCandidates, CompletionCandidate};
 
 use super::{Cli, Session};
-use crate::definition::{Definitions, Name, manifest_names};
+use crate::definition::{Definitions, Name, gate_names, job_names, manifest_names};
 use crate::dist::Record;
 use crate::error::{Context, Result};
 use crate::layout::Layout;
@@ -113,6 +113,9 @@ fn with_names(command: Command, session: &Session, manifest: Name) -> Command {
             "source" | "sources" => sources,
             "name" | "names" => both,
             "manifest" => |layout, _| words_of(manifest_names(layout)),
+            "branch" | "branches" => |layout, _| words_of(gate_names(layout)),
+            "job" => |layout, _| words_of(job_names(layout)),
+            "flight" => |layout, _| flights(layout),
             "installed" => |layout, _| Record::read(layout).owners.keys().map(|path| format!("/{path}")).collect(),
             _ => return arg,
         };
@@ -127,6 +130,14 @@ fn with_names(command: Command, session: &Session, manifest: Name) -> Command {
 
 fn words_of(names: impl IntoIterator<Item = Name>) -> Vec<String> {
     names.into_iter().map(|name| name.to_string()).collect()
+}
+
+/// Flights that have logs, the newest first: told by directories, since not every binary can read the gate's state.
+fn flights(layout: &Layout) -> Vec<String> {
+    let entries = std::fs::read_dir(layout.work().join("gate/log")).into_iter().flatten().flatten();
+    let mut numbers: Vec<u64> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    numbers.sort_unstable_by(|one, other| other.cmp(one));
+    numbers.into_iter().map(|number| number.to_string()).collect()
 }
 
 fn components(layout: &Layout, manifest: &Name) -> Vec<String> {

@@ -14,6 +14,7 @@ use crate::layout::Layout;
 
 /// A gate, with its jobs.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "extras", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Gate {
     /// What it guards, in one line.
@@ -29,13 +30,30 @@ pub struct Gate {
     /// False: the culprit of a regression is hunted only when somebody asks.
     #[serde(default = "yes")]
     pub bisect: bool,
+    /// Which candidates are tested, and how many at once.
+    #[serde(default)]
+    pub queue: Queue,
     /// The jobs themselves, each behind what it needs.
     #[serde(skip)]
     pub defined: Vec<(Name, Job)>,
 }
 
+/// Which candidates are tested, and how many at once.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(feature = "extras", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Queue {
+    /// Every commit along first parents is a candidate, not the tip alone.
+    pub each_commit: bool,
+    /// At most so many candidates on top of one another: more with each push, half of them after a regression.
+    pub window: u32,
+    /// At most so many candidates as one; where that is a regression, halves of them until one is to blame.
+    pub batch: u32,
+}
+
 /// A tree: the refs of a repository, or an origin that has none.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "extras", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Tracked {
     /// Where it is fetched from and pushed to: a URL, or a path relative to the repository's root.
@@ -79,6 +97,7 @@ impl Tracked {
 
 /// Where tested tuples are written down: a commit of the manifest's lock.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "extras", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Record {
     /// A repository of this project.
@@ -92,6 +111,7 @@ pub struct Record {
 
 /// One job.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "extras", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Job {
     /// What it shows, in one line.
@@ -106,6 +126,7 @@ pub struct Job {
     pub tier: Tier,
     /// Killed after that, for example `10m`.
     #[serde(default = "hour", with = "humantime_text")]
+    #[cfg_attr(feature = "extras", schemars(with = "String"))]
     pub timeout: Duration,
     /// How often a broken machine or a failed test is tried again.
     #[serde(default)]
@@ -123,6 +144,7 @@ pub struct Job {
 
 /// What a job does.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "extras", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub enum Does {
     /// Builds components, through the store.
@@ -146,6 +168,7 @@ pub enum Does {
 
 /// When a job runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "extras", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Tier {
     /// Before the full tier, which waits for it.
@@ -171,6 +194,12 @@ fn hour() -> Duration {
 mod humantime_text {
     use serde::{Deserialize, Deserializer, de::Error};
 
+    /// For the default in the schema.
+    #[cfg(feature = "extras")]
+    pub(super) fn serialize<S: serde::Serializer>(duration: &std::time::Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(&humantime::format_duration(*duration))
+    }
+
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<std::time::Duration, D::Error> {
         let text = String::deserialize(from)?;
         humantime::parse_duration(&text).map_err(|_| D::Error::custom(format!("`{text}` is no duration such as `10m`")))
@@ -179,7 +208,16 @@ mod humantime_text {
 
 /// The names of the gates of a repository, sorted.
 pub fn gate_names(layout: &Layout) -> Vec<Name> {
-    let stems = toml_stems(&layout.root.join("ci/gates")).unwrap_or_default();
+    names_in(layout, "ci/gates")
+}
+
+/// The names of the jobs of a repository, sorted.
+pub fn job_names(layout: &Layout) -> Vec<Name> {
+    names_in(layout, "ci/jobs")
+}
+
+fn names_in(layout: &Layout, dir: &str) -> Vec<Name> {
+    let stems = toml_stems(&layout.root.join(dir)).unwrap_or_default();
     stems.into_iter().filter_map(|stem| stem.parse().ok()).collect()
 }
 
@@ -267,6 +305,10 @@ fn check(gate: &Gate) -> Vec<Finding> {
     }
     findings.extend(gate.trees.iter().filter_map(|(name, tree)| check_tree(name, tree)));
     findings.extend(check_project(gate));
+    if gate.queue.window > 1 && gate.queue.batch > 1 {
+        let place = Place::of("queue").key("batch");
+        findings.push(Finding::new(place, "a queue has a window or batches, not both", "one of them is wanted"));
+    }
     for (key, is_empty) in [("jobs", gate.jobs.is_empty()), ("trees", gate.trees.is_empty())] {
         if is_empty {
             findings.push(Finding::new(Place::of(key), format!("a gate without {key} tests nothing"), "at least one"));

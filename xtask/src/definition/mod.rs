@@ -43,7 +43,7 @@ pub use diagnostic::{Diagnostics, Problem};
 pub use edit::with_origin;
 pub use edit::with_patches;
 #[cfg(feature = "gate")]
-pub use gate::{Does, Gate, Job, Record, Refs, Tier, Tracked, gate_names};
+pub use gate::{Does, Gate, Job, Record, Refs, Tier, Tracked, gate_names, job_names};
 pub use include::{Origins, Stand};
 pub use load::{Definitions, manifest_names};
 pub use lock::{Commit, File, Lock, Pin, Submodule};
@@ -52,6 +52,6 @@ pub use name::Name;
 pub use packaged::{Packaged, Unpackaged};
 pub use placeholder::Placeholder;
 #[cfg(feature = "extras")]
-pub use schema::{component_schema, manifest_schema};
+pub use schema::{component_schema, gate_schema, job_schema, manifest_schema};
 pub use suggest::did_you_mean;
 pub use system::{Host, Magic, Probe, System, SystemKind};

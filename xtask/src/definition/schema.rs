@@ -1,6 +1,6 @@
 //! JSON Schema of the definitions, for editors. Made from the same types that read them.
 
-use super::{Component, Manifest};
+use super::{Component, Gate, Job, Manifest};
 
 /// Of `components/NAME.toml`.
 pub fn component_schema() -> String {
@@ -10,6 +10,16 @@ pub fn component_schema() -> String {
 /// Of `manifests/NAME.toml`.
 pub fn manifest_schema() -> String {
     text::<Manifest>()
+}
+
+/// Of `ci/gates/NAME.toml`.
+pub fn gate_schema() -> String {
+    text::<Gate>()
+}
+
+/// Of `ci/jobs/NAME.toml`.
+pub fn job_schema() -> String {
+    text::<Job>()
 }
 
 fn text<T: schemars::JsonSchema>() -> String {
@@ -32,5 +42,12 @@ mod tests {
         let patches = schema["$defs"]["Apt"]["properties"]["debian-patches"].to_string()
             + &schema["$defs"]["DebianPatches"].to_string();
         assert!(patches.contains("array"), "{patches}");
+        let schema: serde_json::Value = serde_json::from_str(&gate_schema()).unwrap();
+        assert_eq!(schema["additionalProperties"], false);
+        let keys = schema["properties"].as_object().unwrap();
+        assert!(keys.contains_key("bisect") && !keys.contains_key("defined"), "{keys:?}");
+        let schema: serde_json::Value = serde_json::from_str(&job_schema()).unwrap();
+        assert_eq!(schema["properties"]["timeout"]["type"], "string");
+        assert!(schema["$defs"]["Tier"].to_string().contains("smoke"), "{schema}");
     }
 }

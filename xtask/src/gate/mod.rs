@@ -2,10 +2,13 @@
 //! tuples. Judges nothing: that is the crate `xtask-gate`.
 //!
 //! `repository.rs`: what git is asked and told. `checkout.rs`: the gate's own checkout of this project. `record.rs`: commits of what was
-//! tested. `versions.rs`: trees without refs. `job.rs`: a job's steps. `built.rs`: what a job was really made of.
+//! tested. `versions.rs`: trees without refs. `footers.rs`: what commits need of other trees. `job.rs`: a job's steps. `built.rs`: what a
+//! job was really made of. `again.rs`: whether a test would end as before.
 
+mod again;
 mod built;
 mod checkout;
+mod footers;
 mod job;
 mod record;
 mod repository;
@@ -18,7 +21,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use xtask_gate::model::{Flight, JobKind, Revision, Tier, Tuple};
 use xtask_gate::plan::{JobPlan, Plan, Policy, TreePlan};
 use xtask_gate::store::{Intent, PushState};
-use xtask_gate::world::{JobEnd, JobOrder, OnStep, Pushed, World};
+use xtask_gate::world::{JobEnd, JobOrder, Needed, OnStep, Pushed, World};
 
 use crate::definition::{self, Does, Gate, Job, Name, Refs};
 use crate::error::{Error, Kind, Result};
@@ -133,7 +136,12 @@ pub fn plan(name: &Name, gate: &Gate) -> Plan {
         branch: name.to_string(),
         trees: gate.trees.iter().map(tree).collect(),
         jobs: gate.defined.iter().map(job).collect(),
-        policy: Policy { bisect: gate.bisect },
+        policy: Policy {
+            bisect: gate.bisect,
+            each_commit: gate.queue.each_commit,
+            window: gate.queue.window,
+            batch: gate.queue.batch,
+        },
     }
 }
 
@@ -193,9 +201,24 @@ impl World for RealWorld<'_> {
         Ok(row)
     }
 
-    fn digest(&mut self, _order: &JobOrder<'_>) -> Result<Option<String>> {
-        // Builds are found again by the store itself. A test's inputs are known once its checkout is made; not yet.
-        Ok(None)
+    fn depends_on(&mut self, tree: &str, old: &Revision, new: &Revision) -> Result<Vec<Needed>> {
+        let Some((repository, refs)) = self.tree(tree)? else { return Ok(Vec::new()) };
+        repository.fetch(&[refs.untested, refs.tested])?;
+        Ok(footers::needed(&repository.footers("Depends-On", &old.0, &new.0)?))
+    }
+
+    fn digest(&mut self, order: &JobOrder<'_>) -> Result<Option<String>> {
+        let job = self.job(&order.job.name)?;
+        // Builds are found again by the store itself, and boot jobs always run.
+        if !matches!(job.run, Does::Test { .. }) {
+            return Ok(None);
+        }
+        let prepared = self.checkout.prepare(order.flight, order.tuple);
+        match prepared.and_then(|()| self.checkout.project_of(order.flight, order.tuple)) {
+            Ok(project) => again::digest(&self.checkout, job, order, &project, self.cancel),
+            Err(error) if is_machine(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn run(&mut self, order: &JobOrder<'_>, on_step: OnStep<'_>) -> Result<JobEnd> {

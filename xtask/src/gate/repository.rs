@@ -117,6 +117,12 @@ impl Repository {
         Ok(out.lines().filter_map(line).collect())
     }
 
+    /// The values of a footer of the commits after `old` up to `new`, a line each.
+    pub(super) fn footers(&self, key: &str, old: &str, new: &str) -> Result<String> {
+        let (range, format) = (format!("{old}..{new}"), format!("--format=%(trailers:key={key},valueonly,unfold)"));
+        self.ask(&["log", &format, &range], || format!("cannot read the commits of `{}`", self.address))
+    }
+
     /// Who made what between two commits.
     pub(super) fn shortlog(&self, old: &str, new: &str) -> Result<Vec<String>> {
         let range = format!("{old}..{new}");

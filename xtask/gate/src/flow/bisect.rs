@@ -49,7 +49,10 @@ impl<W: World> Gate<'_, W> {
 
     /// What to hunt when this verdict stops a candidate: its first regression, unless something is broken too.
     pub(super) fn worth_a_hunt(&mut self, flight: &Flight, verdict: &Verdict) -> Result<Option<Hunt>> {
-        if !self.plan.policy.bisect || verdict.outcome != Outcome::Regressions {
+        let policy = self.plan.policy;
+        // Of single commits the name is known; of a batch it is searched for by halves first.
+        let is_several = policy.batch > 1 && flight.width > 1;
+        if !policy.bisect || policy.each_commit || is_several || verdict.outcome != Outcome::Regressions {
             return Ok(None);
         }
         let is_broken = |class: &Class, kind| kind != Blocker::Regression && !matches!(class, Class::NotTested(_));

@@ -3,9 +3,9 @@
 use super::{Gate, Judged, NotPushed, Ran};
 use crate::classify::{Class, Evidence, Verdict, classify};
 use crate::error::Result;
-use crate::model::{Blessing, Flight, FlightState, JobKind, JobState, Tuple};
+use crate::model::{Blessing, Flight, FlightNo, FlightState, JobKind, JobState, Tuple};
 use crate::plan::JobPlan;
-use crate::store::{OrderKind, PushState};
+use crate::store::{Intent, OrderKind, PushState};
 use crate::world::{Pushed, World};
 
 impl<W: World> Gate<'_, W> {
@@ -99,6 +99,9 @@ impl<W: World> Gate<'_, W> {
         if let Some(why) = self.stands_elsewhere(flight)? {
             return self.refuse(flight, verdict, why);
         }
+        if let Some(why) = self.is_somewhere_else(flight)? {
+            return self.refuse(flight, verdict, why);
+        }
         let forces = self.forces(flight)?.unwrap_or_default();
         let forced = !verdict.outcome.is_tolerable();
         for (number, intent) in self.store.intents(flight.flight)? {
@@ -109,11 +112,7 @@ impl<W: World> Gate<'_, W> {
             let pushed = match there {
                 there if there.as_deref() == Some(&intent.new) => Pushed::Done,
                 there if there == intent.old => self.world.push(&intent)?,
-                there => {
-                    let found = there.as_deref().unwrap_or("not there");
-                    let wanted = intent.old.as_deref().unwrap_or("not there");
-                    Pushed::Refused(format!("`{}` is {found}, wanted {wanted}", intent.r#ref))
-                }
+                there => Pushed::Refused(elsewhere(&intent, there.as_deref())),
             };
             if let Pushed::Refused(why) = pushed {
                 self.store.resolve_push(number, PushState::Refused)?;
@@ -141,12 +140,37 @@ impl<W: World> Gate<'_, W> {
         Ok(None)
     }
 
+    /// A ref that is neither where it was nor where it goes, looked for before any of them moves: half a declared set was never tested.
+    fn is_somewhere_else(&mut self, flight: &Flight) -> Result<Option<String>> {
+        for (_, intent) in self.store.intents(flight.flight)? {
+            let there = self.world.read_ref(&intent)?;
+            if there != intent.old && there.as_deref() != Some(&intent.new) {
+                return Ok(Some(elsewhere(&intent, there.as_deref())));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What it stands on was not pushed: with it the tuple means nothing any more.
+    pub(super) fn give_up(&mut self, flight: &Flight, ahead: FlightNo) -> Result<Ran> {
+        let verdict = self.with_evidence(flight, classify)?;
+        let outcome = format!("{} behind flight {ahead}, which was not pushed", verdict.outcome.as_str());
+        let now = self.world.now();
+        self.store.set_flight(flight.flight, FlightState::Done, Some(&outcome), now)?;
+        Ok(Ran::NotPushed(judged(flight, verdict, false), NotPushed::Behind(ahead)))
+    }
+
     fn refuse(&mut self, flight: &Flight, verdict: Verdict, why: String) -> Result<Ran> {
         let outcome = format!("{} - push refused: {why}", verdict.outcome.as_str());
         let now = self.world.now();
         self.store.set_flight(flight.flight, FlightState::Done, Some(&outcome), now)?;
         Ok(Ran::NotPushed(judged(flight, verdict, false), NotPushed::Refused(why)))
     }
+}
+
+fn elsewhere(intent: &Intent, there: Option<&str>) -> String {
+    let wanted = intent.old.as_deref().unwrap_or("not there");
+    format!("`{}` is {}, wanted {wanted}", intent.r#ref, there.unwrap_or("not there"))
 }
 
 pub(super) fn judged(flight: &Flight, verdict: Verdict, forced: bool) -> Judged {

@@ -1,11 +1,13 @@
 //! One run of a gate: finish what was begun, find a candidate, test it, judge it, push it. Every state is in the store before
 //! the next thing happens, and the same code goes on after a kill.
 //!
-//! `bisect.rs` hunts a culprit. `retry.rs` obeys who wants to see a flight once more. `jobs.rs` runs the jobs of a flight; `judge.rs` gathers evidence, tries again, decides and pushes.
+//! `candidates.rs` finds what waits, `queue.rs` takes of it what the policy says. `bisect.rs` hunts a culprit. `retry.rs` obeys who wants to see a flight once more. `jobs.rs` runs the jobs of a flight; `judge.rs` gathers evidence, tries again, decides and pushes.
 
 mod bisect;
+mod candidates;
 mod jobs;
 mod judge;
+mod queue;
 mod retry;
 #[cfg(test)]
 mod tests;
@@ -13,10 +15,11 @@ mod tests;
 use serde::Serialize;
 
 use crate::bisect::Hunted;
-use crate::classify::Verdict;
+use crate::classify::{Outcome, Verdict};
 use crate::error::Result;
 use crate::model::{Blessing, Flight, FlightNo, FlightState, JobState, Revision, StepState, Tuple};
 use crate::plan::{JobPlan, Plan};
+use crate::report;
 use crate::store::{NewFlight, Order, OrderKind, Store};
 use crate::world::World;
 
@@ -47,6 +50,15 @@ pub enum Ran {
         candidate: Revision,
         /// What was tested.
         tested: Revision,
+    },
+    /// A candidate's commits depend on something that is not there to be tested with it.
+    Unmet {
+        /// The tree.
+        tree: String,
+        /// Its candidate.
+        candidate: Revision,
+        /// What is missing.
+        why: String,
     },
     /// The baseline could not be tested, so nothing can be compared with it.
     NoBaseline {
@@ -88,6 +100,8 @@ pub enum NotPushed {
     Ordered(Order),
     /// The ref was somewhere else; why.
     Refused(String),
+    /// It was tested on top of this flight's candidate, which was not pushed.
+    Behind(FlightNo),
 }
 
 /// A flight that begins.
@@ -107,59 +121,92 @@ impl<'a> Start<'a> {
 }
 
 impl<W: World> Gate<'_, W> {
-    /// One run.
+    /// One run; of several things that came of it, the last.
     pub fn run(&mut self) -> Result<Ran> {
-        let mut told = Vec::from_iter(self.resume()?);
-        self.hunt_on(&mut told)?;
-        if let Some(ran) = told.pop() {
-            return Ok(ran);
-        }
-        let mut told = vec![self.test_next()?];
-        self.hunt_on(&mut told)?;
-        Ok(told.pop().expect("what was told is not taken away"))
+        Ok(self.round()?.pop().expect("a round tells something"))
     }
 
-    /// Tests the next candidate.
-    fn test_next(&mut self) -> Result<Ran> {
-        if let Some(order) = self.order(OrderKind::Stop)? {
-            return Ok(Ran::Stopped(order));
+    /// One run: what an earlier one left, else what the policy takes of the waiting candidates. Everything that came of it, at least
+    /// one thing.
+    pub fn round(&mut self) -> Result<Vec<Ran>> {
+        let mut told = self.resume()?;
+        self.hunt_on(&mut told)?;
+        while told.is_empty() || self.goes_on(&told)? {
+            told.extend(self.test_next()?);
+            self.hunt_on(&mut told)?;
         }
-        if let Some(ran) = self.retry_ordered()? {
-            return Ok(ran);
+        Ok(told)
+    }
+
+    /// A round is not over: a batch is to be halved, or each commit is to have its turn.
+    fn goes_on(&mut self, told: &[Ran]) -> Result<bool> {
+        if self.order(OrderKind::Stop)?.is_some() {
+            return Ok(false);
+        }
+        if self.is_batch_to_halve(told.last())? {
+            return Ok(true);
+        }
+        let is_judged = |ran: &Ran| match ran {
+            Ran::Pushed(_) => true,
+            Ran::NotPushed(judged, NotPushed::Blocked) => judged.verdict.outcome == Outcome::Regressions,
+            Ran::NotPushed(_, NotPushed::Behind(_)) => true,
+            _ => false,
+        };
+        if !self.plan.policy.each_commit || !told.last().is_some_and(is_judged) {
+            return Ok(false);
         }
         let tested = self.tested()?;
-        let Some((tree, candidate)) = self.candidate(&tested)? else { return Ok(Ran::UpToDate(tested)) };
-        let tuple = match tested.0.len() == self.plan.trees.len() {
-            true => tested.with(&tree, &candidate),
-            // Before the first push there is nothing to keep the others at.
-            false => self.first_tuple(&tested)?,
-        };
-        if let Some((tree, candidate, tested)) = self.rewound(&tuple, &tested)? {
-            return Ok(Ran::Rewound { tree, candidate, tested });
+        let waiting = self.waiting(&tested)?;
+        Ok(waiting.candidates.iter().any(|candidate| !candidate.had_its_turn))
+    }
+
+    /// Tests what comes next.
+    fn test_next(&mut self) -> Result<Vec<Ran>> {
+        if let Some(order) = self.order(OrderKind::Stop)? {
+            return Ok(vec![Ran::Stopped(order)]);
         }
-        if tested.0.len() == self.plan.trees.len() && !self.is_usable_baseline(&tested)? {
+        if let Some(ran) = self.retry_ordered()? {
+            return Ok(vec![ran]);
+        }
+        let tested = self.tested()?;
+        if tested.0.len() < self.plan.trees.len() {
+            // Before the first push there is nothing to keep the others at.
+            let tuple = self.first_tuple(&tested)?;
+            let flight = self.begin(Blessing::Real, &tuple, &tested, None, self.all_jobs())?;
+            return Ok(self.carry_on(flight)?.into_iter().collect());
+        }
+        let waiting = self.waiting(&tested)?;
+        if waiting.candidates.is_empty() {
+            let held = waiting.held;
+            return Ok(if held.is_empty() { vec![Ran::UpToDate(tested)] } else { held });
+        }
+        for ran in &waiting.held {
+            self.world.say(report::ran_text(&self.plan.branch, ran).trim_end());
+        }
+        if !self.is_usable_baseline(&tested)? {
             self.world.say(&format!("the baseline was never tested: {tested}"));
             let flight = self.begin(Blessing::Baseline, &tested, &tested, None, self.all_jobs())?;
             self.carry_on(flight)?;
             if !self.is_usable_baseline(&tested)? {
-                return Ok(Ran::NoBaseline { flight });
+                return Ok(vec![Ran::NoBaseline { flight }]);
             }
         }
-        let flight = self.begin(Blessing::Real, &tuple, &tested, None, self.all_jobs())?;
-        Ok(self.carry_on(flight)?.expect("a flight that was just begun for a candidate ends with a verdict"))
+        let told = self.test_waiting(&tested, &waiting.candidates)?;
+        // What is in the tested tuple already needs no test.
+        Ok(if told.is_empty() { vec![Ran::UpToDate(tested)] } else { told })
     }
 
-    /// Brings to its end what an earlier run left. Gives what came of a candidate.
-    fn resume(&mut self) -> Result<Option<Ran>> {
+    /// Brings to its end what an earlier run left. Gives what came of its candidates.
+    fn resume(&mut self) -> Result<Vec<Ran>> {
         let open = self.store.open_flights(&self.plan.branch)?;
         // What is run again belongs to a flight that waits for it.
         let (again, own): (Vec<_>, Vec<_>) = open.into_iter().partition(|(_, parent)| parent.is_some());
-        let mut last = None;
+        let mut told = Vec::new();
         for (flight, _) in again.into_iter().chain(own) {
             self.world.say(&format!("going on with flight {flight}"));
-            last = self.carry_on(flight)?.or(last);
+            told.extend(self.carry_on(flight)?);
         }
-        Ok(last)
+        Ok(told)
     }
 
     fn begin(
@@ -190,13 +237,18 @@ impl<W: World> Gate<'_, W> {
         loop {
             let flight = self.store.flight(number)?;
             match flight.state {
-                FlightState::Running => self.run_jobs(&flight)?,
-                FlightState::Ended if flight.blessing != Blessing::Real => self.close(&flight)?,
-                FlightState::Ended => {
-                    if let Some(ran) = self.decide(&flight)? {
+                FlightState::Running | FlightState::Ended if flight.blessing == Blessing::Real => {
+                    if let Some(ahead) = self.fell_behind(&flight)? {
+                        return self.give_up(&flight, ahead).map(Some);
+                    }
+                    if flight.state == FlightState::Running {
+                        self.run_jobs(&flight)?;
+                    } else if let Some(ran) = self.decide(&flight)? {
                         return Ok(Some(ran));
                     }
                 }
+                FlightState::Running => self.run_jobs(&flight)?,
+                FlightState::Ended => self.close(&flight)?,
                 FlightState::Pushing => return self.push(&flight).map(Some),
                 FlightState::Done => return Ok(None),
             }
@@ -221,41 +273,12 @@ impl<W: World> Gate<'_, W> {
         Ok(tuple)
     }
 
-    /// The tree to move and where to. Of several the one whose candidate has waited longest.
-    fn candidate(&mut self, tested: &Tuple) -> Result<Option<(String, Revision)>> {
-        let plan = self.plan;
-        let mut best: Option<(Option<FlightNo>, String, Revision)> = None;
-        for tree in plan.trees.iter().filter(|tree| tree.moves || !tested.0.contains_key(&tree.name)) {
-            let candidate = self.world.candidate(&tree.name)?;
-            if tested.0.get(&tree.name) == Some(&candidate) {
-                continue;
-            }
-            let flights = self.store.flights_of(&plan.branch, &tested.with(&tree.name, &candidate))?;
-            let last = flights.first().map(|(flight, _)| *flight);
-            if best.as_ref().is_none_or(|(before, ..)| last < *before) {
-                best = Some((last, tree.name.clone(), candidate));
-            }
-        }
-        Ok(best.map(|(_, tree, candidate)| (tree, candidate)))
-    }
-
     fn first_tuple(&mut self, tested: &Tuple) -> Result<Tuple> {
         let mut tuple = tested.clone();
         for tree in self.plan.trees.iter().filter(|tree| !tested.0.contains_key(&tree.name)) {
             tuple.0.insert(tree.name.clone(), self.world.candidate(&tree.name)?);
         }
         Ok(tuple)
-    }
-
-    /// A moved tree that would lose what was tested.
-    fn rewound(&mut self, tuple: &Tuple, tested: &Tuple) -> Result<Option<(String, Revision, Revision)>> {
-        for tree in self.plan.trees.iter().filter(|tree| !tree.rebasing) {
-            let (Some(new), Some(old)) = (tuple.0.get(&tree.name), tested.0.get(&tree.name)) else { continue };
-            if new != old && !self.world.contains(&tree.name, new, old)? {
-                return Ok(Some((tree.name.clone(), new.clone(), old.clone())));
-            }
-        }
-        Ok(None)
     }
 
     /// A tuple that something can be compared with: tested to the end, by a machine that could do what it ever could.

@@ -24,6 +24,12 @@ pub struct Told {
     pub flights: u64,
     /// How often each thing came of a run.
     pub ends: BTreeMap<&'static str, u64>,
+    /// Commits that were pushed.
+    pub commits: usize,
+    /// How long these waited: half of them no longer than this, in seconds.
+    pub median_wait: i64,
+    /// The one that waited longest, in seconds.
+    pub longest_wait: i64,
 }
 
 /// Plays a script on a state. `say` gets each line.
@@ -38,19 +44,27 @@ pub fn simulate(script: &Script, store: &mut Store, say: &mut dyn FnMut(&str)) -
                 continue;
             };
             for _ in 0..run.times {
-                let ran = Gate { store, world: &mut world, plan: &plan }.run()?;
-                let word = end_word(&ran);
-                *told.ends.entry(word.as_str()).or_default() += 1;
-                say(&line(&ran));
+                let round = Gate { store, world: &mut world, plan: &plan }.round()?;
+                for ran in &round {
+                    *told.ends.entry(end_word(ran).as_str()).or_default() += 1;
+                    say(&line(ran));
+                }
+                let Some(ran) = round.last() else { continue };
+                let word = end_word(ran);
                 if let Some(wanted) = run.expect.filter(|wanted| *wanted != word) {
                     let what =
-                        format!("event {} of the script: {}, expected {}", number + 1, line(&ran), wanted.as_str());
+                        format!("event {} of the script: {}, expected {}", number + 1, line(ran), wanted.as_str());
                     return Err(Error::step(what));
                 }
             }
         }
     }
     told.flights = store.flight_count()?;
+    let mut waits = std::mem::take(&mut world.waits);
+    waits.sort_unstable();
+    told.commits = waits.len();
+    told.median_wait = waits.get(waits.len() / 2).copied().unwrap_or_default();
+    told.longest_wait = waits.last().copied().unwrap_or_default();
     Ok(told)
 }
 
@@ -83,6 +97,10 @@ fn play(event: &Event, store: &mut Store, world: &mut SimWorld) -> Result<()> {
             }
             Ok(())
         }
+        Event::Wait(wait) => {
+            world.wait(wait.minutes);
+            Ok(())
+        }
         Event::Run(_) => Ok(()),
     }
 }
@@ -94,11 +112,13 @@ pub fn end_word(ran: &Ran) -> Expected {
         Ran::UpToDate(_) => Expected::UpToDate,
         Ran::Rewound { .. } => Expected::Rewound,
         Ran::NoBaseline { .. } => Expected::NoBaseline,
+        Ran::Unmet { .. } => Expected::Unmet,
         Ran::Pushed(judged) if judged.forced => Expected::Forced,
         Ran::Pushed(_) => Expected::Pushed,
         Ran::NotPushed(_, NotPushed::Blocked) => Expected::Blocked,
         Ran::NotPushed(_, NotPushed::Ordered(_)) => Expected::Ordered,
         Ran::NotPushed(_, NotPushed::Refused(_)) => Expected::Refused,
+        Ran::NotPushed(_, NotPushed::Behind(_)) => Expected::Behind,
     }
 }
 
@@ -110,6 +130,7 @@ pub fn line(ran: &Ran) -> String {
             Ran::Rewound { tree, candidate, tested } => {
                 format!("{word}: {tree} {} does not contain {}", candidate.short(), tested.short())
             }
+            Ran::Unmet { tree, candidate, why } => format!("{word}: {tree} {}: {why}", candidate.short()),
             Ran::NoBaseline { flight } => format!("{word}: flight {flight} could not test the baseline"),
             Ran::UpToDate(tuple) => format!("{word}: {tuple}"),
             Ran::Stopped(order) => format!("{word} by {}: {}", order.who, order.why),

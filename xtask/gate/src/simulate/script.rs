@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
-use crate::model::{JobKind, Tier};
+use crate::model::{JobKind, Revision, Tier};
 use crate::plan::{JobPlan, Plan, Policy, TreePlan};
+use crate::world::Needed;
 
 /// The gate's name in reports of a simulation.
 pub const BRANCH: &str = "simulated";
@@ -23,9 +24,12 @@ pub struct Script {
     /// How often the events happen, one after the other.
     #[serde(default = "one")]
     pub repeat: u64,
-    /// The gate hunts culprits of regressions.
+    /// How the gate chooses candidates, and what it does of itself.
     #[serde(default)]
-    pub bisect: bool,
+    pub policy: Policy,
+    /// How many flights run beside one another.
+    #[serde(default = "one")]
+    pub machines: u64,
     /// The trees.
     pub tree: Vec<SimTree>,
     /// The jobs, each behind what it needs.
@@ -81,6 +85,9 @@ pub struct SimJob {
     /// Fails always.
     #[serde(default)]
     pub fails: bool,
+    /// How long it takes.
+    #[serde(default)]
+    pub minutes: u32,
 }
 
 /// Something that happens.
@@ -103,12 +110,14 @@ pub enum Event {
     Retry(Nothing),
     /// An operator takes both back.
     Resume(Nothing),
+    /// Time passes.
+    Wait(Wait),
     /// The gate runs.
     Run(Run),
 }
 
 /// A commit.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Commit {
     /// To which tree.
@@ -122,6 +131,9 @@ pub struct Commit {
     /// Jobs that work again.
     #[serde(default)]
     pub repairs: BTreeSet<String>,
+    /// Commits of other trees that it needs, as `qemu-3`: the third of `qemu`.
+    #[serde(default)]
+    pub depends_on: Vec<String>,
 }
 
 /// A ref that goes back.
@@ -142,6 +154,14 @@ pub struct Host {
     pub job: String,
     /// How many of them.
     pub runs: u64,
+}
+
+/// Time that passes.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Wait {
+    /// So much of it.
+    pub minutes: u32,
 }
 
 /// A tree, by name.
@@ -191,6 +211,10 @@ pub enum Expected {
     Stopped,
     /// There was nothing to compare with.
     NoBaseline,
+    /// It depends on what is not there.
+    Unmet,
+    /// What it stood on was not pushed.
+    Behind,
 }
 
 impl Expected {
@@ -206,6 +230,8 @@ impl Expected {
             Expected::Rewound => "rewound",
             Expected::Stopped => "stopped",
             Expected::NoBaseline => "no-baseline",
+            Expected::Unmet => "unmet",
+            Expected::Behind => "behind",
         }
     }
 }
@@ -230,14 +256,25 @@ impl Script {
                 Event::Commit(commit) => {
                     known("tree", &trees, &commit.tree)?;
                     commit.breaks.iter().chain(&commit.repairs).try_for_each(|name| known("job", &jobs, name))?;
+                    commit.depends_on.iter().try_for_each(|commit| known("tree", &trees, &needed(commit).tree))?;
                 }
                 Event::Rewind(rewind) => known("tree", &trees, &rewind.tree)?,
                 Event::Force(force) => known("tree", &trees, &force.tree)?,
                 Event::BreakHost(host) => known("job", &jobs, &host.job)?,
-                Event::Block(_) | Event::Stop(_) | Event::Retry(_) | Event::Resume(_) | Event::Run(_) => {}
+                Event::Block(_) | Event::Stop(_) | Event::Retry(_) | Event::Resume(_) => {}
+                Event::Wait(_) | Event::Run(_) => {}
             }
         }
         Ok(script)
+    }
+
+    /// Under another policy other things come of the runs.
+    pub fn expect_nothing(&mut self) {
+        for event in &mut self.event {
+            if let Event::Run(run) = event {
+                run.expect = None;
+            }
+        }
     }
 
     /// What a gate over it is told to do.
@@ -256,9 +293,15 @@ impl Script {
             branch: BRANCH.to_owned(),
             trees: self.tree.iter().map(tree).collect(),
             jobs: self.job.iter().map(job).collect(),
-            policy: Policy { bisect: self.bisect },
+            policy: self.policy,
         }
     }
+}
+
+/// `qemu-3`.
+pub(super) fn needed(commit: &str) -> Needed {
+    let tree = commit.rsplit_once('-').map_or(commit, |(tree, _)| tree);
+    Needed { tree: tree.to_owned(), revision: Revision(commit.to_owned()) }
 }
 
 fn one() -> u64 {

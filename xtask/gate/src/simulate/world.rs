@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::script::{Commit, Script, SimJob};
+use super::script::{Commit, Script, SimJob, needed};
 use crate::error::{Error, Result};
 use crate::model::{Flight, JobState, Revision, StepState, Tuple};
 use crate::store::{Intent, PushState};
-use crate::world::{JobEnd, JobOrder, OnStep, Pushed, StepEvent, World};
+use crate::world::{Beside, JobEnd, JobOrder, Needed, OnStep, Pushed, StepEvent, World};
 
 /// The outside.
 #[derive(Clone, Debug)]
@@ -22,6 +22,15 @@ pub struct SimWorld {
     pub truth: BTreeMap<Tuple, Vec<(String, JobState)>>,
     /// What was said, while somebody listens.
     pub lines: Option<Vec<String>>,
+    /// Each push, from which tuple to which.
+    pub pushed: Vec<(Tuple, Tuple)>,
+    /// The tuple before a push of which the record is not there yet.
+    pub half_pushed: Option<Tuple>,
+    /// For each commit that was pushed: seconds since it was made.
+    pub waits: Vec<i64>,
+    machines: u32,
+    /// When the flights that run beside one another began, and when the last of them ended.
+    beside: Option<(i64, i64)>,
 }
 
 #[derive(Clone, Debug)]
@@ -37,12 +46,13 @@ struct Node {
     /// When it was made.
     at: i64,
     broken: BTreeSet<String>,
+    needs: Vec<Needed>,
 }
 
 impl SimWorld {
     /// Before the first event.
     pub fn new(script: &Script) -> SimWorld {
-        let root = || Node { parent: None, at: 0, broken: BTreeSet::new() };
+        let root = || Node { parent: None, at: 0, broken: BTreeSet::new(), needs: Vec::new() };
         let tree = |_| Tree { commits: vec![root()], untested: 0, tested: 0 };
         SimWorld {
             jobs: script.job.iter().map(|job| (job.name.clone(), job.clone())).collect(),
@@ -53,17 +63,23 @@ impl SimWorld {
             chance: script.seed,
             truth: BTreeMap::new(),
             lines: None,
+            pushed: Vec::new(),
+            half_pushed: None,
+            waits: Vec::new(),
+            machines: u32::try_from(script.machines).unwrap_or(u32::MAX),
+            beside: None,
         }
     }
 
     /// Somebody commits.
     pub fn commit(&mut self, commit: &Commit) -> Result<()> {
         let at = self.now();
+        let needs = commit.depends_on.iter().map(|commit| needed(commit)).collect();
         let tree = self.tree(&commit.tree)?;
         let mut broken = tree.commits[tree.untested].broken.clone();
         broken.extend(commit.breaks.iter().cloned());
         broken.retain(|job| !commit.repairs.contains(job));
-        tree.commits.push(Node { parent: Some(tree.untested), at, broken });
+        tree.commits.push(Node { parent: Some(tree.untested), at, broken, needs });
         tree.untested = tree.commits.len() - 1;
         Ok(())
     }
@@ -83,11 +99,29 @@ impl SimWorld {
         Ok(())
     }
 
+    /// Time passes.
+    pub fn wait(&mut self, minutes: u32) {
+        self.clock += 60 * i64::from(minutes);
+    }
+
     /// Somebody else moves the tested ref to the untested one.
     pub fn push_past_the_gate(&mut self, tree: &str) -> Result<()> {
         let tree = self.tree(tree)?;
         tree.tested = tree.untested;
         Ok(())
+    }
+
+    /// Everything that decides what a job gives.
+    pub fn inputs(&self, job: &str, tuple: &Tuple) -> Option<String> {
+        let job = self.jobs.get(job)?;
+        let is_made_of = |tree: &String| job.trees.is_empty() || job.trees.contains(tree);
+        let trees = tuple.0.iter().filter(|(tree, _)| is_made_of(tree));
+        Some(trees.fold(job.name.clone(), |inputs, (_, revision)| format!("{inputs} {revision}")))
+    }
+
+    fn tested_tuple(&self) -> Tuple {
+        let trees = self.trees.iter().map(|(name, tree)| (name.clone(), revision(name, tree.tested)));
+        Tuple(trees.collect())
     }
 
     fn tree(&mut self, name: &str) -> Result<&mut Tree> {
@@ -179,17 +213,45 @@ impl World for SimWorld {
         Ok(row)
     }
 
+    fn depends_on(&mut self, tree: &str, old: &Revision, new: &Revision) -> Result<Vec<Needed>> {
+        let (old, mut at) = (position(tree, old)?, Some(position(tree, new)?));
+        let tree = self.tree(tree)?;
+        let mut found = Vec::new();
+        while let Some(node) = at.filter(|at| *at > old).and_then(|at| tree.commits.get(at)) {
+            found.extend(node.needs.iter().cloned());
+            at = node.parent;
+        }
+        Ok(found)
+    }
+
+    fn lanes(&self) -> u32 {
+        self.machines
+    }
+
+    fn beside(&mut self, what: Beside) {
+        self.beside = match (what, self.beside) {
+            (Beside::Begin, _) => Some((self.clock, self.clock)),
+            (Beside::Next, Some((began, last))) => {
+                let last = last.max(self.clock);
+                self.clock = began;
+                Some((began, last))
+            }
+            (_, beside) => {
+                self.clock = self.clock.max(beside.map_or(0, |(_, last)| last));
+                None
+            }
+        };
+    }
+
     fn digest(&mut self, order: &JobOrder<'_>) -> Result<Option<String>> {
-        let Some(job) = self.jobs.get(&order.job.name) else { return Ok(None) };
-        let is_made_of = |tree: &String| job.trees.is_empty() || job.trees.contains(tree);
-        let trees = order.tuple.0.iter().filter(|(tree, _)| is_made_of(tree));
-        Ok(Some(trees.fold(job.name.clone(), |digest, (_, revision)| format!("{digest} {revision}"))))
+        Ok(self.inputs(&order.job.name, order.tuple))
     }
 
     fn run(&mut self, order: &JobOrder<'_>, on_step: OnStep<'_>) -> Result<JobEnd> {
         let name = &order.job.name;
         let job = self.jobs.get(name).cloned().ok_or_else(|| Error::input(format!("no job `{name}`")))?;
         on_step(StepEvent::Begin { testid: "run".to_owned(), log: None })?;
+        self.wait(job.minutes);
         let is_broken = self.broken.get_mut(name).is_some_and(|left| {
             let breaks = *left > 0;
             *left = left.saturating_sub(1);
@@ -234,11 +296,26 @@ impl World for SimWorld {
     }
 
     fn push(&mut self, intent: &Intent) -> Result<Pushed> {
+        let before = self.tested_tuple();
         match intent.repository.as_str() {
-            "record" => self.record = Some(intent.new.clone()),
+            "record" => {
+                self.record = Some(intent.new.clone());
+                let from = self.half_pushed.take().unwrap_or_else(|| before.clone());
+                self.pushed.push((from, before));
+            }
             name => {
+                self.half_pushed.get_or_insert(before);
                 let number = position(name, &Revision(intent.new.clone()))?;
-                self.tree(name)?.tested = number;
+                let now = self.clock;
+                let tree = self.tree(name)?;
+                let mut at = Some(number);
+                let mut waits = Vec::new();
+                while let Some(node) = at.filter(|at| *at > tree.tested).and_then(|at| tree.commits.get(at)) {
+                    waits.push(now - node.at);
+                    at = node.parent;
+                }
+                tree.tested = number;
+                self.waits.extend(waits);
             }
         }
         Ok(Pushed::Done)

@@ -115,7 +115,8 @@ impl Store {
         })
     }
 
-    /// A job ends, or waits to be tried again. `digest` is that of a pass that may be used again.
+    /// A job ends, or waits to be tried again. `digest` is everything that decides its result: a pass may be used again, unless
+    /// the same digest fails some time.
     pub fn end_job(
         &mut self,
         at: Place,
@@ -125,10 +126,12 @@ impl Store {
     ) -> Result<()> {
         self.change("end a job", |tx| {
             set_runvars(tx, at, runvars)?;
-            if let (JobState::Pass, Some(digest)) = (state, digest) {
-                let mut insert =
-                    tx.prepare_cached("INSERT OR IGNORE INTO results (digest, flight, place) VALUES (?1, ?2, ?3)")?;
-                insert.execute(params![digest, at.0, at.1])?;
+            if let (JobState::Pass | JobState::Fail, Some(digest)) = (state, digest) {
+                let mut insert = tx.prepare_cached(
+                    "INSERT INTO results (digest, flight, place, failed) VALUES (?1, ?2, ?3, ?4)
+                     ON CONFLICT (digest) DO UPDATE SET failed = max(failed, excluded.failed)",
+                )?;
+                insert.execute(params![digest, at.0, at.1, state == JobState::Fail])?;
             }
             if state == JobState::Retriable {
                 tx.prepare_cached("UPDATE jobs SET tries = tries + 1 WHERE flight = ?1 AND place = ?2")?
@@ -146,10 +149,10 @@ impl Store {
         })
     }
 
-    /// The flight and place of a pass with that digest.
+    /// The flight and place of a pass with that digest, which never failed.
     pub fn result(&self, digest: &str) -> Result<Option<Place>> {
         self.ask("a result", |db| {
-            let mut query = db.prepare_cached("SELECT flight, place FROM results WHERE digest = ?1")?;
+            let mut query = db.prepare_cached("SELECT flight, place FROM results WHERE digest = ?1 AND NOT failed")?;
             query.query_row([digest], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as usize))).optional()
         })
     }

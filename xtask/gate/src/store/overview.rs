@@ -61,6 +61,17 @@ impl Store {
         })
     }
 
+    /// The last candidate's flight that is done, and was not given up because of one ahead of it.
+    pub fn last_judged(&self, branch: &str) -> Result<Option<FlightNo>> {
+        self.ask("the last verdict", |db| {
+            let mut query = db.prepare_cached(
+                "SELECT flight FROM flights WHERE branch = ?1 AND blessing = 'real' AND state = 'done'
+                 AND outcome NOT LIKE '% behind %' ORDER BY flight DESC LIMIT 1",
+            )?;
+            query.query_row([branch], |row| row.get(0)).optional()
+        })
+    }
+
     /// Where a branch stands.
     pub fn branch_status(&self, branch: &str) -> Result<BranchStatus> {
         let pushed = self.last_pushed(branch)?;

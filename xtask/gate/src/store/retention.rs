@@ -92,9 +92,11 @@ impl Store {
             for flight in flights {
                 tx.prepare_cached("INSERT INTO temp.gone VALUES (?1)")?.execute([flight])?;
             }
-            for table in ["steps", "runvars", "results", "pushes", "jobs"] {
+            for table in ["steps", "runvars", "pushes", "jobs"] {
                 tx.execute(&format!("DELETE FROM {table} WHERE flight IN (SELECT flight FROM temp.gone)"), [])?;
             }
+            // That a digest has failed is not forgotten.
+            tx.execute("DELETE FROM results WHERE NOT failed AND flight IN (SELECT flight FROM temp.gone)", [])?;
             tx.execute_batch(
                 "UPDATE flights SET ahead = NULL WHERE ahead IN (SELECT flight FROM temp.gone);
                  DELETE FROM flights WHERE flight IN (SELECT flight FROM temp.gone);

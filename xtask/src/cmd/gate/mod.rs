@@ -41,7 +41,7 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 #[cfg_attr(not(feature = "gate"), allow(dead_code, reason = "only the other binary reads them"))]
 enum Command {
-    /// Test one candidate, and push it when nothing speaks against it
+    /// Test candidates, and push what nothing speaks against
     Run(RunArgs),
     /// Find the commit that made a job fail, between a flight's baseline and it
     Bisect(BisectArgs),
@@ -147,12 +147,23 @@ enum Command {
     /// Show everything that operators did
     Audit,
     /// Play a scripted history through the gate's own code
+    ///
+    ///     cargo xtask gate simulate ci/simulate/a-week.toml
+    ///     cargo xtask gate simulate --quiet --batch 8 ci/simulate/policies.toml     what would that policy have done?
+    ///
+    /// What is expected of runs holds for the script's own policy only.
+    #[command(verbatim_doc_comment)]
     Simulate {
         /// The script
         script: PathBuf,
         /// Print only what came of it all
         #[arg(long, short)]
         quiet: bool,
+        /// Flights that run beside one another [default: the script's]
+        #[arg(long, value_name = "N")]
+        machines: Option<u64>,
+        #[command(flatten)]
+        policy: PolicyArgs,
     },
 }
 
@@ -162,9 +173,26 @@ enum Command {
 struct RunArgs {
     /// Gate: a file of ci/gates/
     branch: String,
+    #[command(flatten)]
+    policy: PolicyArgs,
     /// Do not hunt the culprit of a regression, whatever the gate's file says
     #[arg(long)]
     no_bisect: bool,
+}
+
+/// What stands over the `[queue]` of a gate's file, or the policy of a script.
+#[derive(Debug, clap::Args)]
+#[cfg_attr(not(feature = "gate"), allow(dead_code, reason = "only the other binary reads them"))]
+struct PolicyArgs {
+    /// Test every commit along first parents, one after the other, not the tip alone
+    #[arg(long)]
+    each_commit: bool,
+    /// Test up to N candidates on top of one another: one more after each push, half after a regression
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    window: Option<u32>,
+    /// Test up to N candidates as one; after a regression half of them, until one is to blame
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000), conflicts_with = "window")]
+    batch: Option<u32>,
 }
 
 /// What is forgotten.
@@ -252,7 +280,9 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         Command::Export { branch } => look::export(&state, branch.as_deref()),
         Command::Gc(args) => gc::run(session, &state, args),
         Command::Audit => look::audit(session, &state),
-        Command::Simulate { script, quiet } => run::simulate(session, script, *quiet),
+        Command::Simulate { script, quiet, machines, policy } => {
+            run::simulate(session, script, *quiet, *machines, policy)
+        }
         command => orders::run(&state, command),
     }
 }

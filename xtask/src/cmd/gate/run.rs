@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use xtask_gate::bisect::told;
 use xtask_gate::flow::{Gate, NotPushed, Ran};
-use xtask_gate::plan::Plan;
+use xtask_gate::plan::{Plan, Policy};
 use xtask_gate::report;
 use xtask_gate::simulate::{self, Script};
 use xtask_gate::store::Store;
 
 use super::look::{now, print_report};
-use super::{RunArgs, bisect};
+use super::{PolicyArgs, RunArgs, bisect};
 use crate::cmd::Session;
 use crate::definition::{self, Name};
 use crate::error::{Context, Error, Kind, Result};
@@ -45,37 +45,55 @@ pub(super) fn run(session: &Session, state: &Path, args: &RunArgs) -> Result<()>
     let branch = &args.branch;
     let mut opened = Opened::new(session, state, branch)?;
     opened.plan.policy.bisect &= !args.no_bisect;
+    set(&mut opened.plan.policy, &args.policy);
     let mut store = Store::open(&opened.state)?;
     let say = |line: &str| eprintln!("{line}");
     let mut world = opened.world(session, &say);
-    let ran = Gate { store: &mut store, world: &mut world, plan: &opened.plan }.run()?;
-    let text = match &ran {
-        Ran::Pushed(judged) => Some((judged, None)),
-        Ran::NotPushed(judged, why) => Some((judged, Some(why))),
-        _ => None,
+    let round = Gate { store: &mut store, world: &mut world, plan: &opened.plan }.round()?;
+    let mut reports = Vec::new();
+    for ran in &round {
+        reports.push(report_of(branch, ran, &store, &world)?);
+    }
+    match round.as_slice() {
+        [ran] => print_report(session, &reports.concat(), ran)?,
+        several => print_report(session, &reports.join("\n"), &several)?,
+    }
+    round.iter().try_for_each(end)
+}
+
+/// One thing that came of a run, as a mail where a candidate was judged.
+fn report_of(branch: &str, ran: &Ran, store: &Store, world: &RealWorld<'_>) -> Result<String> {
+    let (judged, why) = match ran {
+        Ran::Pushed(judged) => (judged, None),
+        Ran::NotPushed(judged, why) => (judged, Some(why)),
+        _ => return Ok(report::ran_text(branch, ran)),
     };
-    let text = match text {
-        None => report::ran_text(branch, &ran),
-        Some((judged, why)) => {
-            let flight = store.flight(judged.flight)?;
-            let mut shortlog = Vec::new();
-            for (tree, old, new) in judged.tuple.moved_from(&judged.baseline) {
-                // That the commits cannot be told keeps nobody from reading the rest.
-                if let Some(Ok(lines)) = old.map(|old| world.shortlog(tree, &old.0, &new.0)) {
-                    shortlog.extend(lines);
-                }
-            }
-            let status = store.branch_status(branch)?;
-            let around = report::Around { flight: &flight, status: &status, shortlog: &shortlog, now: now() };
-            let mut text = report::mail(judged, why, &around);
-            if let Some(hunted) = &judged.hunted {
-                text += &format!("\n{}", told::text(branch, hunted, &bisect::commits(&world, hunted)));
-            }
-            text
+    let flight = store.flight(judged.flight)?;
+    let mut shortlog = Vec::new();
+    for (tree, old, new) in judged.tuple.moved_from(&judged.baseline) {
+        // That the commits cannot be told keeps nobody from reading the rest.
+        if let Some(Ok(lines)) = old.map(|old| world.shortlog(tree, &old.0, &new.0)) {
+            shortlog.extend(lines);
         }
-    };
-    print_report(session, &text, &ran)?;
-    end(&ran)
+    }
+    let status = store.branch_status(branch)?;
+    let around = report::Around { flight: &flight, status: &status, shortlog: &shortlog, now: now() };
+    let mut text = report::mail(judged, why, &around);
+    if let Some(hunted) = &judged.hunted {
+        text += &format!("\n{}", told::text(branch, hunted, &bisect::commits(world, hunted)));
+    }
+    Ok(text)
+}
+
+/// A policy with what was said on the command line.
+fn set(policy: &mut Policy, args: &PolicyArgs) {
+    policy.each_commit |= args.each_commit;
+    if let Some(window) = args.window {
+        (policy.window, policy.batch) = (window, 0);
+    }
+    if let Some(batch) = args.batch {
+        (policy.window, policy.batch) = (0, batch);
+    }
 }
 
 /// What a script that runs us branches on: 1 where the candidate is not good, 3 where this machine could not tell.
@@ -91,13 +109,25 @@ fn end(ran: &Ran) -> Result<()> {
             let is_candidates = judged.verdict.outcome == xtask_gate::classify::Outcome::Regressions;
             said(if is_candidates { Kind::Step } else { Kind::Machine })
         }
-        Ran::NotPushed(..) | Ran::Rewound { .. } => said(Kind::Step),
+        Ran::NotPushed(..) | Ran::Rewound { .. } | Ran::Unmet { .. } => said(Kind::Step),
     }
 }
 
-pub(super) fn simulate(session: &Session, script: &Path, quiet: bool) -> Result<()> {
+pub(super) fn simulate(
+    session: &Session,
+    script: &Path,
+    quiet: bool,
+    machines: Option<u64>,
+    args: &PolicyArgs,
+) -> Result<()> {
     let text = std::fs::read_to_string(script).context(|| format!("cannot read `{}`", script.display()))?;
-    let script = Script::parse(&text)?;
+    let mut script = Script::parse(&text)?;
+    let own = (script.policy, script.machines);
+    set(&mut script.policy, args);
+    script.machines = machines.unwrap_or(script.machines);
+    if own != (script.policy, script.machines) {
+        script.expect_nothing();
+    }
     let mut store = Store::in_memory()?;
     let mut say = |line: &str| {
         if !quiet && !session.json {
@@ -106,5 +136,13 @@ pub(super) fn simulate(session: &Session, script: &Path, quiet: bool) -> Result<
     };
     let told = simulate::simulate(&script, &mut store, &mut say)?;
     let ends: Vec<String> = told.ends.iter().map(|(end, count)| format!("{count} {end}")).collect();
-    print_report(session, &format!("{} flights: {}\n", told.flights, ends.join(", ")), &told)
+    let waited = match told.commits {
+        0 => "no commit was pushed".to_owned(),
+        count => format!(
+            "{count} commits pushed, half of them within {}, all within {}",
+            report::age(told.median_wait),
+            report::age(told.longest_wait)
+        ),
+    };
+    print_report(session, &format!("{waited}\n{} flights: {}\n", told.flights, ends.join(", ")), &told)
 }

@@ -184,3 +184,54 @@ fn the_example_of_a_simulation_plays_as_it_says() {
     assert_eq!(ran.code, Some(1));
     ran.says(&["event 2 of the script: pushed", "expected blocked"]);
 }
+
+#[test]
+fn operators_have_a_flight_tested_once_more_and_forget_and_take_along_what_happened() {
+    let dir = tempfile::tempdir().unwrap();
+    let flag = dir.path().join("flag");
+    let Some(gated) = Gated::new(&format!("! [ -e {} ] || exit 77", flag.display())) else { return };
+    gated.commit("f", "two\n");
+    gated.ends(0, &["all pass - PUSHED"]);
+    let good = gated.commit("f", "three\n");
+    fs::write(&flag, "").unwrap();
+    gated.ends(3, &["FAIL and problems with tests"]);
+    fs::remove_file(&flag).unwrap();
+    let retry = |arguments: &[&str]| gated.checkout.run(&[&["gate", "retry"], arguments].concat());
+    let who = ["--who", "ann", "--why", "the disk is there again"];
+    retry(&[&["g", "--flight", "2"], &who[..]].concat()).says(&["flight 2 cannot be tested once more: it was pushed"]);
+    retry(&[&["h", "--flight", "3"], &who[..]].concat()).says(&["it is one of `g`, not of `h`"]);
+    let ran = retry(&[&["g"], &who[..]].concat());
+    assert!(ran.code == Some(0) && ran.stdout.contains("the next run tests flight 3 once more"), "{}", ran.stderr);
+    gated.ends(0, &["[g test] 3: tolerable FAIL - PUSHED", "pass in 4"]);
+    assert_eq!(gated.tested(), good);
+
+    let export = gated.checkout.run(&["gate", "export", "g"]).stdout;
+    let lines: Vec<serde_json::Value> = export.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.iter().filter(|line| line["flight"].is_object()).count(), 4, "{export}");
+    assert!(export.contains("retry flight 3"), "{export}");
+
+    for number in 4..8 {
+        gated.commit("f", &format!("{number}\n"));
+        gated.ends(0, &["PUSHED"]);
+    }
+    let log = |flight: u32| gated.checkout.path(&format!(".xtask/gate/log/{flight}"));
+    assert!((1..=8).all(|flight| log(flight).is_dir()));
+    let gc = |more: &[&str]| gated.checkout.run(&[&["gate", "gc", "--keep", "1"], more].concat());
+    // The untested baseline and the retry; what was pushed is kept without its logs.
+    assert!(
+        gc(&["--dry-run"]).stdout.starts_with("would forget 2 flights, 6 directories"),
+        "{}",
+        gc(&["--dry-run"]).stdout
+    );
+    assert!((1..=8).all(|flight| log(flight).is_dir()));
+    let ran = gc(&[]);
+    assert!(ran.stdout.starts_with("forgot 2 flights, 6 directories"), "{}{}", ran.stdout, ran.stderr);
+    assert!((1..=8).all(|flight| log(flight).is_dir() == (flight > 6)));
+    assert!(gc(&[]).stdout.starts_with("forgot 0 flights, 0 directories"));
+    gated.ends(0, &["up to date"]);
+
+    let words = |line: &[&str]| gated.checkout.run(&[&["complete", "--", "xtask", "gate"], line].concat()).stdout;
+    assert_eq!(words(&["run", ""]), "g\n");
+    assert_eq!(words(&["history", "g", "t"]), "test\n");
+    assert_eq!(words(&["show", ""]).lines().collect::<Vec<_>>(), ["8", "7"]);
+}

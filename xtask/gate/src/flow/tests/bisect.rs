@@ -21,7 +21,7 @@ fn a_killed_bisection_over_two_trees_names_the_planted_commit() {
         if number == 36 {
             repairs.insert("build-xen".to_owned());
         }
-        world.commit(&Commit { tree: tree.to_owned(), author: String::new(), breaks, repairs }).unwrap();
+        world.commit(&Commit { tree: tree.to_owned(), breaks, repairs, ..Commit::default() }).unwrap();
         row.push(row[number - 1].with(tree, &world.candidate(tree).unwrap()));
     }
     let hunt = Hunt { job: "guest".to_owned(), testid: None, row, fixed: false };
@@ -47,7 +47,7 @@ fn a_killed_bisection_over_two_trees_names_the_planted_commit() {
     assert_eq!(ended.end, Some(End::Complete(64 - 23)), "{:?}", ended.seen);
 }
 
-const HUNTING: &str = "bisect = true\n";
+const HUNTING: &str = "policy.bisect = true\n";
 
 fn commits(count: usize) -> String {
     commit("xen", "").repeat(count)

@@ -13,7 +13,7 @@ enum Before {
 
 fn to(tree: &str, breaks: &[&str], repairs: &[&str]) -> Commit {
     let named = |jobs: &[&str]| jobs.iter().map(|job| (*job).to_owned()).collect();
-    Commit { tree: tree.to_owned(), author: String::new(), breaks: named(breaks), repairs: named(repairs) }
+    Commit { tree: tree.to_owned(), breaks: named(breaks), repairs: named(repairs), ..Commit::default() }
 }
 
 /// What came of each run of a story, the tuple that is tested then, and how often it was killed.
@@ -96,7 +96,7 @@ fn of_pushes_regressions_and_broken_machines() {
 #[test]
 fn of_a_bisection_that_a_verdict_began() {
     let story = [Before::Commit(to("xen", &[], &[])), Before::Commit(to("qemu", &["guest"], &[]))];
-    let ends = check_kills("bisect = true\n", &story);
+    let ends = check_kills("policy.bisect = true\n", &story);
     assert!(ends[1].ends_with("culprit qemu qemu-1"), "{ends:?}");
 }
 

@@ -1,11 +1,12 @@
 //! The flow over simulated worlds: what is pushed, what is not, and that a kill changes nothing of it.
 //!
-//! Here one candidate after the other; `bisect.rs`, `kills.rs`, `operators.rs`, `properties.rs` have what their names say.
+//! Here one candidate after the other; `bisect.rs`, `kills.rs`, `operators.rs`, `properties.rs`, `queue.rs` have what their names say.
 
 mod bisect;
 mod kills;
 mod operators;
 mod properties;
+mod queue;
 
 use super::*;
 use crate::simulate::{Commit, Script, SimWorld, end_word, simulate};
@@ -121,7 +122,7 @@ fn a_broken_machine_makes_no_baseline() {
     let script = Script::parse(&format!("{HEAD}event = []\n"))
         .unwrap_or_else(|_| Script::parse(&format!("{HEAD}{}", run("up-to-date"))).unwrap());
     let (mut world, mut store, plan) = (SimWorld::new(&script), Store::in_memory().unwrap(), script.plan());
-    let to_xen = Commit { tree: "xen".to_owned(), author: String::new(), breaks: [].into(), repairs: [].into() };
+    let to_xen = Commit { tree: "xen".to_owned(), ..Commit::default() };
     world.commit(&to_xen).unwrap();
     let ran = Gate { store: &mut store, world: &mut world, plan: &plan }.run().unwrap();
     assert_eq!(end_word(&ran).as_str(), "pushed");
@@ -154,8 +155,7 @@ fn two_trees_take_turns() {
 fn a_tuple_whose_other_tree_moved_meanwhile_is_not_pushed() {
     let script = Script::parse(&format!("{HEAD}{}", run("pushed"))).unwrap();
     let (mut world, mut store, plan) = (SimWorld::new(&script), Store::in_memory().unwrap(), script.plan());
-    let to =
-        |tree: &str| Commit { tree: tree.to_owned(), author: String::new(), breaks: [].into(), repairs: [].into() };
+    let to = |tree: &str| Commit { tree: tree.to_owned(), ..Commit::default() };
     world.commit(&to("xen")).unwrap();
     let first = Gate { store: &mut store, world: &mut world, plan: &plan }.begin_candidate().unwrap();
     world.commit(&to("qemu")).unwrap();

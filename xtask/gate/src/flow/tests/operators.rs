@@ -83,7 +83,7 @@ fn lived() -> Store {
         event("retry = {}"),
         run("pushed"),
     ];
-    check(&format!("bisect = true\nrepeat = 10\n{}", week.concat())).1
+    check(&format!("policy.bisect = true\nrepeat = 10\n{}", week.concat())).1
 }
 
 #[test]
