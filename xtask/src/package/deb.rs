@@ -7,20 +7,9 @@ use md5::{Digest as _, Md5};
 
 use super::archive::{Writer, xz};
 use super::scripts::scripts;
-use super::{Bound, Format, Package, Relation};
+use super::{Bound, Common, Format, Package, Relation};
 use crate::error::{Context, Result};
 use crate::tree::Node;
-
-/// What all packages of one run have.
-#[derive(Debug)]
-pub struct Common<'a> {
-    /// `amd64`.
-    pub arch: &'a str,
-    /// Who answers for them.
-    pub maintainer: &'a str,
-    /// Where configuration stands.
-    pub sysconfdir: &'a str,
-}
 
 /// The name of its file.
 pub fn file_name(package: &Package, arch: &str) -> String {

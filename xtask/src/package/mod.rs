@@ -1,8 +1,7 @@
 //! Packages of a distribution, made from `dist/` without root and without its tools. `[[package]]` of the components says which file is
 //! whose (`split.rs`), `plan.rs` makes packages with their relations of that, `facts.rs` reads what files need, `dpkg.rs` knows which of
-//! Debian's packages bring it. Then `deb.rs` writes them,
-//! `documents.rs` and `scripts.rs` what no component installs,
-//! and `tidy.rs` makes files what distributions have.
+//! Debian's packages bring it. `tidy.rs` makes files what distributions have, `documents.rs` and `scripts.rs` add what no component
+//! installs, and `deb.rs`, `rpm/` or `archive.rs` write it down.
 //!
 //! Invariant: the same files give the same packages, byte for byte: sorted, owned by root, dated with their source.
 
@@ -12,6 +11,7 @@ pub mod documents;
 pub mod dpkg;
 pub mod facts;
 pub mod plan;
+pub mod rpm;
 pub mod scripts;
 mod split;
 pub mod tidy;
@@ -46,6 +46,17 @@ impl Format {
         };
         name.to_owned()
     }
+}
+
+/// What all packages of one run have.
+#[derive(Debug)]
+pub struct Common<'a> {
+    /// As the format calls it: `amd64`.
+    pub arch: &'a str,
+    /// Who answers for them.
+    pub maintainer: &'a str,
+    /// Where configuration stands.
+    pub sysconfdir: &'a str,
 }
 
 /// How a version that is named stands to the one that is meant.

@@ -8,6 +8,8 @@ use super::{Format, Package};
 pub struct Scripts {
     /// After files came.
     pub after_install: Option<String>,
+    /// Before files go.
+    pub before_remove: Option<String>,
     /// After files went.
     pub after_remove: Option<String>,
 }
@@ -28,24 +30,34 @@ if [ -d /run/systemd/system ]; then
 fi
 ";
 
+/// Debian has a trigger for it, Fedora too, openSUSE none.
+const LINKER: &str = "\
+if command -v ldconfig >/dev/null; then
+	ldconfig || true
+fi
+";
+
 /// The scripts that a package needs.
 pub fn scripts(package: &Package, format: Format) -> Scripts {
     let boots = package.files.keys().any(|path| path.starts_with("boot/"));
     let has_units = package.files.keys().any(|path| path.contains("/systemd/system/"));
-    let (mut install, mut remove) = (String::new(), String::new());
+    let (mut install, mut going, mut remove) = (String::new(), String::new(), String::new());
     for unit in &package.units {
         match format {
             Format::Deb => {
                 install.push_str(&deb_enable(unit));
                 remove.push_str(&deb_disable(unit));
             }
-            Format::Rpm | Format::Tar => {
-                // The first time only: who has disabled one since wants it so.
-                install.push_str(&format!(
-                    "if [ \"$1\" = 1 ] && command -v systemctl >/dev/null; then\n\tsystemctl --no-reload preset {unit} >/dev/null 2>&1 || true\nfi\n"
-                ));
+            Format::Rpm => {
+                install.push_str(&rpm_enable(unit));
+                going.push_str(&rpm_disable(unit));
             }
+            Format::Tar => {}
         }
+    }
+    if format == Format::Rpm && !package.libraries.is_empty() {
+        install.push_str(LINKER);
+        remove.push_str(LINKER);
     }
     if has_units {
         install.push_str(RELOAD);
@@ -55,10 +67,6 @@ pub fn scripts(package: &Package, format: Format) -> Scripts {
         install.push_str(BOOT);
         remove.push_str(BOOT);
     }
-    let whole = |(body, guard): (String, &str)| {
-        let body = if guard.is_empty() { body } else { format!("{guard}{body}") };
-        format!("#!/bin/sh\nset -e\n{body}exit 0\n")
-    };
     let (on_install, on_remove) = match format {
         Format::Deb => (
             "case \"$1\" in configure|abort-upgrade|abort-remove|abort-deconfigure) ;; *) exit 0 ;; esac\n",
@@ -66,8 +74,14 @@ pub fn scripts(package: &Package, format: Format) -> Scripts {
         ),
         Format::Rpm | Format::Tar => ("", ""),
     };
-    let script = |body: String, guard| (!body.is_empty()).then(|| whole((body, guard)));
-    Scripts { after_install: script(install, on_install), after_remove: script(remove, on_remove) }
+    // rpm runs a text in a shell, dpkg a file.
+    let head = if format == Format::Deb { "#!/bin/sh\nset -e\n" } else { "" };
+    let script = |body: String, guard: &str| (!body.is_empty()).then(|| format!("{head}{guard}{body}exit 0\n"));
+    Scripts {
+        after_install: script(install, on_install),
+        before_remove: script(going, ""),
+        after_remove: script(remove, on_remove),
+    }
 }
 
 /// As debhelper does it: enabled the first time, left as the administrator has it afterwards.
@@ -90,6 +104,26 @@ fn deb_disable(unit: &str) -> String {
         "if [ \"$1\" = purge ] && command -v deb-systemd-helper >/dev/null; then
 	deb-systemd-helper purge {unit} >/dev/null || true
 	deb-systemd-helper unmask {unit} >/dev/null || true
+fi
+"
+    )
+}
+
+/// As the distribution's presets have it, and the first time only: who has disabled one since wants it so.
+fn rpm_enable(unit: &str) -> String {
+    format!(
+        "if [ \"$1\" = 1 ] && command -v systemctl >/dev/null; then
+	systemctl --no-reload preset {unit} >/dev/null 2>&1 || true
+fi
+"
+    )
+}
+
+/// With the last version of the package only.
+fn rpm_disable(unit: &str) -> String {
+    format!(
+        "if [ \"$1\" = 0 ] && command -v systemctl >/dev/null; then
+	systemctl --no-reload disable {unit} >/dev/null 2>&1 || true
 fi
 "
     )

@@ -1,0 +1,205 @@
+//! `package`: what was built as packages of a distribution.
+
+mod parts;
+mod write;
+
+use std::path::{Path, PathBuf};
+
+use super::Session;
+use crate::dist;
+use crate::error::{Context, Error, Result};
+use crate::machine::{Family, Machine};
+use crate::package::plan::{Whole, plan, single};
+use crate::package::{Common, Format, documents, facts, rpm, tidy};
+use crate::plan::Wanted;
+use crate::world::World;
+use write::Made;
+
+/// Make packages of what was built, as it stands in dist/, without root
+///
+///     cargo xtask package deb                      into .xtask/packages/deb
+///     cargo xtask package deb --dry-run            which packages, with what in them, and what they depend on
+///     cargo xtask package deb --out DIR --revision 2
+///     cargo xtask package deb --single             one package instead of many
+///     cargo xtask package rpm                      as Fedora splits Xen, without rpmbuild
+///     cargo xtask package tar                      the same as archives, to be unpacked at /
+///
+/// Which file becomes part of which package stands in the components, as [[package]]; names are those of
+/// the distribution, whose packages they replace. A version is that of the source with +sultana1 behind
+/// it, so it comes after the distribution's packages of the same source; --revision makes the next one,
+/// and --epoch makes it come after every version of the distribution's. Libraries belong where the
+/// distribution has them: `cargo xtask configure --preset distro-debian`, or distro-fedora, then build.
+///
+/// Try them in a root of your own, or install them here:
+///
+///     sudo apt install ./.xtask/packages/deb/*.deb
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// Kind of packages
+    #[arg(value_enum)]
+    format: Kind,
+    /// Directory for them [default: .xtask/packages/KIND]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// How many times packages were made of this source
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    revision: u32,
+    /// Number that counts before the version
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    epoch: u32,
+    /// Who answers for the packages
+    #[arg(long, value_name = "NAME <MAIL>", env = "XTASK_MAINTAINER", default_value = documents::MAINTAINER)]
+    maintainer: String,
+    /// One package with everything
+    #[arg(long, conflicts_with = "split")]
+    single: bool,
+    /// The packages that distributions have; this is what is done anyway
+    #[arg(long)]
+    split: bool,
+    /// Keep what only debuggers read in programs and libraries
+    #[arg(long)]
+    no_strip: bool,
+    /// Print what would be made and write nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Kind {
+    /// For Debian and Ubuntu
+    Deb,
+    /// For Fedora and openSUSE
+    Rpm,
+    /// Plain archives of the same files, to be unpacked at /
+    Tar,
+}
+
+impl Kind {
+    fn format(self) -> Format {
+        match self {
+            Kind::Deb => Format::Deb,
+            Kind::Rpm => Format::Rpm,
+            Kind::Tar => Format::Tar,
+        }
+    }
+
+    /// As it is typed.
+    fn word(self) -> &'static str {
+        match self {
+            Kind::Deb => "deb",
+            Kind::Rpm => "rpm",
+            Kind::Tar => "tar",
+        }
+    }
+
+    /// Whose names of packages it has; `here` is what this machine is.
+    fn family(self, here: Option<Family>) -> Family {
+        match (self, here) {
+            (Kind::Rpm, Some(Family::OpenSuse)) => Family::OpenSuse,
+            (Kind::Rpm, _) => Family::Fedora,
+            (Kind::Deb | Kind::Tar, _) => Family::Debian,
+        }
+    }
+}
+
+pub fn run(session: &Session, args: &Args) -> Result<()> {
+    let say = |line: &str| eprintln!("{line}");
+    if args.maintainer.contains(['\n', '\r']) || !args.maintainer.ends_with('>') || !args.maintainer.contains(" <") {
+        return Err(Error::input(format!("cannot use `{}` as maintainer", args.maintainer))
+            .help("--maintainer 'Jo Doe <jo@example.org>'"));
+    }
+    if args.format == Kind::Rpm && !args.dry_run && !cfg!(feature = "extras") {
+        return run_elsewhere(session);
+    }
+    let _turn = session.turn(&say)?;
+    let definitions = session.settled()?;
+    let merged = dist::whole(&session.layout)?;
+    let dir = session.layout.dist();
+    let facts = facts::read(&merged.tree, &dir, &session.cancel)?;
+    let machine = Machine::of(&session.layout, false)?;
+    let world = World::new(session.layout.clone(), definitions, &Wanted::default(), machine)?;
+    let format = args.format.format();
+    let directories = &world.definitions.chosen.directories;
+    let whole = Whole {
+        format,
+        machine: world.machine.arch(),
+        directories,
+        parts: parts::parts(session, &world, &merged, args)?,
+        facts: &facts,
+    };
+    let mut packages = plan(&whole)?;
+    if args.single {
+        packages = single(packages).into_iter().collect();
+    }
+    for package in &mut packages {
+        if !args.no_strip {
+            tidy::strip(package, &facts, &dir, &session.cancel)?;
+        }
+        tidy::settle(package, &facts, &directories.prefix, &dir)?;
+        documents::add(package, &directories.prefix, format, &args.maintainer);
+        if format == Format::Rpm {
+            rpm::own_directories(package);
+        }
+    }
+    note_library_directory(format, &directories.libdir, whole.machine);
+    let arch = format.arch(whole.machine);
+    let common = Common { arch: &arch, maintainer: &args.maintainer, sysconfdir: &directories.sysconfdir };
+    let made = write::made(&packages, format, &common, &facts)?;
+    let default = || session.layout.work().join("packages").join(args.format.word());
+    let out = args.out.clone().unwrap_or_else(default);
+    if !args.dry_run {
+        std::fs::create_dir_all(&out).context(|| format!("cannot make `{}`", out.display()))?;
+        crate::machine::need(&out, packages.iter().map(crate::package::Package::bytes).sum(), "packaging")?;
+        write::write(session, &out, &made, &common, &dir)?;
+    }
+    tell(session, args, &out, &made)
+}
+
+/// rpms are made by the binary that has all that only a few commands need.
+fn run_elsewhere(session: &Session) -> Result<()> {
+    #[cfg(not(feature = "extras"))]
+    return super::extras::run_with_extras(session);
+    #[cfg(feature = "extras")]
+    Err(Error::machine(format!("this binary makes no rpms, in {}", session.layout.root.display())))
+}
+
+/// Debian's libraries of several architectures stand beside one another, and so do others' of 32 and 64 bits.
+fn note_library_directory(format: Format, libdir: &str, machine: &str) {
+    let (wanted, preset) = match format {
+        Format::Deb => (format!("/usr/lib/{machine}-linux-gnu"), "distro-debian"),
+        Format::Rpm => ("/usr/lib64".to_owned(), "distro-fedora"),
+        Format::Tar => return,
+    };
+    if libdir != wanted {
+        eprintln!(
+            "note: libraries are in {libdir}, the distribution's own in {wanted} (cargo xtask configure --preset \
+             {preset}, or --libdir {wanted}, then build)"
+        );
+    }
+}
+
+fn tell(session: &Session, args: &Args, out: &Path, made: &[Made<'_>]) -> Result<()> {
+    if session.json {
+        let package = |made: &Made<'_>| {
+            let package = made.package;
+            serde_json::json!({
+                "name": package.name, "version": package.version.deb(), "component": package.component,
+                "file": out.join(&made.file), "files": package.files.keys().collect::<Vec<_>>(),
+                "control": made.tells,
+            })
+        };
+        let packages: Vec<_> = made.iter().map(package).collect();
+        return super::print_json(&serde_json::json!({ "dry-run": args.dry_run, "packages": packages }));
+    }
+    for made in made {
+        if args.dry_run {
+            println!("{}", made.tells.trim_end());
+            made.package.files.keys().for_each(|path| println!("  /{path}"));
+            println!("");
+        } else {
+            println!("{}", out.join(&made.file).display());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,84 @@
+//! What `dist/` gives to packages: the files of each component with the version that they get, or why they cannot be packed.
+
+use std::collections::BTreeMap;
+
+use super::Args;
+use crate::cmd::Session;
+use crate::definition::{Component, Name};
+use crate::error::{Error, Result};
+use crate::machine::Family;
+use crate::merge::Merged;
+use crate::package::plan::Part;
+use crate::package::version::{self, Version};
+use crate::plan::Provider;
+use crate::state::State;
+use crate::tree::Tree;
+use crate::world::World;
+
+/// What each component brought to `dist/`, with the version that its packages get.
+pub(super) fn parts<'a>(session: &Session, world: &'a World, merged: &Merged, args: &Args) -> Result<BTreeMap<Name, Part<'a>>> {
+    let mut trees: BTreeMap<&Name, Tree> = BTreeMap::new();
+    for (path, owner) in &merged.owners {
+        trees.entry(owner).or_default().0.insert(path.clone(), merged.tree.0[path].clone());
+    }
+    let state = State::read(&session.layout);
+    let family = args.format.family(world.machine.family());
+    let mut parts = BTreeMap::new();
+    for (name, tree) in trees {
+        let built = state.built.get(name);
+        let of = built.and_then(|built| built.manifest.as_ref());
+        let definition = match world.definitions.components.get(name) {
+            Some(definition) if of == Some(&session.manifest) => definition,
+            _ => {
+                let of = of.map_or_else(|| "another manifest".to_owned(), |of| format!("manifest `{of}`"));
+                return Err(Error::input(format!(
+                    "cannot make packages of `{}`: `{name}` in dist/ is of {of}",
+                    session.manifest
+                ))
+                .help(format!("cargo xtask build -m {}", session.manifest)));
+            }
+        };
+        if built.is_some_and(|built| built.incremental) {
+            return Err(Error::input(format!(
+                "cannot make packages of `{name}`: it was built on what an earlier build left"
+            ))
+            .help(format!("cargo xtask build {name} --clean")));
+        }
+        let source = world.needed_source(&definition.source)?;
+        let local = !source.at_pin || world.overrides.0.contains_key(&definition.source);
+        if local {
+            eprintln!(
+                "note: `{}` is not what the lock names, so versions of `{name}` end with +local",
+                definition.source
+            );
+        }
+        let said = version::of_source(world.origin(&definition.source)?, world.pin(&definition.source), &source.dir);
+        let part = Part {
+            version: Version::new(&said, args.epoch, args.revision, local),
+            epoch: source.epoch,
+            needed: family.names(&definition.runtime_packages).to_vec(),
+            named: named(world, family, definition),
+            definition,
+            tree,
+        };
+        parts.insert(name.clone(), part);
+    }
+    Ok(parts)
+}
+
+/// Packages of the components that one names by their path: ours, or what brings the system's copy.
+fn named(world: &World, family: Family, component: &Component) -> Vec<String> {
+    let mut named = Vec::new();
+    for other in &component.runtime_needs {
+        let Some(definition) = world.definitions.components.get(other) else { continue };
+        match world.plan.providers.get(other) {
+            Some(Provider::System(_)) => named.extend(family.names(&definition.system_packages).iter().cloned()),
+            Some(Provider::Internal) => {
+                let plain = definition.package.iter().filter(|package| !package.deb.contains('{'));
+                named.extend(plain.map(|package| package.deb.clone()));
+            }
+            _ => {}
+        }
+    }
+    named
+}

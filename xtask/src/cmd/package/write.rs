@@ -1,0 +1,111 @@
+//! Packages in one of the formats: what each is called and says of others, and their files, as many at once as there are cores.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::cmd::Session;
+use crate::error::{Context, Error, Result};
+use crate::package::facts::Facts;
+use crate::package::{Common, Format, Package, archive, deb, dpkg, rpm};
+use crate::tree::Node;
+
+/// A package in its format.
+#[derive(Debug)]
+pub(super) struct Made<'a> {
+    pub(super) package: &'a Package,
+    /// The name of its file.
+    pub(super) file: String,
+    /// What a package manager is told of it, as text.
+    pub(super) tells: String,
+    relations: Relations,
+}
+
+/// What it says of packages that are not of this set.
+#[derive(Debug)]
+enum Relations {
+    Deb(BTreeSet<String>),
+    #[cfg_attr(not(feature = "extras"), allow(dead_code, reason = "only the other binary writes them"))]
+    Rpm(rpm::Relations),
+    None,
+}
+
+/// The packages in their format.
+pub(super) fn made<'a>(
+    packages: &'a [Package],
+    format: Format,
+    common: &Common<'_>,
+    facts: &Facts,
+) -> Result<Vec<Made<'a>>> {
+    let system = (format == Format::Deb).then(|| dpkg::System::read(Path::new("/var/lib/dpkg"))).transpose()?;
+    let one = |package: &'a Package| -> Result<Made<'a>> {
+        let (file, tells, relations) = match (&system, format) {
+            (Some(system), _) => {
+                let depends = system.dependencies(&package.name, &package.foreign)?;
+                let control = deb::control(package, common, &depends);
+                (deb::file_name(package, common.arch), control, Relations::Deb(depends))
+            }
+            (None, Format::Rpm) => {
+                let relations = rpm::relations(package, facts);
+                let preamble = rpm::preamble(package, common.arch, &relations);
+                (rpm::file_name(package, common.arch), preamble, Relations::Rpm(relations))
+            }
+            (None, _) => {
+                let tells = format!("Name: {}\nVersion: {}\n", package.name, package.version.without_epoch());
+                (archive::file_name(package, common.arch), tells, Relations::None)
+            }
+        };
+        Ok(Made { package, file, tells, relations })
+    };
+    packages.iter().map(one).collect()
+}
+
+/// Writes them into `out`; `dist` is where their files stand.
+pub(super) fn write(session: &Session, out: &Path, made: &[Made<'_>], common: &Common<'_>, dist: &Path) -> Result<()> {
+    // The largest first: whoever gets it last is waited for.
+    let mut order: Vec<&Made<'_>> = made.iter().collect();
+    order.sort_by_key(|made| std::cmp::Reverse(made.package.bytes()));
+    let next = AtomicUsize::new(0);
+    let worker = || -> Result<()> {
+        while let Some(made) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let read = |path: &str| {
+                session.cancel.check()?;
+                content(made.package, dist, path)
+            };
+            archive::write(out, &made.file, &bytes(made, common, &read)?)?;
+        }
+        Ok(())
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (1..cores).map(|_| scope.spawn(worker)).collect();
+        workers.into_iter().fold(worker(), |result, worker| {
+            result.and(worker.join().unwrap_or_else(|_| Err(Error::machine("a thread that packed died"))))
+        })
+    })
+}
+
+fn bytes(made: &Made<'_>, common: &Common<'_>, read: &dyn Fn(&str) -> Result<Vec<u8>>) -> Result<Vec<u8>> {
+    match &made.relations {
+        Relations::Deb(depends) => deb::bytes(made.package, common, depends, read),
+        #[cfg(feature = "extras")]
+        Relations::Rpm(relations) => rpm::bytes(made.package, common, relations, read),
+        #[cfg(not(feature = "extras"))]
+        Relations::Rpm(_) => Err(Error::machine("this binary makes no rpms")),
+        Relations::None => archive::bytes(made.package, read),
+    }
+}
+
+/// The content of a file, checked.
+fn content(package: &Package, dist: &Path, path: &str) -> Result<Vec<u8>> {
+    if let Some(bytes) = package.made.get(path) {
+        return Ok(bytes.clone());
+    }
+    let file = dist.join(path);
+    let reading = || format!("cannot read `{}`", file.display());
+    let bytes = std::fs::read(&file).context(reading)?;
+    match package.files.get(path) {
+        Some(Node::File { digest, .. }) if *digest == crate::digest::Digest::of(&bytes) => Ok(bytes),
+        _ => Err(Error::machine(reading()).because("it changed while it was packed").help("cargo xtask build")),
+    }
+}
