@@ -31,6 +31,7 @@ pub mod plan;
 pub mod process;
 pub mod recipe;
 pub mod release;
+pub mod repository;
 pub mod run;
 pub mod runtime_deps;
 pub mod sandbox;

@@ -16,7 +16,7 @@ pub mod readiness;
 mod spdx;
 pub mod texts;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::definition::Name;
 use crate::digest::Hash;
@@ -163,6 +163,24 @@ impl Bill {
     fn related<'a>(&'a self, from: &'a str, relations: &'a [Relation]) -> impl Iterator<Item = &'a str> {
         let is_it = move |link: &&Link| link.from == from && relations.contains(&link.relation);
         self.links.iter().filter(is_it).map(|link| link.to.as_str())
+    }
+
+    /// The bill of these components alone, with all that is in them; what they only may use is left out.
+    pub fn of(&self, components: &BTreeSet<Name>) -> Bill {
+        let mut wanted = BTreeSet::new();
+        let mut open: Vec<String> = components.iter().map(|name| id(Kind::Component, name.as_str())).collect();
+        let inside = [Relation::MadeFrom, Relation::Needs, Relation::NeedsToBuild, Relation::PatchedBy];
+        while let Some(part) = open.pop() {
+            open.extend(self.related(&part, &inside).filter(|other| !wanted.contains(*other)).map(str::to_owned));
+            wanted.insert(part);
+        }
+        let is_wanted = |id: &String| wanted.contains(id);
+        Bill {
+            parts: self.parts.iter().filter(|part| is_wanted(&part.id)).cloned().collect(),
+            links: self.links.iter().filter(|link| is_wanted(&link.from) && is_wanted(&link.to)).cloned().collect(),
+            files: self.files.iter().filter(|file| components.contains(&file.component)).cloned().collect(),
+            ..self.clone()
+        }
     }
 
     fn part(&self, id: &str) -> Option<&Part> {

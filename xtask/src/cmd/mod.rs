@@ -37,6 +37,7 @@ mod pin;
 mod provenance;
 mod release_check;
 mod releasing;
+mod repo;
 mod sbom;
 mod schema;
 mod settling;
@@ -113,6 +114,7 @@ enum Command {
     Install(install::Args),
     Uninstall(uninstall::Args),
     Package(package::Args),
+    Repo(repo::Args),
     ConfigureHost(configure_host::Args),
     Fetch(fetch::Args),
     ForceUpdate(force_update::Args),
@@ -371,6 +373,7 @@ pub fn run(mut cli: Cli) -> i32 {
             Command::Install(args) => install::run(&session, &args),
             Command::Uninstall(args) => uninstall::run(&session, &args),
             Command::Package(args) => package::run(&session, &args),
+            Command::Repo(args) => repo::run(&session, &args),
             Command::ConfigureHost(args) => configure_host::run(&session, &args),
             Command::Fetch(args) => fetch::run(&session, &args),
             Command::ForceUpdate(args) => force_update::run(&session, &args),

@@ -2,62 +2,52 @@
 
 use std::io::Write;
 
+use super::licences::Licences;
 use super::{Format, Package};
 
 /// Who answers for packages when nobody is named.
 pub const MAINTAINER: &str = "Sultana <sultana@localhost>";
 
-/// Names and contents of the files of `/usr/share/doc/NAME`.
-pub fn documents(package: &Package, format: Format, maintainer: &str) -> Vec<(String, Vec<u8>)> {
-    let mut documents = vec![("copyright".to_owned(), copyright(package).into_bytes())];
-    if format == Format::Deb {
-        let changelog = changelog(package, maintainer);
-        documents.push(("changelog.Debian.gz".to_owned(), gzip(changelog.as_bytes())));
-    }
-    documents
+/// The package's directory of documents.
+pub fn dir(package: &Package, prefix: &str) -> String {
+    format!("{}/share/doc/{}", prefix.trim_start_matches('/'), package.name)
 }
 
 /// Adds them to the package's files.
-pub fn add(package: &mut Package, prefix: &str, format: Format, maintainer: &str) {
-    let dir = format!("{}/share/doc/{}", prefix.trim_start_matches('/'), package.name);
-    for (name, bytes) in documents(package, format, maintainer) {
-        package.add(format!("{dir}/{name}"), bytes);
+pub fn add(package: &mut Package, prefix: &str, format: Format, maintainer: &str, licences: &Licences) {
+    let dir = dir(package, prefix);
+    let texts = licences.collected(&package.components, format == Format::Deb);
+    let copyright = copyright(package, &texts).into_bytes();
+    match format {
+        Format::Deb => {
+            package.add(format!("{dir}/changelog.Debian.gz"), gzip(changelog(package, maintainer).as_bytes()));
+            package.add(format!("{dir}/copyright"), copyright);
+        }
+        Format::Rpm => package.add(dir.replace("/share/doc/", "/share/licenses/") + "/copyright", copyright),
+        Format::Tar => package.add(format!("{dir}/copyright"), copyright),
     }
 }
 
 /// In the form that programs can read (DEP-5).
-fn copyright(package: &Package) -> String {
+fn copyright(package: &Package, texts: &str) -> String {
     let Package { component, homepage, licence, .. } = package;
     // DEP-5 has its own words for what SPDX writes with capitals.
     let licence = licence.replace(" AND ", " and ").replace(" OR ", " or ").replace(" WITH ", " with ");
-    let mut texts: Vec<&str> = COMMON.iter().filter(|(id, _)| licence.contains(id)).map(|(_, text)| *text).collect();
-    texts.dedup();
-    let texts = match texts.is_empty() {
-        true => " The text stands in the source.\n".to_owned(),
-        false => {
-            let lines: String = texts.iter().map(|text| format!(" /usr/share/common-licenses/{text}\n")).collect();
-            format!(" On Debian systems the texts are in\n{lines}")
-        }
-    };
+    let mut lines = String::new();
+    for line in texts.trim_end().lines().map(str::trim_end) {
+        lines.push_str(if line.is_empty() { " ." } else { " " });
+        lines.push_str(line);
+        lines.push('\n');
+    }
     format!(
         "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\
          Upstream-Name: {component}\n\
          Source: {homepage}\n\n\
          Files: *\n\
          Copyright: the authors that the source names, {homepage}\n\
-         License: {licence}\n{texts}"
+         License: {licence}\n{lines}"
     )
 }
-
-/// Texts that every Debian system has.
-const COMMON: [(&str, &str); 6] = [
-    ("Apache-2.0", "Apache-2.0"),
-    ("GPL-2.0", "GPL-2"),
-    ("LGPL-2.1", "LGPL-2.1"),
-    ("LGPL-2.0", "LGPL-2"),
-    ("LGPL-3.0", "LGPL-3"),
-    ("GPL-3.0", "GPL-3"),
-];
 
 fn changelog(package: &Package, maintainer: &str) -> String {
     let Package { component, version, .. } = package;
@@ -70,7 +60,7 @@ fn changelog(package: &Package, maintainer: &str) -> String {
 }
 
 /// `Tue, 02 Jan 1980 00:00:00 +0000`.
-fn date(epoch: u64) -> String {
+pub fn date(epoch: u64) -> String {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(epoch);
@@ -81,7 +71,7 @@ fn date(epoch: u64) -> String {
 }
 
 /// Without a name or a time in it.
-pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::GzBuilder::new().mtime(0).write(Vec::new(), flate2::Compression::best());
     encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("a vector takes everything")
 }

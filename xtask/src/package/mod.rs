@@ -1,15 +1,17 @@
 //! Packages of a distribution, made from `dist/` without root and without its tools. `[[package]]` of the components says which file is
 //! whose (`split.rs`), `plan.rs` makes packages with their relations of that, `facts.rs` reads what files need, `dpkg.rs` knows which of
-//! Debian's packages bring it. `tidy.rs` makes files what distributions have, `documents.rs` and `scripts.rs` add what no component
-//! installs, and `deb.rs`, `rpm/` or `archive.rs` write it down.
+//! Debian's packages bring it. `tidy.rs` makes files what distributions have, `documents.rs` (with `licences.rs` and `bill.rs`) and
+//! `scripts.rs` add what no component installs, and `deb.rs`, `rpm/` or `archive.rs` write it down.
 //!
 //! Invariant: the same files give the same packages, byte for byte: sorted, owned by root, dated with their source.
 
 pub mod archive;
+pub mod bill;
 pub mod deb;
 pub mod documents;
 pub mod dpkg;
 pub mod facts;
+pub mod licences;
 pub mod plan;
 pub mod rpm;
 pub mod scripts;
@@ -103,8 +105,10 @@ pub struct Foreign {
 pub struct Package {
     /// Its name.
     pub name: String,
-    /// The component that it is of.
+    /// The component that it is of, or that leads where there are several.
     pub component: Name,
+    /// All components whose files are in it.
+    pub components: BTreeSet<Name>,
     /// Its version.
     pub version: Version,
     /// In one line.

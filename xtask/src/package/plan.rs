@@ -102,6 +102,7 @@ pub fn single(packages: Vec<Package>) -> Option<Package> {
         names.insert(package.name);
         all.files.extend(package.files);
         all.made.extend(package.made);
+        all.components.extend(package.components);
         all.units.extend(package.units);
         all.depends.extend(package.depends);
         all.recommends.extend(package.recommends);
@@ -165,6 +166,7 @@ impl Planned {
         let package = self.packages.entry(name.clone()).or_insert_with(|| Package {
             name: name.clone(),
             component: component.clone(),
+            components: BTreeSet::from([component.clone()]),
             version: part.version.clone(),
             summary: match rule.deb.contains("{soname}") && name == deb {
                 true => format!("{} ({name})", rule.summary),

@@ -6,11 +6,11 @@ mod bill;
 mod boot;
 mod build;
 mod components;
-mod debian_root;
 mod default_manifest;
 #[cfg(feature = "gate")]
 mod gate;
 mod origin;
+mod packages;
 mod pins;
 mod real;
 mod release;

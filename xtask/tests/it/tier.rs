@@ -41,3 +41,24 @@ pub fn skip(reason: &str) {
 pub fn may_install() -> bool {
     std::env::var("XTASK_TEST_YES").as_deref() == Ok("1")
 }
+
+/// True when all of these programs are there, each with Debian's package that brings it; what is missing is installed where tests may.
+/// Else the skip is on record.
+#[must_use]
+pub fn programs(wanted: &[(&str, &str)]) -> bool {
+    let missing = || wanted.iter().filter(|(program, _)| which::which(program).is_err()).map(|(_, package)| *package);
+    let packages: Vec<&str> = missing().collect();
+    if !packages.is_empty() && may_install() {
+        let mut install = std::process::Command::new("apt-get");
+        install.args(["install", "-y", "-q", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300"]);
+        let ended = install.args(&packages).env("DEBIAN_FRONTEND", "noninteractive").output();
+        if let Err(error) = ended {
+            eprintln!("cannot start apt-get: {error}");
+        }
+    }
+    let missing: Vec<&str> = missing().collect();
+    if !missing.is_empty() {
+        skip(&format!("it needs {}: apt-get install them, or set XTASK_TEST_YES=1", missing.join(" ")));
+    }
+    missing.is_empty()
+}

@@ -6,11 +6,13 @@ mod write;
 use std::path::{Path, PathBuf};
 
 use super::Session;
+use crate::bill::{Stamp, texts};
 use crate::dist;
 use crate::error::{Context, Error, Result};
 use crate::machine::{Family, Machine};
+use crate::package::licences::Licences;
 use crate::package::plan::{Whole, plan, single};
-use crate::package::{Common, Format, documents, facts, rpm, tidy};
+use crate::package::{Common, Format, bill, documents, facts, rpm, tidy};
 use crate::plan::Wanted;
 use crate::world::World;
 use write::Made;
@@ -116,9 +118,10 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let definitions = session.settled()?;
     let merged = dist::whole(&session.layout)?;
     let dir = session.layout.dist();
+    let names = parts::of_this_manifest(session, &definitions, &merged)?;
     let facts = facts::read(&merged.tree, &dir, &session.cancel)?;
     let machine = Machine::of(&session.layout, false)?;
-    let world = World::new(session.layout.clone(), definitions, &Wanted::default(), machine)?;
+    let world = World::new(session.layout.clone(), definitions, &Wanted { names, all: false }, machine)?;
     let format = args.format.format();
     let directories = &world.definitions.chosen.directories;
     let whole = Whole {
@@ -132,12 +135,16 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     if args.single {
         packages = single(packages).into_iter().collect();
     }
+    let licences = Licences::read(&texts::rows(&world, &session.cancel)?)?;
+    let bill = crate::bill::gather(&world, session.manifest.as_str(), Stamp::Newest, false, &session.cancel)?;
     for package in &mut packages {
         if !args.no_strip {
             tidy::strip(package, &facts, &dir, &session.cancel)?;
         }
         tidy::settle(package, &facts, &directories.prefix, &dir)?;
-        documents::add(package, &directories.prefix, format, &args.maintainer);
+        documents::add(package, &directories.prefix, format, &args.maintainer, &licences);
+        let documents = documents::dir(package, &directories.prefix);
+        bill::add(package, &bill, &merged.owners, &documents, &|package, path| write::content(package, &dir, path))?;
         if format == Format::Rpm {
             rpm::own_directories(package);
         }

@@ -1,10 +1,10 @@
 //! What `dist/` gives to packages: the files of each component with the version that they get, or why they cannot be packed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Args;
 use crate::cmd::Session;
-use crate::definition::{Component, Name};
+use crate::definition::{Component, Definitions, Name};
 use crate::error::{Error, Result};
 use crate::machine::Family;
 use crate::merge::Merged;
@@ -15,8 +15,31 @@ use crate::state::State;
 use crate::tree::Tree;
 use crate::world::World;
 
+/// The components that are in `dist/`, each of which is one of this manifest.
+pub(super) fn of_this_manifest(session: &Session, definitions: &Definitions, merged: &Merged) -> Result<Vec<Name>> {
+    let state = State::read(&session.layout);
+    let names: BTreeSet<&Name> = merged.owners.values().collect();
+    for name in &names {
+        let of = state.built.get(*name).and_then(|built| built.manifest.as_ref());
+        if of != Some(&session.manifest) || !definitions.components.contains_key(*name) {
+            let of = of.map_or_else(|| "another manifest".to_owned(), |of| format!("manifest `{of}`"));
+            return Err(Error::input(format!(
+                "cannot make packages of `{}`: `{name}` in dist/ is of {of}",
+                session.manifest
+            ))
+            .help(format!("cargo xtask build -m {}", session.manifest)));
+        }
+    }
+    Ok(names.into_iter().cloned().collect())
+}
+
 /// What each component brought to `dist/`, with the version that its packages get.
-pub(super) fn parts<'a>(session: &Session, world: &'a World, merged: &Merged, args: &Args) -> Result<BTreeMap<Name, Part<'a>>> {
+pub(super) fn parts<'a>(
+    session: &Session,
+    world: &'a World,
+    merged: &Merged,
+    args: &Args,
+) -> Result<BTreeMap<Name, Part<'a>>> {
     let mut trees: BTreeMap<&Name, Tree> = BTreeMap::new();
     for (path, owner) in &merged.owners {
         trees.entry(owner).or_default().0.insert(path.clone(), merged.tree.0[path].clone());
@@ -26,18 +49,7 @@ pub(super) fn parts<'a>(session: &Session, world: &'a World, merged: &Merged, ar
     let mut parts = BTreeMap::new();
     for (name, tree) in trees {
         let built = state.built.get(name);
-        let of = built.and_then(|built| built.manifest.as_ref());
-        let definition = match world.definitions.components.get(name) {
-            Some(definition) if of == Some(&session.manifest) => definition,
-            _ => {
-                let of = of.map_or_else(|| "another manifest".to_owned(), |of| format!("manifest `{of}`"));
-                return Err(Error::input(format!(
-                    "cannot make packages of `{}`: `{name}` in dist/ is of {of}",
-                    session.manifest
-                ))
-                .help(format!("cargo xtask build -m {}", session.manifest)));
-            }
-        };
+        let definition = world.component(name);
         if built.is_some_and(|built| built.incremental) {
             return Err(Error::input(format!(
                 "cannot make packages of `{name}`: it was built on what an earlier build left"

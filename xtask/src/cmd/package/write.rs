@@ -97,7 +97,7 @@ fn bytes(made: &Made<'_>, common: &Common<'_>, read: &dyn Fn(&str) -> Result<Vec
 }
 
 /// The content of a file, checked.
-fn content(package: &Package, dist: &Path, path: &str) -> Result<Vec<u8>> {
+pub(super) fn content(package: &Package, dist: &Path, path: &str) -> Result<Vec<u8>> {
     if let Some(bytes) = package.made.get(path) {
         return Ok(bytes.clone());
     }

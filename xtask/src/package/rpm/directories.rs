@@ -48,10 +48,14 @@ mod tests {
 
     #[test]
     fn only_what_no_distribution_has_is_ours() {
-        for theirs in ["usr", "usr/lib/python3.11/dist-packages", "usr/share/man/man1", "usr/lib/systemd/system", "etc/default"] {
+        for theirs in
+            ["usr", "usr/lib/python3.11/dist-packages", "usr/share/man/man1", "usr/lib/systemd/system", "etc/default"]
+        {
             assert!(is_standard(theirs), "{theirs}");
         }
-        for ours in ["etc/xen", "usr/lib/xen", "usr/lib/python3.11/dist-packages/xen", "usr/share/doc/xen", "var/lib/xen"] {
+        for ours in
+            ["etc/xen", "usr/lib/xen", "usr/lib/python3.11/dist-packages/xen", "usr/share/doc/xen", "var/lib/xen"]
+        {
             assert!(!is_standard(ours), "{ours}");
         }
     }

@@ -68,24 +68,22 @@ pub fn relations(package: &Package, facts: &Facts) -> Relations {
     requires.extend(needed.into_iter().map(Dependency::any));
     requires.extend(names(&package.needed));
     requires.extend(package.foreign.interpreters.iter().map(Dependency::any));
-    let abi = |python: &String| Dependency { name: "python(abi)".to_owned(), version: Some((Bound::Same, python.clone())) };
+    let abi =
+        |python: &String| Dependency { name: "python(abi)".to_owned(), version: Some((Bound::Same, python.clone())) };
     requires.extend(package.foreign.python.as_ref().map(abi));
     let mut provides: BTreeSet<Dependency> = provided.into_iter().map(Dependency::any).collect();
     // Who asks for another name of it may ask for a version.
     let named = package.provides.iter().filter(|relation| relation.name != package.name);
-    provides.extend(named.map(|relation| Dependency {
-        name: relation.name.clone(),
-        version: Some((Bound::Same, own.clone())),
-    }));
+    provides.extend(
+        named.map(|relation| Dependency { name: relation.name.clone(), version: Some((Bound::Same, own.clone())) }),
+    );
     let mut recommends = others(&package.recommends);
     recommends.extend(names(&package.named));
     recommends.retain(|one| !requires.iter().any(|other| other.name == one.name));
     // Of its own set it took files over, another's packages it replaces.
     let (own_set, whole): (Vec<_>, Vec<_>) = package.replaces.iter().partition(|relation| relation.version.is_some());
-    let before = |relation: &Relation| Dependency {
-        name: relation.name.clone(),
-        version: Some((Bound::Before, own.clone())),
-    };
+    let before =
+        |relation: &Relation| Dependency { name: relation.name.clone(), version: Some((Bound::Before, own.clone())) };
     let mut conflicts: BTreeSet<Dependency> = own_set.into_iter().map(dependency).collect();
     conflicts.extend(package.conflicts.iter().filter(|relation| !whole.contains(relation)).map(dependency));
     Relations { requires, provides, recommends, conflicts, obsoletes: whole.into_iter().map(before).collect() }

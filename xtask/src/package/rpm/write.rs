@@ -25,11 +25,15 @@ pub fn bytes(
     let config = BuildConfig::v4().source_date(epoch).compression(CompressionWithLevel::Zstd(LEVEL));
     let mut rpm = PackageBuilder::new(&package.name, &version, &package.licence, common.arch, &package.summary);
     rpm.using_config(config.reserved_space(None))
-        .release(release)
+        .release(&release)
         .url(package.homepage.clone())
         .packager(common.maintainer)
-        .group("System/Base")
         .build_host("localhost")
+        .add_changelog_entry(
+            format!("{} - {version}-{release}", common.maintainer),
+            format!("- Made by Sultana from {} {}.", package.component, package.version.upstream),
+            epoch,
+        )
         .description(format!(
             "{}.\nPart of {}, made by Sultana from version {}.",
             package.summary, package.component, package.version.upstream

@@ -1,0 +1,156 @@
+//! `repo`: packages where apt and dnf install them from.
+
+use std::path::{Path, PathBuf};
+
+use super::Session;
+use crate::error::{Context, Error, Result};
+use crate::repository::{self, packages};
+use crate::signing::{Signing, SigningArgs};
+use crate::turn::{self, Hold};
+
+/// Make a repository of packages, or add packages to one, that apt or dnf install from
+///
+///     cargo xtask package deb && cargo xtask repo deb /srv/xen       the packages just made
+///     cargo xtask repo deb /srv/xen --from DIR                       others
+///     cargo xtask repo deb /srv/xen --index-only                     after you removed some
+///     cargo xtask package rpm && cargo xtask repo rpm /srv/xen-rpm
+///
+/// Versions that are there stay, so one can go back. Whoever installs meanwhile sees the old state or the
+/// new one. The same packages give the same bytes. On a machine that is to install from it:
+///
+///     echo 'deb [trusted=yes] file:/srv/xen sultana main' > /etc/apt/sources.list.d/xen.list
+///     dnf install --repofrompath=xen,/srv/xen-rpm --nogpgcheck xen-runtime
+///
+/// To sign it, in the environment or as arguments, apt's InRelease by the second pair; then `signed-by=`
+/// instead of `trusted=yes`, and `repo_gpgcheck=1`:
+///
+///     XTASK_SIGN='gpg --armor --detach-sign --output "$SIGNATURE" "$FILE"'
+///     XTASK_SIGN_VERIFY='gpg --verify "$SIGNATURE" "$FILE"'
+///     XTASK_CLEAR_SIGN='gpg --clear-sign --output "$SIGNATURE" "$FILE"'
+///     XTASK_CLEAR_SIGN_VERIFY='gpg --decrypt "$SIGNATURE" | cmp - "$FILE"'
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// Kind of packages
+    #[arg(value_enum)]
+    kind: Kind,
+    /// The repository; it is made if it is not there
+    dir: PathBuf,
+    /// Directory with packages that are added [default: .xtask/packages/KIND]
+    #[arg(long, value_name = "DIR")]
+    from: Option<PathBuf>,
+    /// Add nothing, index what is there
+    #[arg(long, conflicts_with = "from")]
+    index_only: bool,
+    /// What apt calls the distribution
+    #[arg(long, value_name = "NAME", default_value = "sultana")]
+    suite: String,
+    #[command(flatten)]
+    signing: SigningArgs,
+    /// Shell command that writes `$FILE` with its signature around it into `$SIGNATURE`
+    #[arg(long, env = "XTASK_CLEAR_SIGN", value_name = "COMMAND", requires = "clear_sign_verify")]
+    clear_sign: Option<String>,
+    /// Shell command that fails unless `$SIGNATURE` is `$FILE` with its signature
+    #[arg(long, env = "XTASK_CLEAR_SIGN_VERIFY", value_name = "COMMAND")]
+    clear_sign_verify: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Kind {
+    /// For apt
+    Deb,
+    /// For dnf and zypper
+    Rpm,
+}
+
+impl Kind {
+    /// As it is typed, and as files end.
+    fn word(self) -> &'static str {
+        match self {
+            Kind::Deb => "deb",
+            Kind::Rpm => "rpm",
+        }
+    }
+}
+
+pub fn run(session: &Session, args: &Args) -> Result<()> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    if args.suite.is_empty() || args.suite.starts_with('.') || !args.suite.chars().all(is_plain) {
+        return Err(Error::input(format!("cannot use `{}` as the name of a distribution", args.suite))
+            .help("--suite sultana   # letters, digits, `-`, `.`, `_`"));
+    }
+    if args.kind == Kind::Rpm && !cfg!(feature = "extras") {
+        return run_elsewhere(session);
+    }
+    let dir = std::path::absolute(&args.dir).context(|| format!("cannot use `{}`", args.dir.display()))?;
+    let new = match args.index_only {
+        true => Vec::new(),
+        false => new_packages(session, args)?,
+    };
+    std::fs::create_dir_all(&dir).context(|| format!("cannot make `{}`", dir.display()))?;
+    let waiting = format!("waiting for another run in `{}`", dir.display());
+    let _turn = turn::take(&dir, Hold::Alone, &session.cancel, &|line| eprintln!("{line}"), &waiting)?;
+    let mut added = Vec::new();
+    for file in new {
+        session.cancel.check()?;
+        if add(args.kind, &dir, &file)? {
+            added.push(file);
+        }
+    }
+    let count = index(session, args, &dir)?;
+    if session.json {
+        return super::print_json(&serde_json::json!({ "dir": dir, "packages": count, "added": added }));
+    }
+    println!("{}: {count} packages, {} of them new", dir.display(), added.len());
+    Ok(())
+}
+
+fn new_packages(session: &Session, args: &Args) -> Result<Vec<PathBuf>> {
+    let word = args.kind.word();
+    let from = args.from.clone().unwrap_or_else(|| session.layout.work().join("packages").join(word));
+    let found = if from.is_dir() { packages(&from, word)? } else { Vec::new() };
+    if found.is_empty() {
+        return Err(Error::input(format!("there are no packages to add in `{}`", from.display()))
+            .help(format!("cargo xtask package {word}   # makes them")));
+    }
+    Ok(found)
+}
+
+fn add(kind: Kind, dir: &Path, file: &Path) -> Result<bool> {
+    match kind {
+        Kind::Deb => repository::deb::add(dir, file),
+        #[cfg(feature = "extras")]
+        Kind::Rpm => repository::rpm::add(dir, file),
+        #[cfg(not(feature = "extras"))]
+        Kind::Rpm => Err(no_rpms()),
+    }
+}
+
+fn index(session: &Session, args: &Args, dir: &Path) -> Result<usize> {
+    let signing = args.signing.wanted();
+    match args.kind {
+        Kind::Deb => {
+            let clear = args.clear_sign.clone().zip(args.clear_sign_verify.clone());
+            let clear_signing = clear.map(|(sign, verify)| Signing { sign, verify });
+            let wishes = repository::deb::Wishes { suite: &args.suite, signing, clear_signing };
+            repository::deb::index(dir, &wishes, &session.cancel)
+        }
+        #[cfg(feature = "extras")]
+        Kind::Rpm => repository::rpm::index(dir, signing.as_ref(), &session.cancel),
+        #[cfg(not(feature = "extras"))]
+        Kind::Rpm => Err(no_rpms()),
+    }
+}
+
+#[cfg(not(feature = "extras"))]
+fn no_rpms() -> Error {
+    Error::machine("this binary reads no rpms")
+}
+
+/// rpms are read by the binary that has all that only a few commands need.
+fn run_elsewhere(session: &Session) -> Result<()> {
+    #[cfg(not(feature = "extras"))]
+    return super::extras::run_with_extras(session);
+    #[cfg(feature = "extras")]
+    Err(Error::machine(format!("this binary reads no rpms, in {}", session.layout.root.display())))
+}

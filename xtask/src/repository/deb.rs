@@ -1,0 +1,178 @@
+//! A repository of Debian's form (deb-repository): `pool/` with packages, `dists/SUITE` with indices by their digests, and `Release`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+
+use super::{Found, found, place, sha256, sweep, write_named};
+use crate::error::{Context, Error, Result};
+use crate::package::archive::xz;
+use crate::package::documents::date;
+use crate::process::Cancel;
+use crate::signing::Signing;
+
+/// What packages are called that run everywhere.
+const ALL: &str = "all";
+
+/// How a repository is made.
+#[derive(Debug)]
+pub struct Wishes<'a> {
+    /// The name of its one distribution.
+    pub suite: &'a str,
+    /// Signs `Release` into `Release.gpg`.
+    pub signing: Option<Signing>,
+    /// Signs it into `InRelease`, which has both.
+    pub clear_signing: Option<Signing>,
+}
+
+/// What a package says of itself.
+struct Described {
+    control: String,
+    /// Seconds since 1970.
+    time: u64,
+}
+
+impl Described {
+    fn field(&self, name: &str) -> Option<&str> {
+        self.control.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim()))
+    }
+}
+
+/// Puts a package into the pool; false if it is there already.
+pub fn add(repository: &Path, file: &Path) -> Result<bool> {
+    let bytes = fs::read(file).context(|| format!("cannot read `{}`", file.display()))?;
+    let described = described(&file.display().to_string(), &bytes)?;
+    let source = described.field("Source").or_else(|| described.field("Package")).unwrap_or("other");
+    let source = source.split(' ').next().unwrap_or(source);
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    place(repository, &format!("pool/{source}/{name}"), &bytes)
+}
+
+/// Writes the indices of all packages in the pool; gives how many these are.
+pub fn index(repository: &Path, wishes: &Wishes<'_>, cancel: &Cancel) -> Result<usize> {
+    let mut stanzas: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut newest = 0;
+    let packages = found(repository, "pool", "deb")?;
+    for package in &packages {
+        cancel.check()?;
+        let described = described(&package.location, &package.bytes)?;
+        newest = newest.max(described.time);
+        let arch = described.field("Architecture").unwrap_or(ALL).to_owned();
+        stanzas.entry(arch).or_default().push(stanza(package, &described));
+    }
+    let everywhere = stanzas.remove(ALL).unwrap_or_default();
+    if stanzas.is_empty() {
+        stanzas.insert(ALL.to_owned(), Vec::new());
+    }
+    let suite = repository.join("dists").join(wishes.suite);
+    let before = crate::atomic::read(&suite.join("Release"))?.unwrap_or_default();
+    let before = String::from_utf8_lossy(&before).into_owned();
+    let mut sums = String::new();
+    let mut plain = Vec::new();
+    for (arch, of_arch) in &stanzas {
+        let mut all: Vec<&str> = of_arch.iter().chain(&everywhere).map(String::as_str).collect();
+        all.sort_unstable();
+        let text = all.join("\n").into_bytes();
+        let dir = format!("main/binary-{arch}");
+        let packing = || format!("cannot pack the index of `{}`", repository.display());
+        let mut packed = xz(Vec::new());
+        std::io::Write::write_all(&mut packed, &text).context(packing)?;
+        for (name, bytes) in [("Packages", text), ("Packages.xz", packed.finish().context(packing)?)] {
+            let sum = sha256(&bytes);
+            write_named(&suite.join(&dir).join("by-hash/SHA256"), &sum, &bytes)?;
+            writeln!(sums, " {sum} {} {dir}/{name}", bytes.len()).unwrap_or_default();
+            plain.push((suite.join(&dir).join(name), bytes));
+        }
+    }
+    let release = release(wishes.suite, stanzas.keys(), newest, &sums);
+    let aside = tempfile::tempdir().context(|| "cannot make a directory".to_owned())?;
+    let unsigned = aside.path().join("Release");
+    crate::atomic::write(&unsigned, release.as_bytes())?;
+    let what = format!("the index of `{}`", repository.display());
+    let sign = |signing: &Option<Signing>| {
+        signing.as_ref().map(|signing| signing.signature(&unsigned, &what, cancel)).transpose()
+    };
+    let signed = [("InRelease", sign(&wishes.clear_signing)?), ("Release.gpg", sign(&wishes.signing)?)];
+    // Who does not ask for digests reads these.
+    for (path, bytes) in plain {
+        crate::atomic::write(&path, &bytes)?;
+    }
+    for (name, signature) in &signed {
+        if signature.is_none() {
+            remove(&suite.join(name))?;
+        }
+    }
+    crate::atomic::write(&suite.join("Release"), release.as_bytes())?;
+    for (name, signature) in signed.iter().rev() {
+        if let Some(signature) = signature {
+            crate::atomic::write(&suite.join(name), signature)?;
+        }
+    }
+    // Whoever has read the index before this one still gets what it names.
+    let named: BTreeSet<String> =
+        before.lines().chain(release.lines()).filter_map(|line| line.strip_prefix(' ')?.split(' ').next()).map(str::to_owned).collect();
+    for arch in stanzas.keys() {
+        sweep(&suite.join(format!("main/binary-{arch}/by-hash/SHA256")), &named)?;
+    }
+    Ok(packages.len())
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::machine(format!("cannot remove `{}`", path.display())).because(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn stanza(package: &Found, described: &Described) -> String {
+    let (size, sum) = (package.bytes.len(), sha256(&package.bytes));
+    format!("{}\nFilename: {}\nSize: {size}\nSHA256: {sum}\n", described.control.trim_end(), package.location)
+}
+
+fn release<'a>(suite: &str, arches: impl Iterator<Item = &'a String>, time: u64, sums: &str) -> String {
+    let arches = arches.map(String::as_str).collect::<Vec<_>>().join(" ");
+    format!(
+        "Origin: Sultana\nLabel: Sultana\nSuite: {suite}\nCodename: {suite}\nDate: {}\nArchitectures: {arches}\n\
+         Components: main\nDescription: Xen and its components\nAcquire-By-Hash: yes\nSHA256:\n{sums}",
+        date(time).replace("+0000", "UTC")
+    )
+}
+
+/// Reads the control file in a package.
+fn described(name: &str, bytes: &[u8]) -> Result<Described> {
+    let reading = || format!("cannot read package `{name}`");
+    let broken = |why: &str| Error::input(reading()).because(why.to_owned());
+    let mut members = ar::Archive::new(bytes);
+    let mut time = 0;
+    while let Some(member) = members.next_entry() {
+        let mut member = member.context(reading)?;
+        time = time.max(member.header().mtime());
+        let packed = String::from_utf8_lossy(member.header().identifier()).into_owned();
+        let Some(packing) = packed.strip_prefix("control.tar") else { continue };
+        let mut tar = Vec::new();
+        match packing {
+            ".xz" => liblzma::read::XzDecoder::new(&mut member).read_to_end(&mut tar),
+            ".gz" => flate2::read::GzDecoder::new(&mut member).read_to_end(&mut tar),
+            "" => member.read_to_end(&mut tar),
+            _ => return Err(broken(&format!("`{packed}` is neither xz nor gz"))),
+        }
+        .context(reading)?;
+        for entry in tar::Archive::new(&tar[..]).entries().context(reading)? {
+            let mut entry = entry.context(reading)?;
+            if entry.path().context(reading)?.file_name().is_some_and(|name| name == "control") {
+                let mut control = String::new();
+                entry.read_to_string(&mut control).context(reading)?;
+                let described = Described { control, time };
+                return match described.field("Package").is_some() && !described.control.contains("\n\n") {
+                    true => Ok(described),
+                    false => Err(broken("its control file is not one stanza with a name")),
+                };
+            }
+        }
+    }
+    Err(broken("it has no control file"))
+}

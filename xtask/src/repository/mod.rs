@@ -1,0 +1,96 @@
+//! Repositories that apt and dnf install from: a directory of packages, and what is said of them. `deb.rs` and `rpm/` know their forms; here is
+//! what both have: packages come in one by one and whole, indices have names of their content, and the one file that names them comes last.
+//! So whoever reads while we write, or after we were killed, sees what was there before or what is there now.
+//!
+//! Invariant: the same packages give the same bytes, whenever and wherever.
+
+pub mod deb;
+pub mod rpm;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::digest::Digest;
+use crate::error::{Context, Error, Result};
+
+/// A package's file.
+#[derive(Clone, Debug)]
+struct Found {
+    /// Below the repository, without the first `/`.
+    location: String,
+    bytes: Vec<u8>,
+}
+
+/// Files of a directory whose names end so, sorted; those below it too.
+pub fn packages(dir: &Path, ending: &str) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut open = vec![dir.to_path_buf()];
+    while let Some(dir) = open.pop() {
+        let reading = || format!("cannot read `{}`", dir.display());
+        for entry in fs::read_dir(&dir).context(reading)? {
+            let path = entry.context(reading)?.path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|extension| extension == ending) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Puts a package at its place in the repository. One of that name with another content stays, and is an error: what somebody has installed
+/// is not to become something else under the same version.
+fn place(repository: &Path, location: &str, bytes: &[u8]) -> Result<bool> {
+    let path = repository.join(location);
+    match crate::atomic::read(&path)? {
+        Some(known) if known == bytes => Ok(false),
+        Some(_) => Err(Error::input(format!("cannot add `{location}` to `{}`", repository.display()))
+            .because("one of the same version, with another content, is there")
+            .help("make a next version (cargo xtask package … --revision 2), or remove the one that is there")),
+        None => {
+            let dir = path.parent().unwrap_or(repository);
+            fs::create_dir_all(dir).context(|| format!("cannot make `{}`", dir.display()))?;
+            crate::atomic::write(&path, bytes)?;
+            Ok(true)
+        }
+    }
+}
+
+/// All packages of a repository.
+fn found(repository: &Path, below: &str, ending: &str) -> Result<Vec<Found>> {
+    let dir = repository.join(below);
+    let paths = if dir.is_dir() { packages(&dir, ending)? } else { Vec::new() };
+    let read = |path: PathBuf| -> Result<Found> {
+        let bytes = fs::read(&path).context(|| format!("cannot read `{}`", path.display()))?;
+        let location = path.strip_prefix(repository).unwrap_or(&path).to_string_lossy().into_owned();
+        Ok(Found { location, bytes })
+    };
+    paths.into_iter().map(read).collect()
+}
+
+/// Writes a file that has the name of its content; none is ever written over.
+fn write_named(dir: &Path, name: &str, bytes: &[u8]) -> Result<()> {
+    fs::create_dir_all(dir).context(|| format!("cannot make `{}`", dir.display()))?;
+    let path = dir.join(name);
+    if path.is_file() { Ok(()) } else { crate::atomic::write(&path, bytes) }
+}
+
+/// Removes the files of `dir` that nothing names.
+fn sweep(dir: &Path, named: &BTreeSet<String>) -> Result<()> {
+    let sweeping = || format!("cannot sweep `{}`", dir.display());
+    let Ok(entries) = fs::read_dir(dir) else { return Ok(()) };
+    for entry in entries {
+        let entry = entry.context(sweeping)?;
+        if entry.path().is_file() && !named.contains(&*entry.file_name().to_string_lossy()) {
+            fs::remove_file(entry.path()).context(sweeping)?;
+        }
+    }
+    Ok(())
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Digest::of(bytes).hash.to_string()
+}

@@ -1,0 +1,123 @@
+//! A clean Debian, made for one test and thrown away.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::tier;
+
+/// What a program prints; it must succeed.
+pub fn said(command: &mut Command) -> String {
+    let ended = command.env("LC_ALL", "C.UTF-8").output().unwrap();
+    let all = String::from_utf8_lossy(&[ended.stdout, ended.stderr].concat()).into_owned();
+    assert!(ended.status.success(), "{command:?}: {all}");
+    all
+}
+
+/// What a program prints on standard output alone.
+pub fn printed(command: &mut Command) -> String {
+    let ended = command.env("LC_ALL", "C.UTF-8").output().unwrap();
+    assert!(ended.status.success(), "{command:?}: {}", String::from_utf8_lossy(&ended.stderr));
+    String::from_utf8_lossy(&ended.stdout).into_owned()
+}
+
+/// A clean system of this machine's release, from its mirrors.
+pub struct Root(tempfile::TempDir);
+
+impl Root {
+    /// None where it cannot be made, which is on record.
+    pub fn new() -> Option<Root> {
+        if !rustix::process::geteuid().is_root() {
+            tier::skip("a clean Debian needs root");
+            return None;
+        }
+        if !tier::programs(&[("debootstrap", "debootstrap")]) {
+            return None;
+        }
+        let root = Root(tempfile::Builder::new().prefix("xtask-debian-").tempdir().unwrap());
+        let format = "$(REPO_URI) $(RELEASE) $(COMPONENT)";
+        let known = said(Command::new("apt-get").args(["indextargets", "--format", format, "Created-By: Packages"]));
+        let release = fs::read_to_string("/etc/os-release").unwrap();
+        let release = release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME=")).unwrap().to_owned();
+        let mut lines: BTreeSet<&str> = known.lines().filter(|line| line.ends_with(" main")).collect();
+        lines.retain(|line| {
+            let suite = line.split(' ').nth(1).unwrap();
+            suite == release || suite == format!("{release}-security") || suite == format!("{release}-updates")
+        });
+        let mirror = lines.iter().find(|line| line.split(' ').nth(1) == Some(&release)).unwrap();
+        let mirror = mirror.split(' ').next().unwrap();
+        said(Command::new("debootstrap").args(["--variant=minbase", &release]).arg(root.0.path()).arg(mirror));
+        let lines: String = lines.iter().map(|line| format!("deb {line}\n")).collect();
+        fs::write(root.path("etc/apt/sources.list"), lines).unwrap();
+        fs::copy("/etc/resolv.conf", root.path("etc/resolv.conf")).unwrap();
+        root.run("apt-get update");
+        Some(root)
+    }
+
+    /// Where it stands.
+    pub fn dir(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub fn path(&self, path: &str) -> PathBuf {
+        self.0.path().join(path)
+    }
+
+    /// A shell's line in it.
+    pub fn run(&self, line: &str) -> String {
+        said(
+            Command::new("chroot")
+                .arg(self.0.path())
+                .args(["sh", "-ec", line])
+                .env("DEBIAN_FRONTEND", "noninteractive"),
+        )
+    }
+
+    /// apt installs what stands in a directory of it.
+    pub fn install(&self, packages: &str) {
+        self.run(&format!("apt-get install -y --no-install-recommends {packages}"));
+    }
+
+    /// Everything that is there, but for what programs write as they run.
+    pub fn files(&self) -> BTreeSet<String> {
+        let prune = "( -path ./proc -o -path ./sys -o -path ./dev -o -path ./tmp -o -path ./run -o -path ./root -o -path ./var/lib/rpm \
+                     -o -path ./var/cache -o -name __pycache__ ) -prune -o -print";
+        let found = printed(Command::new("find").arg(".").args(prune.split_whitespace()).current_dir(self.dir()));
+        found.lines().map(str::to_owned).collect()
+    }
+
+    /// Each of these files that is an ELF finds all its libraries.
+    pub fn loads(&self, paths: impl Iterator<Item = String>) {
+        for path in paths {
+            let Ok(bytes) = fs::read(self.path(path.trim_start_matches('/'))) else { continue };
+            if xtask::elf::Elf::read(&bytes).is_some() {
+                let loaded = self.run(&format!("ldd {path}"));
+                assert!(!loaded.contains("not found"), "{path}: {loaded}");
+            }
+        }
+    }
+
+    /// Programs start as far as they can without a hypervisor.
+    pub fn starts(&self) {
+        assert!(self.run("xl 2>&1 || true").starts_with("Usage xl "));
+        self.run("vhd-util create -n /tmp/disk.vhd -s 10");
+        assert_eq!(self.run("vhd-util query -n /tmp/disk.vhd -v"), "10\n");
+        self.run("rm /tmp/disk.vhd");
+        assert!(self.run("tap-ctl 2>&1 || true").starts_with("usage: tap-ctl "));
+        self.run("python3 -c 'import xen.lowlevel.xc, xen.lowlevel.xs'");
+    }
+}
+
+/// `package KIND` of the repository into a directory: the paths of the packages.
+pub fn packages(kind: &str, out: &Path, arguments: &[&str]) -> Vec<PathBuf> {
+    let mut package = xtask(&["package", kind, "--maintainer", "Test <test@xenproject.org>", "--out"]);
+    printed(package.arg(out).args(arguments)).lines().map(PathBuf::from).collect()
+}
+
+/// A command of ours, about the repository.
+pub fn xtask(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.args(arguments).current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap());
+    command
+}

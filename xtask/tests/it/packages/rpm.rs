@@ -1,0 +1,119 @@
+//! The rpms of the default manifest in a root that is thrown away. It is a Debian whose libraries and programs one rpm claims to bring, so
+//! that rpm has to find every dependency: nothing is forced.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::root::{Root, packages, said};
+use crate::default_manifest::dist;
+use crate::tier::{self, Tier};
+
+const PROGRAMS: [(&str, &str); 2] = [("rpm", "rpm"), ("rpmbuild", "rpm")];
+
+/// An rpm that brings what the root has.
+fn system(root: &Root, out: &Path) -> PathBuf {
+    let mut brings: BTreeSet<String> = ["bridge-utils", "iproute", "python3", "yajl", "python(abi) = 3.11"]
+        .into_iter()
+        .chain(["/bin/sh", "/bin/bash", "/usr/bin/python3", "/usr/bin/perl"])
+        .map(str::to_owned)
+        .collect();
+    let libraries = root.path("usr/lib").join(format!("{}-linux-gnu", std::env::consts::ARCH));
+    for entry in fs::read_dir(libraries).unwrap() {
+        let Ok(bytes) = fs::read(entry.unwrap().path()) else { continue };
+        let Some(elf) = xtask::elf::Elf::read(&bytes) else { continue };
+        let Some(soname) = elf.soname else { continue };
+        brings.insert(format!("{soname}()(64bit)"));
+        brings.extend(elf.versions.iter().map(|version| format!("{soname}({version})(64bit)")));
+    }
+    let provides: String = brings.iter().map(|one| format!("Provides: {one}\n")).collect();
+    let spec = out.join("system.spec");
+    let head = "Name: system\nVersion: 1\nRelease: 1\nSummary: what the root has\nLicense: none\nBuildArch: noarch\n";
+    fs::write(&spec, format!("{head}{provides}%description\n-\n%files\n")).unwrap();
+    said(Command::new("rpmbuild").args(["-bb", "--define"]).arg(format!("_topdir {}", out.display())).arg(&spec));
+    out.join("RPMS/noarch/system-1-1.noarch.rpm")
+}
+
+impl Root {
+    fn rpm(&self, arguments: &[&str], packages: &[PathBuf]) -> String {
+        said(Command::new("rpm").arg("--root").arg(self.dir()).args(arguments).args(packages))
+    }
+
+    /// Names of our packages there.
+    fn rpms(&self) -> Vec<String> {
+        let names = self.rpm(&["-qa", "--qf", "%{NAME} %{PACKAGER}\\n"], &[]);
+        names.lines().filter_map(|line| Some(line.strip_suffix(" Test <test@xenproject.org>")?.to_owned())).collect()
+    }
+
+    fn rpms_work(&self) {
+        let names = self.rpms();
+        assert!(names.len() > 5, "{names:?}");
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let paths = self.rpm(&[&["-ql"][..], &names].concat(), &[]);
+        self.loads(paths.lines().map(str::to_owned));
+        self.starts();
+        let verified = Command::new("rpm").arg("--root").arg(self.dir()).arg("-V").args(&names).output().unwrap();
+        let verified = String::from_utf8(verified.stdout).unwrap();
+        let other = |line: &&str| !line.ends_with("/etc/xen/xl.conf");
+        assert_eq!(verified.lines().filter(other).collect::<Vec<_>>(), Vec::<&str>::new());
+    }
+}
+
+#[test]
+fn rpms_say_what_they_need_and_two_runs_give_the_same_bytes() {
+    if !tier::need(Tier::Full) || !tier::programs(&PROGRAMS) {
+        return;
+    }
+    dist(&[]);
+    let out = tempfile::tempdir().unwrap();
+    let first = packages("rpm", &out.path().join("first"), &[]);
+    let again = packages("rpm", &out.path().join("again"), &[]);
+    assert!(first.len() > 5);
+    for (one, other) in first.iter().zip(&again) {
+        assert!(fs::read(one).unwrap() == fs::read(other).unwrap(), "{} differs", one.display());
+    }
+    let asked = |what: &str, name: &str| {
+        let is_it = |path: &&PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with(name);
+        said(Command::new("rpm").args(["-qp", what]).arg(first.iter().find(is_it).unwrap()))
+    };
+    let check = |what: &str, name: &str, lines: &[&str]| {
+        let all = asked(what, name);
+        lines.iter().for_each(|line| assert!(all.lines().any(|other| other == *line), "no {line} in {all}"));
+    };
+    check(
+        "--requires",
+        "xen-runtime",
+        &["libxenlight.so.4.17(VERS_4.17.0)(64bit)", "libc.so.6()(64bit)", "/usr/bin/python3"],
+    );
+    check("--provides", "xen-libs", &["libxencall.so.1()(64bit)", "libxencall.so.1(VERS_1.3)(64bit)"]);
+    check("--configfiles", "xen-runtime", &["/etc/xen/xl.conf", "/etc/default/xencommons"]);
+    assert!(asked("--scripts", "xen-runtime").contains("systemctl --no-reload preset xenstored.service"));
+}
+
+#[test]
+fn rpms_install_without_force_work_upgrade_and_leave_nothing() {
+    if !tier::need(Tier::Full) || !tier::programs(&PROGRAMS) {
+        return;
+    }
+    let Some(root) = Root::new() else { return };
+    root.install("python3 python3-distutils libyajl2 liblzo2-2 libncurses6 bridge-utils iproute2 systemd");
+    dist(&[]);
+    let out = tempfile::tempdir().unwrap();
+    root.rpm(&["--initdb"], &[]);
+    root.rpm(&["-i"], &[system(&root, out.path())]);
+    let before = root.files();
+    root.rpm(&["-i"], &packages("rpm", &out.path().join("first"), &[]));
+    root.rpms_work();
+    assert!(root.path("etc/systemd/system/multi-user.target.wants/xenstored.service").is_symlink());
+    fs::write(root.path("etc/xen/xl.conf"), "# mine\n").unwrap();
+    root.rpm(&["-U"], &packages("rpm", &out.path().join("second"), &["--revision", "2"]));
+    root.rpms_work();
+    assert_eq!(fs::read_to_string(root.path("etc/xen/xl.conf")).unwrap(), "# mine\n");
+    let names = root.rpms();
+    root.rpm(&[&["-e"][..], &names.iter().map(String::as_str).collect::<Vec<_>>()].concat(), &[]);
+    let kept = root.path("etc/xen/xl.conf.rpmsave");
+    assert_eq!(fs::read_to_string(&kept).unwrap(), "# mine\n");
+    fs::remove_dir_all(root.path("etc/xen")).unwrap();
+    assert_eq!(root.files().difference(&before).collect::<Vec<_>>(), Vec::<&String>::new());
+}
