@@ -194,7 +194,7 @@ impl Library {
 }
 
 /// dpkg's order of versions (deb-version(7)).
-fn is_later(a: &str, b: &str) -> bool {
+pub fn is_later(a: &str, b: &str) -> bool {
     fn parts(version: &str) -> (u64, &str, &str) {
         let (epoch, rest) = version.split_once(':').unwrap_or(("0", version));
         let (upstream, revision) = rest.rsplit_once('-').unwrap_or((rest, ""));

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read, Write as _};
 use std::path::Path;
 
 use super::{Found, found, place, sha256, sweep, write_named};
@@ -78,7 +78,7 @@ pub fn index(repository: &Path, wishes: &Wishes<'_>, cancel: &Cancel) -> Result<
         let dir = format!("main/binary-{arch}");
         let packing = || format!("cannot pack the index of `{}`", repository.display());
         let mut packed = xz(Vec::new());
-        std::io::Write::write_all(&mut packed, &text).context(packing)?;
+        packed.write_all(&text).context(packing)?;
         for (name, bytes) in [("Packages", text), ("Packages.xz", packed.finish().context(packing)?)] {
             let sum = sha256(&bytes);
             write_named(&suite.join(&dir).join("by-hash/SHA256"), &sum, &bytes)?;
@@ -111,8 +111,12 @@ pub fn index(repository: &Path, wishes: &Wishes<'_>, cancel: &Cancel) -> Result<
         }
     }
     // Whoever has read the index before this one still gets what it names.
-    let named: BTreeSet<String> =
-        before.lines().chain(release.lines()).filter_map(|line| line.strip_prefix(' ')?.split(' ').next()).map(str::to_owned).collect();
+    let named: BTreeSet<String> = before
+        .lines()
+        .chain(release.lines())
+        .filter_map(|line| line.strip_prefix(' ')?.split(' ').next())
+        .map(str::to_owned)
+        .collect();
     for arch in stanzas.keys() {
         sweep(&suite.join(format!("main/binary-{arch}/by-hash/SHA256")), &named)?;
     }
@@ -121,7 +125,7 @@ pub fn index(repository: &Path, wishes: &Wishes<'_>, cancel: &Cancel) -> Result<
 
 fn remove(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(Error::machine(format!("cannot remove `{}`", path.display())).because(error))
         }
         _ => Ok(()),
@@ -142,37 +146,40 @@ fn release<'a>(suite: &str, arches: impl Iterator<Item = &'a String>, time: u64,
     )
 }
 
-/// Reads the control file in a package.
+/// Reads what a package says of itself.
 fn described(name: &str, bytes: &[u8]) -> Result<Described> {
-    let reading = || format!("cannot read package `{name}`");
-    let broken = |why: &str| Error::input(reading()).because(why.to_owned());
+    let broken = || Error::input(format!("cannot read package `{name}`"));
+    let described = control(bytes).map_err(|error| broken().because(error))?;
+    match described.field("Package").is_some() && !described.control.contains("\n\n") {
+        true => Ok(described),
+        false => Err(broken().because("its control file is not one stanza with a name")),
+    }
+}
+
+/// The control file in a package (deb(5)).
+fn control(bytes: &[u8]) -> io::Result<Described> {
+    let invalid = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
     let mut members = ar::Archive::new(bytes);
-    let mut time = 0;
     while let Some(member) = members.next_entry() {
-        let mut member = member.context(reading)?;
-        time = time.max(member.header().mtime());
+        let mut member = member?;
+        let time = member.header().mtime();
         let packed = String::from_utf8_lossy(member.header().identifier()).into_owned();
         let Some(packing) = packed.strip_prefix("control.tar") else { continue };
         let mut tar = Vec::new();
         match packing {
-            ".xz" => liblzma::read::XzDecoder::new(&mut member).read_to_end(&mut tar),
-            ".gz" => flate2::read::GzDecoder::new(&mut member).read_to_end(&mut tar),
-            "" => member.read_to_end(&mut tar),
-            _ => return Err(broken(&format!("`{packed}` is neither xz nor gz"))),
-        }
-        .context(reading)?;
-        for entry in tar::Archive::new(&tar[..]).entries().context(reading)? {
-            let mut entry = entry.context(reading)?;
-            if entry.path().context(reading)?.file_name().is_some_and(|name| name == "control") {
+            ".xz" => liblzma::read::XzDecoder::new(&mut member).read_to_end(&mut tar)?,
+            ".gz" => flate2::read::GzDecoder::new(&mut member).read_to_end(&mut tar)?,
+            "" => member.read_to_end(&mut tar)?,
+            _ => return Err(invalid(format!("`{packed}` is neither xz nor gz"))),
+        };
+        for entry in tar::Archive::new(&tar[..]).entries()? {
+            let mut entry = entry?;
+            if entry.path()?.file_name().is_some_and(|name| name == "control") {
                 let mut control = String::new();
-                entry.read_to_string(&mut control).context(reading)?;
-                let described = Described { control, time };
-                return match described.field("Package").is_some() && !described.control.contains("\n\n") {
-                    true => Ok(described),
-                    false => Err(broken("its control file is not one stanza with a name")),
-                };
+                entry.read_to_string(&mut control)?;
+                return Ok(Described { control, time });
             }
         }
     }
-    Err(broken("it has no control file"))
+    Err(invalid("it has no control file".to_owned()))
 }

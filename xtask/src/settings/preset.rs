@@ -15,6 +15,16 @@ pub struct Preset {
     pub values: &'static [(&'static str, &'static str)],
 }
 
+/// Debian's directory of libraries, where those of several instruction sets stand beside one another.
+const MULTIARCH: &str = match std::env::consts::ARCH.as_bytes() {
+    b"x86_64" => "/usr/lib/x86_64-linux-gnu",
+    b"aarch64" => "/usr/lib/aarch64-linux-gnu",
+    b"arm" => "/usr/lib/arm-linux-gnueabihf",
+    b"riscv64" => "/usr/lib/riscv64-linux-gnu",
+    b"powerpc64" => "/usr/lib/powerpc64le-linux-gnu",
+    _ => "/usr/lib",
+};
+
 /// All of them.
 pub const PRESETS: [Preset; 4] = [
     Preset {
@@ -34,6 +44,7 @@ pub const PRESETS: [Preset; 4] = [
         summary: "the paths of Debian's qemu-system-xen, seabios and ovmf; blktap is ours, Debian has none",
         values: &[
             ("prefix", "/usr"),
+            ("libdir", MULTIARCH),
             ("sysconfdir", "/etc"),
             ("localstatedir", "/var"),
             ("with-system-blktap", "no"),

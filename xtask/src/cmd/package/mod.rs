@@ -1,5 +1,6 @@
 //! `package`: what was built as packages of a distribution.
 
+mod later;
 mod parts;
 mod write;
 
@@ -62,6 +63,9 @@ pub struct Args {
     /// Keep what only debuggers read in programs and libraries
     #[arg(long)]
     no_strip: bool,
+    /// Also of what was built without the sandbox or on what an earlier build left; such versions end with +local
+    #[arg(long)]
+    allow_local: bool,
     /// Print what would be made and write nothing
     #[arg(long)]
     dry_run: bool,
@@ -153,6 +157,9 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let arch = format.arch(whole.machine);
     let common = Common { arch: &arch, maintainer: &args.maintainer, sysconfdir: &directories.sysconfdir };
     let made = write::made(&packages, format, &common, &facts)?;
+    if format == Format::Deb {
+        later::note(session, &packages)?;
+    }
     let default = || session.layout.work().join("packages").join(args.format.word());
     let out = args.out.clone().unwrap_or_else(default);
     if !args.dry_run {

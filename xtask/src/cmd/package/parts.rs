@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Args;
+use crate::bill::made::made;
 use crate::cmd::Session;
-use crate::definition::{Component, Definitions, Name};
+use crate::definition::{Component, Definitions, Name, Packaged};
 use crate::error::{Error, Result};
 use crate::machine::Family;
 use crate::merge::Merged;
+use crate::package::Format;
 use crate::package::plan::Part;
 use crate::package::version::{self, Version};
 use crate::plan::Provider;
@@ -48,28 +50,26 @@ pub(super) fn parts<'a>(
     let family = args.format.family(world.machine.family());
     let mut parts = BTreeMap::new();
     for (name, tree) in trees {
-        let built = state.built.get(name);
         let definition = world.component(name);
-        if built.is_some_and(|built| built.incremental) {
-            return Err(Error::input(format!(
-                "cannot make packages of `{name}`: it was built on what an earlier build left"
-            ))
-            .help(format!("cargo xtask build {name} --clean")));
+        let inexact = inexact(world, &state, name)?;
+        if let Some(how) = inexact.filter(|_| !args.allow_local) {
+            return Err(Error::input(format!("cannot make packages of `{name}`: it was built {how}")).help(format!(
+                "cargo xtask build {name} --clean   # in the sandbox; or --allow-local, for packages that stay with you"
+            )));
         }
         let source = world.needed_source(&definition.source)?;
-        let local = !source.at_pin || world.overrides.0.contains_key(&definition.source);
-        if local {
-            eprintln!(
-                "note: `{}` is not what the lock names, so versions of `{name}` end with +local",
-                definition.source
-            );
+        let changed = !source.at_pin || world.overrides.0.contains_key(&definition.source);
+        let source_is = format!("`{}` is not what the lock names", definition.source);
+        let why = inexact.map(|how| format!("`{name}` was built {how}")).or(changed.then_some(source_is));
+        if let Some(why) = &why {
+            eprintln!("note: {why}, so versions of `{name}` end with +local");
         }
         let said = version::of_source(world.origin(&definition.source)?, world.pin(&definition.source), &source.dir);
         let part = Part {
-            version: Version::new(&said, args.epoch, args.revision, local),
+            version: Version::new(&said, args.epoch, args.revision, why.is_some()),
             epoch: source.epoch,
             needed: family.names(&definition.runtime_packages).to_vec(),
-            named: named(world, family, definition),
+            named: named(world, args.format.format(), family, definition),
             definition,
             tree,
         };
@@ -78,8 +78,18 @@ pub(super) fn parts<'a>(
     Ok(parts)
 }
 
+/// How a component was built where that is not all that its digest says.
+fn inexact(world: &World, state: &State, name: &Name) -> Result<Option<&'static str>> {
+    let environment = made(world, state, name)?.preimage.environment;
+    Ok(match (environment.sealed, environment.incremental) {
+        (false, _) => Some("without the sandbox"),
+        (true, true) => Some("on what an earlier build left"),
+        (true, false) => None,
+    })
+}
+
 /// Packages of the components that one names by their path: ours, or what brings the system's copy.
-fn named(world: &World, family: Family, component: &Component) -> Vec<String> {
+fn named(world: &World, format: Format, family: Family, component: &Component) -> Vec<String> {
     let mut named = Vec::new();
     for other in &component.runtime_needs {
         let Some(definition) = world.definitions.components.get(other) else { continue };
@@ -87,7 +97,11 @@ fn named(world: &World, family: Family, component: &Component) -> Vec<String> {
             Some(Provider::System(_)) => named.extend(family.names(&definition.system_packages).iter().cloned()),
             Some(Provider::Internal) => {
                 let plain = definition.package.iter().filter(|package| !package.deb.contains('{'));
-                named.extend(plain.map(|package| package.deb.clone()));
+                let name = |package: &Packaged| match (format, &package.rpm) {
+                    (Format::Rpm, Some(rpm)) => rpm.clone(),
+                    _ => package.deb.clone(),
+                };
+                named.extend(plain.map(name));
             }
             _ => {}
         }

@@ -84,8 +84,7 @@ pub(super) fn described(package: &Found) -> Result<Described> {
         File { is_directory: one.file_type() == FileType::Dir, is_primary, path }
     };
     let changes = header.get_changelog_entries().map_err(failed)?;
-    let change =
-        |one: rpm::ChangelogEntry| Change { author: one.name, time: one.timestamp, text: one.description };
+    let change = |one: rpm::ChangelogEntry| Change { author: one.name, time: one.timestamp, text: one.description };
     Ok(Described {
         name: header.get_name().map_err(failed)?.to_owned(),
         arch: header.get_arch().map_err(failed)?.to_owned(),

@@ -65,7 +65,14 @@ pub fn index(repository: &Path, signing: Option<&Signing>, cancel: &Cancel) -> R
         let sum = sha256(&packed);
         let file = format!("{sum}-{kind}.xml.gz");
         write_named(&dir, &file, &packed)?;
-        parts.push(Part { kind, file, sha256: sum, size: packed.len(), open_sha256: sha256(&open), open_size: open.len() });
+        parts.push(Part {
+            kind,
+            file,
+            sha256: sum,
+            size: packed.len(),
+            open_sha256: sha256(&open),
+            open_size: open.len(),
+        });
     }
     let time = packages.iter().map(|package| package.time).max().unwrap_or(0);
     let list = dir.join("repomd.xml");

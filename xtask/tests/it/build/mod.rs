@@ -13,6 +13,7 @@ mod messages;
 mod outside;
 mod overrides;
 mod package;
+mod repository;
 pub mod run;
 mod shell;
 pub mod small;

@@ -55,7 +55,7 @@ fn built() -> Option<Checkout> {
 /// `package deb` into a directory; the paths of the packages.
 fn packages(checkout: &Checkout, out: &str, args: &[&str]) -> Vec<PathBuf> {
     let out = checkout.root().with_file_name(out);
-    let ran = checkout.run(&[&["package", "deb", "--out", out.to_str().unwrap()], args].concat());
+    let ran = checkout.run(&[&["package", "deb", "--allow-local", "--out", out.to_str().unwrap()], args].concat());
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     ran.stdout.lines().map(PathBuf::from).collect()
 }
@@ -110,15 +110,17 @@ fn packages_install_upgrade_and_go_without_a_trace() {
     let names: Vec<&str> = first.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
     let arch = run("dpkg", &["--print-architecture"]);
     let arch = arch.trim();
-    let wanted = ["libx1", "x-dev", "x-tools"].map(|name| format!("{name}_0+sultana1-1_{arch}.deb"));
+    let wanted = ["libx1", "x-dev", "x-tools"].map(|name| format!("{name}_0+sultana1+local-1_{arch}.deb"));
     assert_eq!(names, wanted);
     let field = |package: &Path, field: &str| run("dpkg-deb", &["-f", package.to_str().unwrap(), field]);
-    assert_eq!(field(&first[1], "Depends"), "libx1 (= 0+sultana1-1)\n");
+    assert_eq!(field(&first[1], "Depends"), "libx1 (= 0+sultana1+local-1)\n");
     let depends = field(&first[2], "Depends");
-    assert!(depends.starts_with("libx1 (>= 0+sultana1-1), libc6 (>= 2."), "{depends}");
+    assert!(depends.starts_with("libx1 (>= 0+sultana1+local-1), libc6 (>= 2."), "{depends}");
 
     let root = Root::new(&checkout);
-    assert!(run("dpkg-deb", &["-I", first[0].to_str().unwrap(), "shlibs"]).contains("libx 1 libx1 (>= 0+sultana1-1)"));
+    assert!(
+        run("dpkg-deb", &["-I", first[0].to_str().unwrap(), "shlibs"]).contains("libx 1 libx1 (>= 0+sultana1+local-1)")
+    );
     root.install(&first);
     let dynamic = run("readelf", &["-SW", root.0.join("usr/bin/x").to_str().unwrap()]);
     assert!(!dynamic.contains(".symtab") && !dynamic.contains(".debug_info"), "{dynamic}");
@@ -152,7 +154,7 @@ fn the_same_result_gives_the_same_bytes_and_another_revision_others() {
     let first = bytes(packages(&checkout, "first", &[]));
     fs::remove_dir_all(checkout.path("dist")).unwrap();
     checkout.built(&["--no-sandbox"]);
-    let mut again = checkout.command(&["package", "deb", "--out", "again"]);
+    let mut again = checkout.command(&["package", "deb", "--allow-local", "--out", "again"]);
     let again = again.env("TZ", "Asia/Tokyo").env("LC_ALL", "tr_TR.UTF-8").output().unwrap();
     let again = String::from_utf8(again.stdout).unwrap();
     assert_eq!(first, bytes(again.lines().map(|path| checkout.path(path)).collect()));
@@ -165,7 +167,7 @@ fn one_package_has_everything_and_stands_for_all() {
     let one = packages(&checkout, "one", &["--single", "--epoch", "1"]);
     let [one] = &one[..] else { panic!("{one:?}") };
     let field = |field: &str| run("dpkg-deb", &["-f", one.to_str().unwrap(), field]);
-    assert_eq!(field("Version"), "1:0+sultana1-1\n");
+    assert_eq!(field("Version"), "1:0+sultana1+local-1\n");
     assert_eq!(field("Provides"), "libx1, x-dev, x-tools\n");
     assert!(!field("Depends").contains("libx1"));
     let content = run("dpkg-deb", &["-c", one.to_str().unwrap()]);
@@ -178,7 +180,7 @@ fn one_package_has_everything_and_stands_for_all() {
 fn plain_archives_hold_the_same_files() {
     let Some(checkout) = built() else { return };
     let out = checkout.root().with_file_name("tar");
-    let ran = checkout.run(&["package", "tar", "--out", out.to_str().unwrap()]);
+    let ran = checkout.run(&["package", "tar", "--allow-local", "--out", out.to_str().unwrap()]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     let root = checkout.root().with_file_name("unpacked");
     fs::create_dir(&root).unwrap();
@@ -186,7 +188,7 @@ fn plain_archives_hold_the_same_files() {
         run("tar", &["-xJf", archive, "-C", root.to_str().unwrap(), "--no-same-owner"]);
     }
     let there = files(&root);
-    assert!(ran.stdout.contains("x-tools-0+sultana1-1-"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("x-tools-0+sultana1+local-1-"), "{}", ran.stdout);
     for path in ["usr/bin/x", "usr/lib/libx.so.1", "etc/x/conf", "usr/share/doc/x-tools/copyright"] {
         assert!(there.contains_key(path), "{path} is not in {:?}", there.keys());
     }
@@ -194,10 +196,71 @@ fn plain_archives_hold_the_same_files() {
 }
 
 #[test]
+fn rpms_ask_for_libraries_by_name_and_own_their_directories() {
+    let Some(checkout) = built() else { return };
+    let ran = checkout.run(&["package", "rpm", "--allow-local", "--dry-run"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let of = |name: &str| {
+        let rest = ran.stdout.split_once(&format!("Name: {name}\n")).unwrap().1;
+        rest.split("\n\n").next().unwrap().to_owned()
+    };
+    let has = |text: &str, lines: &[&str]| {
+        lines.iter().for_each(|line| assert!(text.lines().any(|other| other == *line), "no `{line}` in {text}"));
+    };
+    has(&of("libx1"), &["Version: 0+sultana1+local", "Release: 1", "Provides: libx.so.1()(64bit)"]);
+    has(&of("x-dev"), &["Requires: libx1 = 0+sultana1+local-1"]);
+    let tools = of("x-tools");
+    has(
+        &tools,
+        &[
+            "Requires: libx.so.1()(64bit)",
+            "Requires: libc.so.6()(64bit)",
+            "Requires: /bin/sh",
+            "  /etc/x",
+            "  /usr/bin/x",
+            "  /var/lib/x",
+        ],
+    );
+    assert!(!tools.lines().any(|line| matches!(line, "  /usr/bin" | "  /etc")), "{tools}");
+}
+
+#[test]
+fn a_package_has_the_bill_of_its_files() {
+    let Some(checkout) = built() else { return };
+    let made = packages(&checkout, "deb", &[]);
+    let root = checkout.root().with_file_name("unpacked");
+    run("dpkg-deb", &["-x", made[2].to_str().unwrap(), root.to_str().unwrap()]);
+    let bill = fs::read(root.join("usr/share/doc/x-tools/x-tools.spdx.json")).unwrap();
+    let bill: serde_json::Value = serde_json::from_slice(&bill).unwrap();
+    let listed = bill["files"].as_array().unwrap();
+    assert!(listed.iter().any(|file| file["fileName"] == "./usr/bin/x"), "{listed:?}");
+    for file in listed {
+        let path = root.join(file["fileName"].as_str().unwrap());
+        let sums = file["checksums"].as_array().unwrap();
+        let of = |kind: &str| sums.iter().find(|sum| sum["algorithm"] == kind).unwrap()["checksumValue"].clone();
+        let found = run("sha256sum", &[path.to_str().unwrap()]);
+        assert_eq!(found.split(' ').next().unwrap(), of("SHA256").as_str().unwrap(), "{}", path.display());
+        let found = run("sha1sum", &[path.to_str().unwrap()]);
+        assert_eq!(found.split(' ').next().unwrap(), of("SHA1").as_str().unwrap(), "{}", path.display());
+    }
+    let names: Vec<&str> = bill["packages"].as_array().unwrap().iter().filter_map(|one| one["name"].as_str()).collect();
+    assert!(names.contains(&"x-tools") && names.contains(&"a"), "{names:?}");
+}
+
+#[test]
+fn what_was_built_without_the_sandbox_is_refused_unless_it_stays_here() {
+    let Some(checkout) = built() else { return };
+    let ran = checkout.run(&["package", "deb", "--out", "out"]);
+    assert_eq!(ran.code, Some(2), "{}", ran.stdout);
+    ran.says(&["cannot make packages of `a`: it was built without the sandbox", "--allow-local"]);
+    assert!(!checkout.path("out").exists());
+}
+
+#[test]
 fn what_cannot_be_packed_is_refused_by_name() {
     let Some(checkout) = built() else { return };
     let refused = |says: &[&str]| {
-        let ran = checkout.run(&["package", "deb", "--out", "out"]);
+        let ran = checkout.run(&["package", "deb", "--allow-local", "--out", "out"]);
         assert_eq!(ran.code, Some(2), "{}", ran.stdout);
         ran.says(says);
         assert!(!checkout.path("out").exists());

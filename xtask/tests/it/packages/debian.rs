@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use super::root::{Root, packages};
+use super::root::{Root, packages, said, xtask};
 use crate::default_manifest::dist;
 use crate::tier::{self, Tier};
 
@@ -51,8 +51,15 @@ fn packages_work_in_a_clean_debian_take_over_from_its_own_and_leave_nothing() {
     }
     let Some(root) = Root::new() else { return };
     dist(&[]);
-    let first = debs(&root, "first", &[]);
-    root.install(&first);
+    debs(&root, "first", &[]);
+    said(xtask(&["repo", "deb", "--from"]).arg(root.path("first")).arg(root.path("repository")));
+    fs::write(root.path("etc/apt/sources.list.d/xen.list"), "deb [trusted=yes] file:/repository sultana main\n")
+        .unwrap();
+    root.run("apt-get update");
+    root.install(
+        "xen-utils-4.17 xen-hypervisor-4.17-amd64 xen-hypervisor-4.17-amd64-dbg libxen-dev blktap xen-seabios",
+    );
+    fs::remove_file(root.path("etc/apt/sources.list.d/xen.list")).unwrap();
     root.works();
     fs::write(root.path("etc/xen/xl.conf"), "# mine\n").unwrap();
     let second = debs(&root, "second", &["--revision", "2"]);

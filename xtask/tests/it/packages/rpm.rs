@@ -1,16 +1,21 @@
 //! The rpms of the default manifest in a root that is thrown away. It is a Debian whose libraries and programs one rpm claims to bring, so
 //! that rpm has to find every dependency: nothing is forced.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::root::{Root, packages, said};
+use super::root::{Root, packages, printed, said, xtask};
 use crate::default_manifest::dist;
 use crate::tier::{self, Tier};
 
-const PROGRAMS: [(&str, &str); 2] = [("rpm", "rpm"), ("rpmbuild", "rpm")];
+const PROGRAMS: [(&str, &str); 4] =
+    [("rpm", "rpm"), ("rpmbuild", "rpm"), ("dnf", "dnf"), ("createrepo_c", "createrepo-c")];
+
+/// Directories that a distribution has by itself, and this root has not.
+const STANDARD: [&str; 5] =
+    ["./etc/bash_completion.d", "./usr/lib/debug", "./usr/lib/pkgconfig", "./usr/lib64/efi", "./usr/share/licenses"];
 
 /// An rpm that brings what the root has.
 fn system(root: &Root, out: &Path) -> PathBuf {
@@ -38,6 +43,13 @@ fn system(root: &Root, out: &Path) -> PathBuf {
 impl Root {
     fn rpm(&self, arguments: &[&str], packages: &[PathBuf]) -> String {
         said(Command::new("rpm").arg("--root").arg(self.dir()).args(arguments).args(packages))
+    }
+
+    fn dnf(&self, repository: &Path, arguments: &[&str]) -> String {
+        let mut dnf = Command::new("dnf");
+        dnf.args(["-y", "--nogpgcheck", "--releasever=1", "--disableplugin=*", "--repo=xen"]);
+        dnf.arg(format!("--repofrompath=xen,{}", repository.display()));
+        said(dnf.arg(format!("--installroot={}", self.dir().display())).args(arguments))
     }
 
     /// Names of our packages there.
@@ -107,7 +119,13 @@ fn rpms_install_without_force_work_upgrade_and_leave_nothing() {
     root.rpms_work();
     assert!(root.path("etc/systemd/system/multi-user.target.wants/xenstored.service").is_symlink());
     fs::write(root.path("etc/xen/xl.conf"), "# mine\n").unwrap();
-    root.rpm(&["-U"], &packages("rpm", &out.path().join("second"), &["--revision", "2"]));
+    packages("rpm", &out.path().join("second"), &["--revision", "2"]);
+    let repository = out.path().join("repository");
+    for from in ["first", "second"] {
+        said(xtask(&["repo", "rpm", "--from"]).arg(out.path().join(from)).arg(&repository));
+    }
+    root.dnf(&repository, &["upgrade"]);
+    assert!(root.rpm(&["-q", "xen-runtime"], &[]).contains("sultana2"));
     root.rpms_work();
     assert_eq!(fs::read_to_string(root.path("etc/xen/xl.conf")).unwrap(), "# mine\n");
     let names = root.rpms();
@@ -115,5 +133,54 @@ fn rpms_install_without_force_work_upgrade_and_leave_nothing() {
     let kept = root.path("etc/xen/xl.conf.rpmsave");
     assert_eq!(fs::read_to_string(&kept).unwrap(), "# mine\n");
     fs::remove_dir_all(root.path("etc/xen")).unwrap();
-    assert_eq!(root.files().difference(&before).collect::<Vec<_>>(), Vec::<&String>::new());
+    // Debian's systemctl keeps links of init scripts, dnf its history.
+    let is_others = |path: &&String| {
+        STANDARD.contains(&path.as_str())
+            || ["./etc/rc", "./etc/dnf", "./var/lib/dnf"].iter().any(|dir| path.starts_with(dir))
+    };
+    let now = root.files();
+    let left: Vec<&String> =
+        now.difference(&before).filter(|path| !is_others(path) && !path.contains(".log")).collect();
+    assert_eq!(left, Vec::<&String>::new());
+}
+
+/// What `primary.xml` says of packages, each by its name, but for what is allowed to differ.
+fn primary(repository: &Path) -> BTreeMap<String, BTreeSet<String>> {
+    let mut data = fs::read_dir(repository.join("repodata")).unwrap().map(|entry| entry.unwrap().path());
+    let file = data.find(|path| path.to_str().unwrap().ends_with("-primary.xml.gz")).unwrap();
+    let text = printed(Command::new("gzip").arg("-dc").arg(file)).replace("&#x2f;", "/").replace("&#x27;", "'");
+    let packages = text.split("<package type=\"rpm\">").skip(1);
+    packages
+        .map(|package| {
+            let name = package.split("<name>").nth(1).unwrap().split("</name>").next().unwrap();
+            // createrepo_c has the time of the file, no size of an archive, and of libc the last version only.
+            let differs = ["<time ", "<size ", "name=\"libc.so.6", "<location ", "<rpm:vendor"];
+            let lines = package.lines().map(str::trim).filter(|line| !differs.iter().any(|word| line.contains(word)));
+            let plain = |line: &str| line.replace("></file>", "/>").replace("&gt;", ">").replace("&quot;", "\"");
+            (name.to_owned(), lines.filter(|line| !line.is_empty()).map(plain).collect())
+        })
+        .collect()
+}
+
+#[test]
+fn an_index_says_what_createrepo_says() {
+    if !tier::need(Tier::Full) || !tier::programs(&PROGRAMS) {
+        return;
+    }
+    dist(&[]);
+    let out = tempfile::tempdir().unwrap();
+    packages("rpm", &out.path().join("made"), &[]);
+    let (ours, theirs) = (out.path().join("ours"), out.path().join("theirs"));
+    said(xtask(&["repo", "rpm", "--from"]).arg(out.path().join("made")).arg(&ours));
+    said(Command::new("cp").arg("-r").arg(ours.join("packages")).arg(out.path().join("packages")));
+    fs::create_dir(&theirs).unwrap();
+    fs::rename(out.path().join("packages"), theirs.join("packages")).unwrap();
+    said(Command::new("createrepo_c").args(["-q", "--no-database"]).arg(&theirs));
+    let (ours, theirs) = (primary(&ours), primary(&theirs));
+    assert!(ours.len() > 5 && ours["xen-libs"].iter().any(|line| line.contains("libxenlight.so")));
+    for (name, lines) in &theirs {
+        let ours = &ours[name];
+        let [missing, more] = [lines.difference(ours), ours.difference(lines)].map(|lines| lines.collect::<Vec<_>>());
+        assert!(missing.is_empty() && more.is_empty(), "{name}: missing {missing:?}, more {more:?}");
+    }
 }

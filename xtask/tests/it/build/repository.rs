@@ -1,0 +1,167 @@
+//! `repo deb`: what apt makes of it, with a state of its own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::checkout::{Checkout, files};
+use crate::tier;
+
+const PACKAGES: &str = "\n[[package]]\ndeb = \"x\"\nsummary = \"x\"\nfiles = [\"/**\"]\n";
+
+/// A checkout with one package in two revisions, in `first` and `second`; none where there is no apt, which is on record.
+fn packed() -> Option<Checkout> {
+    if which::which("apt-get").is_err() {
+        tier::skip("there is no apt");
+        return None;
+    }
+    let checkout = Checkout::new();
+    checkout.manifest(&["a"], "");
+    checkout.script("a", "", "mkdir -p $STAGE/usr/share/x; echo x > $STAGE/usr/share/x/x");
+    let definition = checkout.read("components/a.toml");
+    checkout.write("components/a.toml", &format!("{definition}{PACKAGES}"));
+    checkout.built(&["--no-sandbox"]);
+    for (out, revision) in [("first", "1"), ("second", "2")] {
+        let ran = checkout.run(&["package", "deb", "--allow-local", "--out", out, "--revision", revision]);
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    }
+    Some(checkout)
+}
+
+fn repository(checkout: &Checkout, arguments: &[&str]) {
+    let ran = checkout.run(&[&["repo", "deb", "xen"], arguments].concat());
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+}
+
+/// apt with that one source.
+struct Apt(PathBuf);
+
+impl Apt {
+    fn new(checkout: &Checkout, options: &str) -> Apt {
+        let dir = checkout.root().with_file_name("apt");
+        for below in ["lists/partial", "cache/archives/partial", "etc"] {
+            fs::create_dir_all(dir.join(below)).unwrap();
+        }
+        let line = format!("deb [{options}] file:{} sultana main\n", checkout.path("xen").display());
+        fs::write(dir.join("etc/sources.list"), line).unwrap();
+        fs::write(dir.join("status"), "").unwrap();
+        Apt(dir)
+    }
+
+    fn run(&self, program: &str, arguments: &[&str]) -> (bool, String) {
+        let mut command = Command::new(program);
+        let set = |name: &str, path: &str| format!("{name}={}", self.0.join(path).display());
+        for option in [
+            set("Dir::Etc", "etc"),
+            set("Dir::State", ""),
+            set("Dir::State::status", "status"),
+            set("Dir::State::lists", "lists"),
+            set("Dir::Cache", "cache"),
+            "APT::Sandbox::User=root".to_owned(),
+        ] {
+            command.args(["-o", &option]);
+        }
+        let ended = command.args(arguments).env("LC_ALL", "C").output().unwrap();
+        (ended.status.success(), String::from_utf8_lossy(&[ended.stdout, ended.stderr].concat()).into_owned())
+    }
+
+    /// The versions that it knows of `x`, after it asked anew.
+    fn versions(&self) -> Vec<String> {
+        let (done, said) = self.run("apt-get", &["update"]);
+        assert!(done && !said.contains("W: "), "{said}");
+        let (_, said) = self.run("apt-cache", &["madison", "x"]);
+        said.lines().map(|line| line.split('|').nth(1).unwrap().trim().to_owned()).collect()
+    }
+}
+
+const FIRST: &str = "0+sultana1+local-1";
+const SECOND: &str = "0+sultana2+local-1";
+
+#[test]
+fn apt_sees_each_version_and_removed_ones_no_more() {
+    let Some(checkout) = packed() else { return };
+    repository(&checkout, &["--from", "first"]);
+    let apt = Apt::new(&checkout, "trusted=yes");
+    assert_eq!(apt.versions(), [FIRST]);
+    let before = files(&checkout.path("xen"));
+    repository(&checkout, &["--from", "second"]);
+    assert_eq!(apt.versions(), [SECOND, FIRST]);
+    let (done, said) = apt.run("apt-get", &["install", "--download-only", "-y", "--reinstall", "x"]);
+    assert!(done, "{said}");
+    // Whoever has just read the index before still finds what it names.
+    let now = files(&checkout.path("xen"));
+    assert!(before.keys().filter(|path| path.contains("/by-hash/")).all(|path| now.contains_key(path)));
+    fs::remove_dir_all(checkout.path("xen/pool")).unwrap();
+    repository(&checkout, &["--from", "first"]);
+    assert_eq!(apt.versions(), [FIRST]);
+    // The same packages, the same bytes, but for indices that nobody needs any more.
+    repository(&checkout, &["--index-only"]);
+    assert_eq!(files(&checkout.path("xen")), before);
+}
+
+#[test]
+fn apt_takes_a_signed_index_and_no_changed_one() {
+    let Some(checkout) = packed() else { return };
+    if which::which("gpg").is_err() || which::which("gpgv").is_err() {
+        return tier::skip("there is no gpg");
+    }
+    // Sockets of its agent want a short path.
+    let home = tempfile::Builder::new().prefix("gpg-").tempdir_in("/tmp").unwrap();
+    let gpg = |arguments: &[&str]| {
+        let ended = Command::new("gpg").args(arguments).env("GNUPGHOME", home.path()).output().unwrap();
+        assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+        ended.stdout
+    };
+    gpg(&["--batch", "--passphrase", "", "--quick-generate-key", "test@example.org", "ed25519", "sign", "never"]);
+    let key = home.path().join("key.gpg");
+    fs::write(&key, gpg(&["--export"])).unwrap();
+    let signed = |from: &[&str]| {
+        let mut command = checkout.command(&[&["repo", "deb", "xen"], from].concat());
+        command.env("GNUPGHOME", home.path());
+        command.env("XTASK_SIGN", "gpg --batch --armor --detach-sign --output \"$SIGNATURE\" \"$FILE\"");
+        command.env("XTASK_SIGN_VERIFY", "gpg --verify \"$SIGNATURE\" \"$FILE\"");
+        command.env("XTASK_CLEAR_SIGN", "gpg --batch --clear-sign --output \"$SIGNATURE\" \"$FILE\"");
+        command.env("XTASK_CLEAR_SIGN_VERIFY", "gpg --decrypt \"$SIGNATURE\" | cmp - \"$FILE\"");
+        let ended = command.output().unwrap();
+        assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    };
+    signed(&["--from", "first"]);
+    let apt = Apt::new(&checkout, &format!("signed-by={}", key.display()));
+    assert_eq!(apt.versions(), [FIRST]);
+    // Without InRelease the other form.
+    let release = |name: &str| checkout.path("xen/dists/sultana").join(name);
+    fs::remove_file(release("InRelease")).unwrap();
+    assert_eq!(apt.versions(), [FIRST]);
+    fs::write(release("Release"), fs::read_to_string(release("Release")).unwrap() + "Extra: yes\n").unwrap();
+    let (done, said) = apt.run("apt-get", &["update"]);
+    assert!(!done || said.contains("BADSIG"), "{said}");
+    // What nobody signs has no signature of what it was.
+    signed(&["--index-only"]);
+    assert_eq!(apt.versions(), [FIRST]);
+    repository(&checkout, &["--index-only"]);
+    assert!(!release("InRelease").exists() && !release("Release.gpg").exists());
+    Command::new("gpgconf").args(["--kill", "all"]).env("GNUPGHOME", home.path()).status().unwrap();
+}
+
+#[test]
+fn another_package_of_the_same_version_and_what_is_none_are_refused() {
+    let Some(checkout) = packed() else { return };
+    repository(&checkout, &["--from", "first"]);
+    let before = files(&checkout.path("xen"));
+    let package = |dir: &str| -> PathBuf {
+        fs::read_dir(checkout.path(dir)).unwrap().map(|entry| entry.unwrap().path()).next().unwrap()
+    };
+    let refused = |arguments: &[&str], says: &[&str]| {
+        let ran = checkout.run(&[&["repo", "deb", "xen"], arguments].concat());
+        assert_eq!(ran.code, Some(2), "{}{}", ran.stdout, ran.stderr);
+        ran.says(says);
+        assert_eq!(files(&checkout.path("xen")), before);
+    };
+    refused(&["--from", "nowhere"], &["there are no packages to add in `nowhere`", "cargo xtask package deb"]);
+    refused(&["--suite", "../x"], &["cannot use `../x` as the name of a distribution"]);
+    let break_it = |to: &dyn Fn(&Path)| to(&package("first"));
+    break_it(&|path| fs::copy(package("second"), path).map(drop).unwrap());
+    refused(&["--from", "first"], &["one of the same version, with another content, is there", "--revision 2"]);
+    break_it(&|path| fs::write(path, "no package").unwrap());
+    refused(&["--from", "first"], &["cannot read package"]);
+}
