@@ -95,6 +95,14 @@ fn check_binaries(component: &Component, source: &Path, cancel: &Cancel) -> Resu
     }
 }
 
+/// Paths are in what rustc makes. With this variable a build elsewhere has those of one in the sandbox; `elsewhere` says where `src`,
+/// `build` and `crates` are there.
+pub fn usual_paths(elsewhere: impl Fn(&str) -> String) -> (String, String) {
+    // Of two that fit rustc takes the last.
+    let map = |name: &str| format!("--remap-path-prefix={}={}", elsewhere(name), Paths::sandboxed().dir(name));
+    ("RUSTFLAGS".to_owned(), ["src", "build", "crates"].map(map).join(" "))
+}
+
 /// Lets cargo find the vendored crates, by arguments: the source's own configuration stays as it is.
 pub fn use_vendored_crates(steps: &mut [Step], paths: &Paths) {
     let directory = format!("source.vendored.directory=\"{}\"", paths.dir("crates"));

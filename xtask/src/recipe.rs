@@ -352,6 +352,9 @@ pub fn environment(component: &Component, values: &Values<'_>) -> Result<BTreeMa
         env.insert("LDFLAGS".into(), format!("-L{deps}{libdir} -Wl,-rpath-link,{deps}{libdir}"));
     }
     if matches!(component.build, Driver::Cargo(_)) {
+        if *paths != Paths::sandboxed() {
+            env.extend([crate::cargo_driver::usual_paths(|name| paths.dir(name))]);
+        }
         env.insert("PATH".into(), format!("{}/bin:{system}", paths.rust));
         env.insert("CARGO_HOME".into(), paths.dir("home/cargo"));
         env.insert("CARGO_TARGET_DIR".into(), paths.dir("build"));

@@ -282,6 +282,16 @@ impl World {
 
     /// What decides the result of building `name`, given the outputs of its needs.
     pub fn inputs(&self, name: &Name, outputs: &dyn Fn(&Name) -> Option<Output>) -> Result<Inputs> {
+        let paths = match (self.machine.bubblewrap(), &self.component(name).build) {
+            (Some(_), _) => Paths::sandboxed(),
+            (None, Driver::Cargo(_)) => Paths::real(&self.layout.build(name), &self.machine.rust_toolchain()?),
+            (None, _) => Paths::real(&self.layout.build(name), Path::new("/usr")),
+        };
+        self.inputs_at(&paths, name, outputs)
+    }
+
+    /// The same for a build that sees these paths.
+    pub fn inputs_at(&self, paths: &Paths, name: &Name, outputs: &dyn Fn(&Name) -> Option<Output>) -> Result<Inputs> {
         let component = self.component(name);
         let source = self.needed_source(&component.source)?;
         let mut extra = BTreeMap::new();
@@ -305,15 +315,10 @@ impl World {
             let base = Path::new(path).file_name().map(|base| base.to_string_lossy().into_owned()).unwrap_or_default();
             patches.push((format!("{:04}-{base}", patches.len() + 1), bytes));
         }
-        let paths = match (self.machine.bubblewrap(), &component.build) {
-            (Some(_), _) => Paths::sandboxed(),
-            (None, Driver::Cargo(_)) => Paths::real(&self.layout.build(name), &self.machine.rust_toolchain()?),
-            (None, _) => Paths::real(&self.layout.build(name), Path::new("/usr")),
-        };
-        let told = self.told(component, &paths)?;
+        let told = self.told(component, paths)?;
         let nothing = BTreeMap::new();
         let values = Values {
-            paths: &paths,
+            paths,
             epoch: source.epoch,
             arch: self.machine.arch(),
             chosen: &self.definitions.chosen,
@@ -328,7 +333,7 @@ impl World {
             steps.iter_mut().filter(|step| step.argv[0] == "make").for_each(|step| step.argv[0].clone_from(make));
         }
         if matches!(component.build, Driver::Cargo(_)) {
-            crate::cargo_driver::use_vendored_crates(&mut steps, &paths);
+            crate::cargo_driver::use_vendored_crates(&mut steps, paths);
         }
         Ok(Inputs {
             src: self.files(&component.source, &component.inputs, &component.exclude)?,

@@ -38,6 +38,7 @@ mod provenance;
 mod release_check;
 mod releasing;
 mod repo;
+mod repro_check;
 mod sbom;
 mod schema;
 mod settling;
@@ -126,6 +127,7 @@ enum Command {
     Unfreeze(unfreeze::Args),
     Tarball(tarball::Args),
     VerifyTarball(verify_tarball::Args),
+    ReproCheck(repro_check::Args),
     Licences(licences::Args),
     List(list::Args),
     Override(overriding::Args),
@@ -182,6 +184,7 @@ impl Command {
             Command::Sbom(args) => Some(&mut args.selection.components),
             Command::ReleaseCheck(args) => Some(&mut args.selection.components),
             Command::Provenance(args) => Some(&mut args.selection.components),
+            Command::ReproCheck(args) => Some(&mut args.selection.components),
             Command::Licences(args) => Some(&mut args.selection.components),
             Command::Doctor(args) => Some(&mut args.selection.components),
             Command::Fetch(args) => Some(&mut args.sources),
@@ -385,6 +388,7 @@ pub fn run(mut cli: Cli) -> i32 {
             Command::Unfreeze(args) => unfreeze::run(&session, &args),
             Command::Tarball(args) => tarball::run(&session, &args),
             Command::VerifyTarball(args) => verify_tarball::run(&session, &args),
+            Command::ReproCheck(args) => repro_check::run(&session, &args),
             Command::Licences(args) => licences::run(&session, &args),
             Command::List(args) => list::run(&session, &args),
             Command::Override(args) => overriding::run(&session, &args),

@@ -1,5 +1,6 @@
 //! What commands that release have in common: which components, what is refused, and the contents of an archive with its sources brought.
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -7,11 +8,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::Session;
 use super::fetch::{How, fetch_all};
 use crate::definition::Name;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::machine::Machine;
+use crate::merge::{Merged, merge};
 use crate::plan::Wanted;
 use crate::release::{Contents, Wishes, gather, is_released, refusal};
 use crate::run::Report;
+use crate::store::{Found, Output};
 use crate::world::World;
 
 /// What an archive is of.
@@ -29,7 +32,7 @@ pub(super) struct What {
 }
 
 /// The contents of the archive; an error that names everything that keeps it from being released.
-pub(super) fn contents(session: &Session, what: &What, doing: &str, report: &Report) -> Result<Contents> {
+pub(super) fn contents(session: &Session, what: &What, doing: &str, report: &Report) -> Result<(World, Contents)> {
     let say = |line: &str| report.note(line);
     let definitions = session.settled()?;
     refusal::overridden(&session.layout, &definitions, doing)?;
@@ -50,7 +53,30 @@ pub(super) fn contents(session: &Session, what: &What, doing: &str, report: &Rep
     refuse(&|_| {})?;
     world.read_sources()?;
     let wishes = Wishes { generated: what.with_generated, offline: session.offline };
-    gather(&world, wishes, &session.cancel, &say)
+    let contents = gather(&world, wishes, &session.cancel, &say)?;
+    Ok((world, contents))
+}
+
+/// Everything that the components of a plan have installed, by exact builds from the sources as they are; nothing is built for it.
+pub(super) fn built(world: &World) -> Result<Merged> {
+    let mut outputs: BTreeMap<Name, Output> = BTreeMap::new();
+    let mut unbuilt: Vec<&str> = Vec::new();
+    for name in &world.plan.order {
+        let needs = &world.plan.needs[name];
+        let found = match needs.iter().all(|need| outputs.contains_key(need)) {
+            true => world.store.output(world.inputs(name, &|need| outputs.get(need).cloned())?.action()?.digest)?,
+            false => Found::Missing,
+        };
+        match found {
+            Found::Here(output) => drop(outputs.insert(name.clone(), output)),
+            Found::Missing => unbuilt.push(name.as_str()),
+        }
+    }
+    if !unbuilt.is_empty() {
+        let message = format!("there is nothing to compare with: not built from this tree: {}", unbuilt.join(", "));
+        return Err(Error::input(message).help(format!("cargo xtask build {}", unbuilt.join(" "))));
+    }
+    merge(outputs.iter().map(|(name, output)| (name, &output.tree)), &world.definitions.manifest.shared)
 }
 
 /// A bar over so many bytes, on a terminal; it is gone when it is dropped.

@@ -51,7 +51,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         return run_elsewhere(session);
     }
     let report = Report::new(if session.json { Mode::Json } else { Mode::Auto }, None);
-    let contents = contents(session, &args.what, "make a tarball", &report)?;
+    let (_, contents) = contents(session, &args.what, "make a tarball", &report)?;
     let out = std::path::absolute(&args.out).context(|| "cannot use --out".to_owned())?;
     fs::create_dir_all(&out).context(|| format!("cannot make `{}`", out.display()))?;
     crate::machine::need(&out, contents.bytes() / 2 + (1 << 20), "packing the archive")?;

@@ -10,6 +10,7 @@ use tar::EntryType;
 
 use super::contents::Contents;
 use super::write::{Format, tar, write};
+use crate::difference::of_nodes;
 use crate::digest::Digest;
 use crate::error::{Context, Error, Result};
 use crate::process::Cancel;
@@ -59,7 +60,7 @@ pub fn account(
             (Some(_), None) => tell(path, format!("is missing{whose}")),
             (None, Some(_)) => tell(path, "is extra: nothing that is released has it".to_owned()),
             (Some(wanted), Some(found)) => {
-                differences(wanted, &found.node).into_iter().for_each(|what| tell(path, format!("{what}{whose}")));
+                of_nodes(wanted, &found.node).into_iter().for_each(|what| tell(path, format!("{what}{whose}")));
                 found.odd.iter().for_each(|what| tell(path, what.clone()));
             }
             (None, None) => {}
@@ -69,38 +70,6 @@ pub fn account(
         findings.extend(whole(archive, format, contents, threads, cancel, progress)?);
     }
     Ok(findings)
-}
-
-/// What differs between two nodes, in words.
-fn differences(wanted: &Node, found: &Node) -> Vec<String> {
-    let mut all = Vec::new();
-    match (wanted, found) {
-        (Node::File { digest: one, mode: its }, Node::File { digest: other, mode }) => {
-            if one != other {
-                let bytes = |digest: &Digest| format!("{} ({} bytes)", digest.short(), digest.size);
-                all.push(format!("is changed: {}, should be {}", bytes(other), bytes(one)));
-            }
-            if its != mode {
-                all.push(format!("has mode {mode:o}, should have {its:o}"));
-            }
-        }
-        (Node::Symlink { target: one }, Node::Symlink { target: other }) if one != other => {
-            all.push(format!("is a link to `{other}`, should be one to `{one}`"));
-        }
-        (Node::Directory { .. }, Node::Directory { mode }) if *mode != 0o755 => {
-            all.push(format!("has mode {mode:o}, should have 755"));
-        }
-        (one, other) if std::mem::discriminant(one) != std::mem::discriminant(other) => {
-            let kind = |node: &Node| match node {
-                Node::File { .. } => "a file",
-                Node::Symlink { .. } => "a link",
-                Node::Directory { .. } => "a directory",
-            };
-            all.push(format!("is {}, should be {}", kind(other), kind(one)));
-        }
-        _ => {}
-    }
-    all
 }
 
 /// Every member, and what is wrong with those that cannot be compared.

@@ -8,6 +8,7 @@ use super::contents::{Contents, below};
 use super::gather::Placed;
 use super::own::DIR;
 use super::unpacked::VENDOR;
+use crate::cargo_driver::usual_paths;
 use crate::definition::{Component, Driver, Name};
 use crate::digest::Digest;
 use crate::error::Result;
@@ -37,19 +38,27 @@ const SANDBOX: [&str; 16] = [
     "WGET",
 ];
 
+/// Where its two parts begin; `script.rs` reads them again.
+pub(super) const WITH_XTASK: &str = "1. With cargo xtask\n";
+pub(super) const BY_HAND: &str = "2. By hand\n";
+
 /// The text. Lines that begin with four spaces in its second part are one shell script.
 pub(super) fn text(world: &World, placed: &BTreeMap<Name, Placed>, contents: &Contents) -> Result<String> {
     let names = |names: &[&Name]| names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
     let order: Vec<&Name> = world.plan.order.iter().collect();
     let manifest = &world.definitions.manifest_name;
+    // Without names everything that the manifest builds is meant.
+    let usual = &world.definitions.manifest.components;
+    let is_usual = usual.len() == order.len() && usual.iter().all(|name| order.contains(&name));
+    let named = if is_usual { String::new() } else { format!(" {}", names(&order).replace(',', "")) };
     let mut text = format!(
         "Building {top}\n\n\
          Everything that {all} are built from is in here; nothing is downloaded. `sha256sum -c --quiet {DIR}/SHA256SUMS`, at\n\
          the top, says whether it is whole. What must be installed: a C compiler, make, and the packages that `[packages]` of\n\
          {DIR}/components/NAME.toml lists{rust}.\n\n\
-         1. With cargo xtask\n\n\
-         The result is in {DIR}/dist. It needs Rust and bubblewrap.\n\n    cd {DIR} && cargo xtask build --offline --manifest {manifest}\n\n\
-         2. By hand\n\n\
+         {WITH_XTASK}\n\
+         The result is in {DIR}/dist. It needs Rust and bubblewrap.\n\n    cd {DIR} && cargo xtask build --offline --manifest {manifest}{named}\n\n\
+         {BY_HAND}\n\
          TOP is where this archive is unpacked, DESTDIR where the result is put.\n\n    : \"${{TOP:?}}\" \"${{DESTDIR:?}}\"\n    export TOP DESTDIR LC_ALL=C.UTF-8 TZ=UTC GIT=false WGET=false\n    umask 022\n",
         top = contents.top,
         all = names(&order),
@@ -83,16 +92,20 @@ fn commands(world: &World, name: &Name, placed: &BTreeMap<Name, Placed>, content
     let inputs = world.inputs(name, &|_| Some(nothing.clone()))?;
     let at = &placed[&component.source].at;
     let silent = told_by_those_inside(world, name, component)?;
-    let mut lines = vec!["(".to_owned()];
+    let mut lines = vec!["(".to_owned(), "set -e".to_owned()];
     for (variable, value) in inputs.variables.iter().filter(|(name, _)| !SANDBOX.contains(&name.as_str())) {
         let set = shell_line([format!("{variable}={value}")]);
         lines.push(format!("export {}", unsandboxed(&set, component, at, placed)));
     }
     if matches!(component.build, Driver::Cargo(_)) {
-        // Paths are in binaries; these are those of any other build. Of two that fit rustc takes the last.
-        let (top, crates) = (place(at), format!("$TOP/{}", below(at, VENDOR)));
-        let remap = format!("--remap-path-prefix={top}=/b/src --remap-path-prefix={crates}=/b/crates");
-        lines.push(format!("export RUSTFLAGS=\"{remap}\" CARGO_INCREMENTAL=0"));
+        let top = place(at);
+        let elsewhere = |name: &str| match name {
+            "build" => format!("{top}/target"),
+            "crates" => format!("{top}/{VENDOR}"),
+            _ => top.clone(),
+        };
+        let (variable, value) = usual_paths(elsewhere);
+        lines.push(format!("export {variable}=\"{value}\" CARGO_INCREMENTAL=0"));
     }
     let mut dir = place(at);
     lines.push(format!("cd {dir}"));

@@ -6,6 +6,7 @@
 //! - `version.rs`: what it is called. `refusal.rs`: what keeps a checkout from being released.
 //! - `signing.rs`: signatures by a command of whoever releases.
 //! - `write.rs`: the value as bytes, the same on every machine. `account.rs`: an archive compared with the value it should be.
+//! - `proof.rs`: an archive built in a sandbox as its own `BUILDING` says, which `script.rs` reads, and the result compared.
 //! - `unpacked.rs`: an unpacked archive as a working tree.
 //!
 //! Invariant: a member comes from the tree that the lock names, from a step in the sandbox, from crates that Cargo.lock names, or from
@@ -19,7 +20,9 @@ mod crates;
 mod gather;
 mod generated;
 mod own;
+mod proof;
 pub mod refusal;
+mod script;
 mod unpacked;
 mod version;
 mod write;
@@ -28,5 +31,6 @@ pub use account::{Finding, account};
 pub use contents::{Bytes, Contents, Member, Owner};
 pub use gather::{Wishes, gather};
 pub use own::is_released;
+pub use proof::{Proof, Way, files};
 pub use unpacked::Unpacked;
 pub use write::{Format, write};

@@ -115,26 +115,18 @@ impl Building<'_> {
             _ => self.prepare(job)?,
         }
         let since = Since::now(&job.sandbox.host("tmp"))?;
-        let mut timings = Timings::new();
-        for (index, step) in job.inputs.steps.iter().enumerate() {
-            self.cancel.check()?;
-            if goes_on && step.role == Role::Done {
-                continue;
-            }
-            let (component, name) = (job.name.to_string(), step.name.clone());
-            self.report.send(Event::Step { component, step: name, number: index + 1, of: job.inputs.steps.len() });
-            let clock = Instant::now();
-            if let Err(Failed { error, by_itself }) = self.step(job, index, step, kept.is_some()) {
+        let timings = match self.steps(job, goes_on, kept.is_some()) {
+            Ok(timings) => timings,
+            Err((role, Failed { error, by_itself })) => {
                 // What is wrong is likely in the line that was just changed, so the next try is to be cheap too.
-                if let (Some(kept), Role::Make, true) = (kept, step.role, by_itself) {
+                if let (Some(kept), Role::Make, true) = (kept, role, by_itself) {
                     kept.ended(&job.inputs.src, self.store)?;
                 }
                 let exact =
                     format!("cargo xtask build {} --clean   # if it fails only because of what was there", job.name);
                 return Err(if goes_on { error.help(exact) } else { error });
             }
-            timings.push((step.name.clone(), clock.elapsed().as_secs_f64()));
-        }
+        };
         let output = self.capture(job, &since)?;
         match kept {
             Some(kept) => kept.ended(&job.inputs.src, self.store)?,
@@ -142,6 +134,32 @@ impl Building<'_> {
             None => crate::atomic::remove_tree(&dir)?,
         }
         Ok((output, timings))
+    }
+
+    /// Builds one component in an empty directory and keeps nothing: gives what it installed, which stays in that directory.
+    pub fn try_out(&self, job: &Job<'_>) -> Result<Tree> {
+        crate::atomic::remove_tree(job.logs)?;
+        fs::create_dir_all(job.logs).context(|| format!("cannot make `{}`", job.logs.display()))?;
+        self.prepare(job)?;
+        let since = Since::now(&job.sandbox.host("tmp"))?;
+        self.steps(job, false, false).map_err(|(_, Failed { error, .. })| error)?;
+        self.installed(job, &since)
+    }
+
+    fn steps(&self, job: &Job<'_>, goes_on: bool, is_kept: bool) -> Result<Timings, (Role, Failed)> {
+        let mut timings = Timings::new();
+        for (index, step) in job.inputs.steps.iter().enumerate() {
+            self.cancel.check().map_err(|error| (step.role, error.into()))?;
+            if goes_on && step.role == Role::Done {
+                continue;
+            }
+            let (component, name) = (job.name.to_string(), step.name.clone());
+            self.report.send(Event::Step { component, step: name, number: index + 1, of: job.inputs.steps.len() });
+            let clock = Instant::now();
+            self.step(job, index, step, is_kept).map_err(|failed| (step.role, failed))?;
+            timings.push((step.name.clone(), clock.elapsed().as_secs_f64()));
+        }
+        Ok(timings)
     }
 
     /// An empty directory with the inputs in it, as it stands before the first step.
@@ -241,7 +259,8 @@ impl Building<'_> {
         Err(Failed { error, by_itself })
     }
 
-    fn capture(&self, job: &Job<'_>, since: &Since) -> Result<Output> {
+    /// What it installed, if that is what was to come.
+    fn installed(&self, job: &Job<'_>, since: &Since) -> Result<Tree> {
         let stage = job.sandbox.host("stage");
         let index = tempfile::NamedTempFile::new().context(|| "cannot make a temporary file".to_owned())?;
         let tree = scan(&stage, index.path(), Modes::Exact, &[])?.into_tree();
@@ -274,9 +293,14 @@ impl Building<'_> {
             let message = format!("`{}` installed `/{}`, a name that is ours in dist/", job.name, crate::dist::STAGED);
             return Err(Error::step(message).help("let the recipe install it under another name"));
         }
+        Ok(tree)
+    }
+
+    fn capture(&self, job: &Job<'_>, since: &Since) -> Result<Output> {
+        let tree = self.installed(job, since)?;
         let bytes = self.store.missing_bytes(&tree);
         crate::machine::need(self.store.root(), bytes + (1 << 20), &format!("the output of `{}`", job.name))?;
-        let output = self.store.put_output(job.action.digest, &stage, tree)?;
+        let output = self.store.put_output(job.action.digest, &job.sandbox.host("stage"), tree)?;
         job.action.keep(job.inputs, self.store)?;
         Ok(output)
     }

@@ -1,7 +1,10 @@
 //! Releases of a small synthetic manifest, by the real program: the same bytes everywhere, nothing in them that does not belong there.
 
+mod default;
 mod refused;
+mod repro;
 mod small;
 mod tampered;
 mod twice;
 mod unpacked;
+mod verified;

@@ -3,7 +3,12 @@
 //!
 //! Invariant: what runs here is never shared with another machine unless it ran under bubblewrap.
 
+mod enclosure;
+
+pub use enclosure::{Enclosure, Processes};
+
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -22,6 +27,30 @@ pub struct Sandbox {
     crates: Option<PathBuf>,
     /// The Rust toolchain, for a cargo component.
     rust: Option<PathBuf>,
+    /// What it looks like from inside.
+    guise: Guise,
+}
+
+/// What a sandbox looks like to those in it. All builds see the same; only `repro-check` has another.
+#[derive(Clone, Debug)]
+pub struct Guise {
+    /// Where its directories are.
+    pub paths: Paths,
+    /// The number of its user.
+    pub user: u32,
+    /// The name of its machine.
+    pub host: &'static str,
+    /// Stands before each program.
+    pub before: Vec<String>,
+    /// Variables that stand over those of a step.
+    pub variables: BTreeMap<String, String>,
+}
+
+impl Default for Guise {
+    fn default() -> Self {
+        let (before, variables) = (Vec::new(), BTreeMap::new());
+        Guise { paths: Paths::sandboxed(), user: 0, host: "sultana", before, variables }
+    }
 }
 
 /// What a build may look at beside the system, and nothing may write.
@@ -53,7 +82,12 @@ pub fn try_bubblewrap() -> Result<PathBuf, String> {
 impl Sandbox {
     /// A sandbox over `dir`; without `bwrap` it is a plain directory.
     pub fn new(bwrap: Option<PathBuf>, dir: PathBuf, crates: Option<PathBuf>, rust: Option<PathBuf>) -> Self {
-        Sandbox { bwrap, dir, crates, rust }
+        Sandbox { bwrap, dir, crates, rust, guise: Guise::default() }
+    }
+
+    /// The same over another directory, with another look.
+    pub fn disguised(self, dir: PathBuf, guise: Guise) -> Self {
+        Sandbox { dir, guise, ..self }
     }
 
     /// Makes the directories, empty.
@@ -74,7 +108,7 @@ impl Sandbox {
     /// The paths that steps see.
     pub fn paths(&self) -> Paths {
         match self.bwrap {
-            Some(_) => Paths::sandboxed(),
+            Some(_) => self.guise.paths.clone(),
             None => Paths::real(&self.dir, self.rust.as_deref().unwrap_or(Path::new("/usr"))),
         }
     }
@@ -86,46 +120,46 @@ impl Sandbox {
         let Some(bwrap) = &self.bwrap else {
             return Program::new(step.argv.clone()).dir(&step.dir).only_env(env).timeout(step.timeout);
         };
-        let mut argv: Vec<std::ffi::OsString> = vec![bwrap.into()];
+        let Guise { paths, user, host, before, variables } = &self.guise;
+        env.extend(variables.clone());
+        let mut argv: Vec<OsString> = before.iter().map(Into::into).collect();
+        argv.push(bwrap.into());
         let mut add = |items: &[&str]| argv.extend(items.iter().map(Into::into));
-        add(&[
-            "--unshare-all",
-            "--unshare-user",
-            "--uid",
-            "0",
-            "--gid",
-            "0",
-            "--hostname",
-            "sultana",
-            "--die-with-parent",
-        ]);
-        add(&["--ro-bind", "/usr", "/usr", "--ro-bind", "/etc", "/etc", "--tmpfs", "/usr/local"]);
-        for top in ["/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"] {
-            match fs::read_link(top) {
-                Ok(target) => add(&["--symlink", &target.to_string_lossy(), top]),
-                Err(_) if Path::new(top).is_dir() => add(&["--ro-bind", top, top]),
-                Err(_) => {}
-            }
-        }
-        add(&["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/var/tmp", "--dir", "/run"]);
+        system(&mut add, &user.to_string(), host);
+        add(&["--proc", "/proc"]);
         // Only the writable directories are bound as such; logs and our own bookkeeping stay out of sight.
         for name in WRITABLE {
-            add(&["--bind", &self.dir.join(name).to_string_lossy(), &format!("/b/{name}")]);
+            add(&["--bind", &self.dir.join(name).to_string_lossy(), &paths.dir(name)]);
         }
         for name in ["deps", "extra"] {
-            add(&["--ro-bind", &self.dir.join(name).to_string_lossy(), &format!("/b/{name}")]);
+            add(&["--ro-bind", &self.dir.join(name).to_string_lossy(), &paths.dir(name)]);
         }
         if let Some(crates) = &self.crates {
-            add(&["--ro-bind", &crates.to_string_lossy(), "/b/crates"]);
+            add(&["--ro-bind", &crates.to_string_lossy(), &paths.dir("crates")]);
         }
         if let Some(rust) = &self.rust {
-            add(&["--ro-bind", &rust.to_string_lossy(), "/rust"]);
+            add(&["--ro-bind", &rust.to_string_lossy(), &paths.rust]);
         }
         add(&["--remount-ro", "/usr/local", "--remount-ro", "/", "--chdir", &step.dir, "--"]);
         argv.extend(step.argv.iter().map(Into::into));
         // The environment is given to bubblewrap itself, which hands it on: the jobserver's variables join it there.
         Program::new(argv).only_env(env).timeout(step.timeout)
     }
+}
+
+/// What every sandbox begins with: nothing of the machine but its system, read-only, without what was put into /usr/local; no
+/// network; somebody with that number, for whom /proc is still missing.
+fn system(add: &mut impl FnMut(&[&str]), user: &str, host: &str) {
+    add(&["--unshare-all", "--unshare-user", "--uid", user, "--gid", user, "--hostname", host, "--die-with-parent"]);
+    add(&["--ro-bind", "/usr", "/usr", "--ro-bind", "/etc", "/etc", "--tmpfs", "/usr/local"]);
+    for top in ["/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"] {
+        match fs::read_link(top) {
+            Ok(target) => add(&["--symlink", &target.to_string_lossy(), top]),
+            Err(_) if Path::new(top).is_dir() => add(&["--ro-bind", top, top]),
+            Err(_) => {}
+        }
+    }
+    add(&["--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/var/tmp", "--dir", "/run"]);
 }
 
 #[cfg(test)]

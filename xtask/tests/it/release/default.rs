@@ -1,0 +1,56 @@
+//! The archive of the default manifest: the same bytes in differing circumstances, and both ways of building it give what its checkout
+//! builds.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::build::checkout::sealed;
+use crate::build::run::{Ran, ran};
+use crate::default_manifest::dist;
+use crate::origin::git::git_in;
+use crate::tier::{self, Tier};
+
+const NAME: &str = "xen-4.17.5.tar.gz";
+
+/// xtask in a checkout, through a shell command that may change what it sees.
+fn xtask(checkout: &Path, before: &str, args: &str, environment: &[(&str, &str)]) -> Ran {
+    let mut command = Command::new("sh");
+    command.args(["-ec", &format!("{before}; exec \"$0\" {args}"), env!("CARGO_BIN_EXE_xtask")]);
+    let ran = ran(command.current_dir(checkout).envs(environment.iter().copied()));
+    assert_eq!(ran.code, Some(0), "{args}: {}", ran.stderr);
+    ran
+}
+
+fn cloned(into: &Path, name: &str) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    git_in(into, &["clone", "-q", root.to_str().unwrap(), name]);
+    into.join(name)
+}
+
+#[test]
+fn the_archive_of_the_default_manifest_is_the_same_everywhere_and_builds_the_same() {
+    if !tier::need(Tier::Full) || !sealed() {
+        return;
+    }
+    dist(&[]);
+    let dir = tempfile::tempdir().unwrap();
+    let (one, other) = (cloned(dir.path(), "one"), cloned(dir.path(), "another-place"));
+    xtask(&one, "umask 022", "tarball --format gz --jobs 1", &[]);
+    let clock = xtask::repro::libfaketime(std::env::consts::ARCH).map(|library| library.display().to_string());
+    let clock: Vec<(&str, &str)> = match &clock {
+        Some(library) => vec![("LD_PRELOAD", library), ("FAKETIME", "+400d"), ("NO_FAKE_STAT", "1")],
+        None => Vec::new(),
+    };
+    let elsewhere = [&clock[..], &[("TZ", "Asia/Kathmandu"), ("LC_ALL", "C"), ("USER", "somebody")]].concat();
+    xtask(&other, "umask 077", "tarball --format gz --jobs 3", &elsewhere);
+    assert!(fs::read(one.join(NAME)).unwrap() == fs::read(other.join(NAME)).unwrap());
+
+    xtask(&one, "umask 022", "build", &[]);
+    let ran = xtask(&one, "umask 022", &format!("verify-tarball {NAME}"), &[]);
+    for way in ["by-hand", "by-xtask"] {
+        let said = format!("{way}: all ");
+        let line = ran.stdout.lines().find(|line| line.starts_with(&said)).unwrap_or_default();
+        assert!(line.ends_with(" files are those of this checkout's build"), "{}\n{}", ran.stdout, ran.stderr);
+    }
+}
