@@ -10,9 +10,9 @@ use xtask_gate::world::{JobEnd, JobOrder, OnStep, StepEvent};
 
 use super::checkout::Checkout;
 use super::is_machine;
-use crate::definition::{Does, Job};
+use crate::definition::{Does, Job, Name};
 use crate::error::{Context, Error, Result};
-use crate::machine::free_bytes;
+use crate::machine::{free_bytes, is_full};
 use crate::process::{Cancel, Ended, Program};
 use crate::turn::{self, Hold, Turn};
 
@@ -45,12 +45,16 @@ impl Step {
 impl Run<'_> {
     /// Runs it. `Err` only where the user stops us.
     pub(super) fn go(&self, on_step: OnStep<'_>, cancel: &Cancel) -> Result<JobEnd> {
-        let _turns = self.resources(cancel)?;
         let mut end = JobEnd { state: JobState::Pass, built: BTreeMap::new(), runvars: BTreeMap::new() };
-        let (state, reason) = match self.checkout.prepare(self.order.flight, self.order.tuple) {
-            Ok(()) => (StepState::Pass, None),
+        let prepared = self.resources(cancel).and_then(|turns| {
+            self.checkout.prepare(self.order.flight, self.order.tuple)?;
+            Ok(turns)
+        });
+        // They are held until the last step has ended.
+        let (_turns, state, reason) = match prepared {
+            Ok(turns) => (turns, StepState::Pass, None),
             Err(error) if !is_machine(&error) => return Err(error),
-            Err(error) => (StepState::Broken, Some(one_line(&error))),
+            Err(error) => (Vec::new(), StepState::Broken, Some(one_line(&error))),
         };
         on_step(StepEvent::Begin { testid: "checkout".to_owned(), log: None })?;
         on_step(StepEvent::End { state, reason })?;
@@ -81,7 +85,7 @@ impl Run<'_> {
     fn resources(&self, cancel: &Cancel) -> Result<Vec<Turn>> {
         let mut names: Vec<_> = self.job.resources.iter().collect();
         names.sort();
-        let take = |name: &crate::definition::Name| {
+        let take = |name: &Name| {
             let lock = self.checkout.store.join("gate/resources").join(name);
             let waiting = format!("{}: another job has `{name}`; waiting for its end", self.order.job.name);
             turn::take(&lock, Hold::Alone, cancel, self.say, &waiting)
@@ -129,6 +133,7 @@ impl Run<'_> {
                 let own = std::env::current_exe().context(|| "cannot tell what program this is".to_owned())?;
                 program = program.env("GATE_FLIGHT", self.order.flight.to_string()).env("XTASK", own);
                 program = program.env("XTASK_STORE", &self.checkout.store);
+                program = program.env("XTASK_MANIFEST", self.checkout.gate.manifest.as_str());
                 steps.push(Step::new("test", program));
                 Ok(steps)
             }
@@ -170,7 +175,7 @@ impl Run<'_> {
         };
         let full = [&self.checkout.dir, &self.checkout.store, &self.logs]
             .into_iter()
-            .find(|dir| free_bytes(dir).is_ok_and(|free| free < LEAST_SPACE));
+            .find(|dir| is_full(dir) || free_bytes(dir).is_ok_and(|free| free < LEAST_SPACE));
         if let Some(full) = full {
             return (StepState::Broken, Some(format!("{why}; the disk of `{}` is full", full.display())));
         }

@@ -1,7 +1,8 @@
-//! Xen from Debian's source as a tree with refs, booted in an emulated machine: a good candidate, and one with a planted fault after
-//! which no dom0 comes up. The tools are restored from the store, the hypervisor is built.
+//! Xen and SeaBIOS from Debian's sources as trees with refs, booted in an emulated machine: good candidates of both, and a Xen with a
+//! planted fault after which no dom0 comes up. What a change is no input of is restored from the store.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use super::forge::{Forge, Tree};
@@ -11,30 +12,44 @@ use crate::origin::git::git_at;
 use crate::origin::world::{World, origin};
 use crate::tier::{self, Tier};
 
-const BUILD: &str = "summary = 'b'\ntier = 'smoke'\ntimeout = '2h'\nrun.build.components = ['xen', 'xen-tools']\n";
+const BUILD_XEN: &str = "summary = 'b'\ntier = 'smoke'\ntimeout = '2h'\nrun.build.components = ['xen', 'xen-tools']\n";
+const BUILD_SEABIOS: &str = "summary = 'b'\ntier = 'smoke'\nrun.build.components = ['seabios']\n";
 const BOOT: &str = "summary = 'dom0'\nneeds = ['build-xen']\ntimeout = '20m'\nresources = ['emulator']\n\
                     run.boot.scenarios = ['dom0']\n";
+const TREES: [&str; 2] = ["seabios", "xen"];
 
-/// This repository's default manifest with xen from git. Its commits have the time of the locked tree, so that what is built of the
-/// same files is the same.
-fn forge() -> Option<Forge> {
-    // Installs what building needs, and puts all of it into the store.
-    dist(&[]);
-    let lock = fs::read_to_string(repository().join("manifests/debian-12.lock")).unwrap();
-    let lock: toml::Table = toml::from_str(&lock).unwrap();
-    let pin = &lock["sources"]["xen"];
-    let (version, epoch) = (pin["version"].as_str()?.to_owned(), pin["epoch"].as_integer()? as u64);
-    let apt = format!("apt = {{ package = 'xen', version = '{version}' }}");
+/// A source of the default manifest as a repository. Its commits have the time of the locked tree, so that what is built of the same
+/// files is the same.
+fn from_apt(name: &str, pin: &toml::Value, dir: &Path) -> Tree {
+    let (version, epoch) = (pin["version"].as_str().unwrap(), pin["epoch"].as_integer().unwrap() as u64);
     let unpacked = World::new();
-    unpacked.update(&origin(&apt));
-    let dir = tempfile::tempdir().unwrap();
-    let bare = dir.path().join("xen.git");
+    unpacked.update(&origin(&format!("apt = {{ package = '{name}', version = '{version}' }}")));
     let git = |arguments: &[&str]| git_at(epoch, &unpacked.tree(), arguments);
     git(&["init", "-q", "-b", "master", "."]);
     git(&["add", "-A", "-f"]);
     git(&["commit", "-q", "-m", "release"]);
-    git(&["clone", "-q", "--bare", ".", bare.to_str().unwrap()]);
-    let tree = Tree::new("xen", dir.path(), &git(&["rev-parse", "HEAD"]));
+    git(&["clone", "-q", "--bare", ".", dir.join(format!("{name}.git")).to_str().unwrap()]);
+    Tree::new(name, dir, &git(&["rev-parse", "HEAD"]))
+}
+
+/// This repository's default manifest with both from git.
+fn forge() -> Forge {
+    // Installs what building needs, and puts all of it into the store.
+    dist(&[]);
+    let read = |path: &str| fs::read_to_string(repository().join(path)).unwrap();
+    let mut lock: toml::Table = toml::from_str(&read("manifests/debian-12.lock")).unwrap();
+    let mut manifest: toml::Table = toml::from_str(&read("manifests/debian-12.toml")).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let pins = lock["sources"].as_table_mut().unwrap();
+    let sources = manifest["sources"].as_table_mut().unwrap();
+    let trees = TREES.map(|name| {
+        let tree = from_apt(name, &pins.remove(name).unwrap(), dir.path());
+        let git = format!("git = {{ urls = ['{}'], branch = 'master' }}", tree.url());
+        sources.insert(name.to_owned(), toml::from_str(&git).unwrap());
+        tree
+    });
+    let blktap = format!("path = {{ dir = '{}' }}", repository().join("blktap").display());
+    sources.insert("blktap".to_owned(), toml::from_str(&blktap).unwrap());
 
     let checkout = Checkout::in_users_store();
     for path in ["components", "manifests/common"] {
@@ -42,58 +57,48 @@ fn forge() -> Option<Forge> {
         copy.arg("-a").arg(repository().join(path)).arg(checkout.path(path).parent().unwrap());
         assert!(copy.status().unwrap().success());
     }
-    let manifest = fs::read_to_string(repository().join("manifests/debian-12.toml")).unwrap();
-    let from_git = format!("git = {{ urls = ['{}'], branch = 'master' }}", tree.url());
-    let changed = manifest
-        .replace(&apt.replace('\'', "\""), &from_git)
-        .replace("dir = \"blktap\"", &format!("dir = \"{}\"", repository().join("blktap").display()));
-    assert!(changed.contains(&from_git), "{manifest}");
-    checkout.write("manifests/m.toml", &changed);
-    let mut pins = lock;
-    pins["sources"].as_table_mut()?.remove("xen");
-    checkout.write("manifests/m.lock", &toml::to_string(&pins).unwrap());
-    let forge = Forge::of(checkout, vec![tree], dir);
-    forge.ok(&["update", "xen"]);
-    forge.gate(&["xen"], &[("build-xen", BUILD), ("boot-dom0", BOOT)]);
+    checkout.write("manifests/m.toml", &toml::to_string(&manifest).unwrap());
+    checkout.write("manifests/m.lock", &toml::to_string(&lock).unwrap());
+    let forge = Forge::of(checkout, trees.into(), dir);
+    forge.ok(&["update", "xen", "seabios"]);
+    forge.gate(&TREES, &[("build-seabios", BUILD_SEABIOS), ("build-xen", BUILD_XEN), ("boot-dom0", BOOT)]);
     forge.commit_project();
-    Some(forge)
+    forge
 }
 
 #[test]
-fn a_xen_that_boots_is_pushed_and_one_whose_dom0_does_not_come_up_is_not() {
+fn what_boots_is_pushed_and_a_xen_whose_dom0_does_not_come_up_is_not() {
     if !tier::need(Tier::Full) {
         return;
     }
-    let forge = forge().unwrap();
-    let xen = &forge.trees[0];
-    let setup = "xen/arch/x86/setup.c";
-    let good = xen.replace(setup, "dom0 = create_dom0(", "/* as ever */\n    dom0 = create_dom0(");
+    let forge = forge();
+    let [seabios, xen] = &forge.trees[..] else { panic!("two trees") };
+    let log =
+        |path: &str| fs::read_to_string(forge.checkout.path(&format!(".xtask/gate/log/{path}"))).unwrap_or_default();
+    let firmware = seabios.commit_at(1_700_000_000, "README", &(seabios.read("README") + "\nRead me twice.\n"));
     let ran = forge.checkout.run(&["gate", "run", "g"]);
-    let not_run = |flight: u32| {
-        let log = fs::read_to_string(forge.checkout.path(&format!(".xtask/gate/log/{flight}/boot-dom0/boot-dom0.log")));
-        log.unwrap_or_default().lines().find(|line| line.contains("not run")).map(str::to_owned)
-    };
-    if let Some(why) = not_run(1) {
-        return tier::skip(&why);
+    if let Some(why) = log("1/boot-dom0/boot-dom0.log").lines().find(|line| line.contains("not run")) {
+        return tier::skip(why);
     }
     assert!(ran.code == Some(0) && ran.stdout.contains("all pass - PUSHED"), "{}\n{}", ran.stdout, ran.stderr);
+    assert_eq!(seabios.tested(), firmware);
+
+    let setup = "xen/arch/x86/setup.c";
+    let good = xen.replace(setup, "dom0 = create_dom0(", "/* as ever */\n    dom0 = create_dom0(");
+    forge.ends(0, &["all pass - PUSHED"]);
     assert_eq!(xen.tested(), good);
-    let log = |flight: u32| forge.checkout.path(&format!(".xtask/gate/log/{flight}"));
     // What is as in the default manifest was there, in the baseline all of it: the store knows no path and no origin.
-    for (flight, component) in [(1, "xen"), (1, "xen-tools"), (2, "xen-tools")] {
-        let text = fs::read_to_string(log(flight).join(format!("build-xen/build-{component}.log"))).unwrap();
-        assert!(!text.contains(&format!("{component}: built in")), "{flight}: {text}");
+    for (flight, component) in [(1, "xen"), (1, "xen-tools"), (2, "xen"), (3, "xen-tools")] {
+        let text = log(&format!("{flight}/build-xen/build-{component}.log"));
+        assert!(text.contains("done in") && !text.contains(&format!("{component}: built in")), "{flight}: {text}");
     }
 
-    xen.replace(
-        setup,
-        "    if ( !dom0 )\n        panic(\"Could",
-        "    if ( dom0 )\n        panic(\"the planted fault; could",
-    );
-    forge.ends(1, &["regressions - FAIL", "X-Gate-Failures: g:boot-dom0:boot/dom0:fail:REGR. vs. 2"]);
-    assert_eq!(xen.tested(), good);
+    let panics = "    if ( dom0 )\n        panic(\"the planted fault; could";
+    xen.replace(setup, "    if ( !dom0 )\n        panic(\"Could", panics);
+    forge.ends(1, &["regressions - FAIL", "X-Gate-Failures: g:boot-dom0:boot/dom0:fail:REGR. vs. 3"]);
+    assert_eq!((xen.tested(), seabios.tested()), (good, firmware));
     // The console is kept with the flight.
-    let console = fs::read_to_string(log(3).join("boot-dom0/boot-dom0/console.log")).unwrap();
-    assert!(console.contains("the planted fault"), "{console}");
-    assert!(fs::read_to_string(log(2).join("boot-dom0/boot-dom0/console.log")).unwrap().contains("Xen version"));
+    let [before, after] = [3, 4].map(|flight| log(&format!("{flight}/boot-dom0/boot-dom0/console.log")));
+    assert!(before.contains("Xen version") && !before.contains("the planted fault"), "{before}");
+    assert!(after.contains("the planted fault"), "{after}");
 }

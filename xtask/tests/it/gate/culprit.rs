@@ -16,7 +16,7 @@ blocking = false
 [run.test]
 sources = ["libaio", "libcap-ng"]
 argv = ["sh", "-ec", '''
-"$XTASK" --manifest m build
+"$XTASK" build
 cat > probe.c <<END
 #include <cap-ng.h>
 #include <libaio.h>

@@ -16,7 +16,7 @@ needs   = ["build-libaio"]
 [run.test]
 sources = ["libaio"]
 argv = ["sh", "-ec", '''
-"$XTASK" --manifest m build
+"$XTASK" build
 printf '#include <libaio.h>\nint main(void) { io_context_t c = 0; return io_queue_init(0, &c) != -22; }\n' > probe.c
 cc probe.c -o probe -Idist/usr/include -Ldist/usr/lib -laio
 LD_LIBRARY_PATH=dist/usr/lib ./probe
