@@ -16,8 +16,9 @@ untested = 'refs/heads/main'
 tested = 'refs/heads/tested'
 ";
 const BUILD: &str = "summary = 'b'\ntier = 'smoke'\nrun.build.components = ['a']\n";
-const TEST: &str = "summary = 't'\nneeds = ['build']\n[run.test]\nsources = []\nargv = ['sh', '-ec', '''
-[ \"$GATE_SOURCE_P\" = \"$PWD\" ] && \"$XTASK\" --manifest m build && ! grep -q wrong dist/usr/sbin/tapdisk
+const TEST: &str =
+    "summary = 't'\nneeds = ['build']\nresources = ['bench']\n[run.test]\nsources = []\nargv = ['sh', '-ec', '''
+[ \"$GATE_SOURCE_P\" = \"$PWD\" ] && \"$XTASK\" build && ! grep -q wrong dist/usr/sbin/tapdisk
 ''']\n";
 const BOOT: &str =
     "summary = 'boots'\nneeds = ['build']\nresources = ['emulator']\nrun.boot.scenarios = ['linux-nbd']\n";
@@ -95,10 +96,11 @@ fn a_commit_of_the_project_is_built_as_it_is_and_what_could_not_boot_has_not_pas
 fn what_another_gate_of_this_machine_uses_is_waited_for() {
     let Some(project) = Project::new() else { return };
     project.commit("two\n");
-    let resource = project.0.store().join("gate/resources/emulator");
+    project.0.write("ci/gates/g.toml", &GATE.replace(", 'boot'", ""));
+    let resource = project.0.store().join("gate/resources/bench");
     let held = turn::try_take(&resource, Hold::Alone).unwrap().unwrap();
-    let running = project.0.start_command(&["gate", "run", "g", "--offline"]);
-    running.said("boot: another job has `emulator`; waiting for its end");
+    let running = project.0.start_command(&["gate", "run", "g"]);
+    running.said("test: another job has `bench`; waiting for its end");
     drop(held);
     let ran = running.ended();
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
