@@ -117,14 +117,16 @@ pub fn single(packages: Vec<Package>) -> Option<Package> {
         }
         // The hypervisor's, which leads.
         if package.component.as_str() == "xen" {
-            (all.version, all.component) = (package.version, package.component);
+            (all.version, all.component, all.homepage) = (package.version, package.component, package.homepage);
         }
     }
     let is_inside = |relation: &Relation| names.contains(&relation.name);
     all.depends.retain(|relation| !is_inside(relation));
     all.recommends.retain(|relation| !is_inside(relation));
     all.named.retain(|name| !names.contains(name));
-    all.provides.extend(names.iter().map(Relation::any));
+    // Who needs one of a version, as packages of libraries are needed, gets it.
+    let same = |name: &String| Relation { name: name.clone(), version: Some((Bound::Same, all.version.clone())) };
+    all.provides.extend(names.iter().map(same));
     all.replaces = names.iter().map(Relation::any).collect();
     all.conflicts = names.iter().map(Relation::any).collect();
     all.name = SINGLE.to_owned();

@@ -168,7 +168,8 @@ fn one_package_has_everything_and_stands_for_all() {
     let [one] = &one[..] else { panic!("{one:?}") };
     let field = |field: &str| run("dpkg-deb", &["-f", one.to_str().unwrap(), field]);
     assert_eq!(field("Version"), "1:0+sultana1+local-1\n");
-    assert_eq!(field("Provides"), "libx1, x-dev, x-tools\n");
+    let provided = ["libx1", "x-dev", "x-tools"].map(|name| format!("{name} (= 1:0+sultana1+local-1)"));
+    assert_eq!(field("Provides"), provided.join(", ") + "\n");
     assert!(!field("Depends").contains("libx1"));
     let content = run("dpkg-deb", &["-c", one.to_str().unwrap()]);
     for path in ["usr/lib/libx.so.1.0", "usr/bin/x", "etc/x/conf", "var/lib/x/"] {
@@ -222,6 +223,8 @@ fn rpms_ask_for_libraries_by_name_and_own_their_directories() {
         ],
     );
     assert!(!tools.lines().any(|line| matches!(line, "  /usr/bin" | "  /etc")), "{tools}");
+    let all = checkout.run(&["package", "rpm", "--allow-local", "--dry-run", "--single"]).stdout;
+    has(&all, &["Provides: x-dev = 0+sultana1+local-1", "Obsoletes: x-dev < 0+sultana1+local-1"]);
 }
 
 #[test]
