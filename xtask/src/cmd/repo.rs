@@ -19,6 +19,7 @@ use crate::turn::{self, Hold};
 /// new one. The same packages give the same bytes. On a machine that is to install from it:
 ///
 ///     echo 'deb [trusted=yes] file:/srv/xen sultana main' > /etc/apt/sources.list.d/xen.list
+///     apt update && apt install -t sultana xen-utils-4.17 blktap
 ///     dnf install --repofrompath=xen,/srv/xen-rpm --nogpgcheck xen-runtime
 ///
 /// To sign it, in the environment or as arguments, apt's InRelease by the second pair; then `signed-by=`

@@ -4,21 +4,23 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use super::Package;
 use super::documents::gzip;
 use super::facts::Facts;
+use super::{Format, Package};
 use crate::digest::Digest;
 use crate::error::{Context, Error, Result};
 use crate::process::{Cancel, Program};
 use crate::tree::Node;
 
-/// Libraries without the right to execute them, manual pages compressed.
-pub fn settle(package: &mut Package, facts: &Facts, prefix: &str, dist: &Path) -> Result<()> {
+/// Libraries without the right to execute them, which only rpm's tools want; manual pages compressed.
+pub fn settle(package: &mut Package, facts: &Facts, prefix: &str, dist: &Path, format: Format) -> Result<()> {
     let pages = format!("{}/share/man/", prefix.trim_start_matches('/'));
     for (path, mut node) in std::mem::take(&mut package.files) {
         let is_page = path.starts_with(&pages) && !path.ends_with(".gz");
         match &mut node {
-            Node::File { mode, .. } if facts.elf.get(&path).is_some_and(|elf| elf.soname.is_some()) => *mode &= !0o111,
+            Node::File { mode, .. } if facts.elf.get(&path).is_some_and(|elf| elf.soname.is_some()) => {
+                *mode = if format == Format::Rpm { 0o755 } else { *mode & !0o111 };
+            }
             Node::File { digest, mode } if is_page => {
                 let file = dist.join(&path);
                 let bytes = std::fs::read(&file).context(|| format!("cannot read `{}`", file.display()))?;

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Read, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::{Found, found, place, sha256, sweep, write_named};
+use super::{Found, each, place, sha256, sweep, write_named};
 use crate::error::{Context, Error, Result};
 use crate::package::archive::xz;
 use crate::package::documents::date;
@@ -44,7 +44,7 @@ impl Described {
 pub fn add(repository: &Path, file: &Path) -> Result<bool> {
     let bytes = fs::read(file).context(|| format!("cannot read `{}`", file.display()))?;
     let described = described(&file.display().to_string(), &bytes)?;
-    let source = described.field("Source").or_else(|| described.field("Package")).unwrap_or("other");
+    let source = described.field("Source").or_else(|| described.field("Package")).unwrap_or_default();
     let source = source.split(' ').next().unwrap_or(source);
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     place(repository, &format!("pool/{source}/{name}"), &bytes)
@@ -54,73 +54,85 @@ pub fn add(repository: &Path, file: &Path) -> Result<bool> {
 pub fn index(repository: &Path, wishes: &Wishes<'_>, cancel: &Cancel) -> Result<usize> {
     let mut stanzas: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut newest = 0;
-    let packages = found(repository, "pool", "deb")?;
-    for package in &packages {
+    let count = each(repository, "pool", "deb", &mut |package| {
         cancel.check()?;
         let described = described(&package.location, &package.bytes)?;
         newest = newest.max(described.time);
         let arch = described.field("Architecture").unwrap_or(ALL).to_owned();
         stanzas.entry(arch).or_default().push(stanza(package, &described));
-    }
+        Ok(())
+    })?;
     let everywhere = stanzas.remove(ALL).unwrap_or_default();
     if stanzas.is_empty() {
         stanzas.insert(ALL.to_owned(), Vec::new());
     }
+    stanzas.values_mut().for_each(|of_arch| of_arch.extend(everywhere.iter().cloned()));
     let suite = repository.join("dists").join(wishes.suite);
     let before = crate::atomic::read(&suite.join("Release"))?.unwrap_or_default();
-    let before = String::from_utf8_lossy(&before).into_owned();
-    let mut sums = String::new();
-    let mut plain = Vec::new();
-    for (arch, of_arch) in &stanzas {
-        let mut all: Vec<&str> = of_arch.iter().chain(&everywhere).map(String::as_str).collect();
-        all.sort_unstable();
-        let text = all.join("\n").into_bytes();
+    let indices = indices(&suite, &stanzas)?;
+    let release = release(wishes.suite, stanzas.keys(), newest, &indices.sums);
+    publish(&suite, &release, indices, wishes, cancel)?;
+    // Whoever has read the index before this one still gets what it names.
+    let before = String::from_utf8_lossy(&before);
+    let sum = |line: &str| line.strip_prefix(' ')?.split(' ').next().map(str::to_owned);
+    let named: BTreeSet<String> = before.lines().chain(release.lines()).filter_map(sum).collect();
+    for arch in stanzas.keys() {
+        sweep(&suite.join(format!("main/binary-{arch}/by-hash/SHA256")), &named)?;
+    }
+    Ok(count)
+}
+
+/// Indices that are there by their digests, and not yet by their names.
+struct Indices {
+    /// As `Release` has them.
+    sums: String,
+    plain: Vec<(PathBuf, Vec<u8>)>,
+}
+
+fn indices(suite: &Path, stanzas: &BTreeMap<String, Vec<String>>) -> Result<Indices> {
+    let mut indices = Indices { sums: String::new(), plain: Vec::new() };
+    for (arch, stanzas) in stanzas {
+        let mut stanzas: Vec<&str> = stanzas.iter().map(String::as_str).collect();
+        stanzas.sort_unstable();
+        let text = stanzas.join("\n").into_bytes();
         let dir = format!("main/binary-{arch}");
-        let packing = || format!("cannot pack the index of `{}`", repository.display());
+        let packing = || format!("cannot pack an index for `{}`", suite.display());
         let mut packed = xz(Vec::new());
         packed.write_all(&text).context(packing)?;
         for (name, bytes) in [("Packages", text), ("Packages.xz", packed.finish().context(packing)?)] {
             let sum = sha256(&bytes);
             write_named(&suite.join(&dir).join("by-hash/SHA256"), &sum, &bytes)?;
-            writeln!(sums, " {sum} {} {dir}/{name}", bytes.len()).unwrap_or_default();
-            plain.push((suite.join(&dir).join(name), bytes));
+            writeln!(indices.sums, " {sum} {} {dir}/{name}", bytes.len()).unwrap_or_default();
+            indices.plain.push((suite.join(&dir).join(name), bytes));
         }
     }
-    let release = release(wishes.suite, stanzas.keys(), newest, &sums);
+    Ok(indices)
+}
+
+/// Signs first, since that may fail; then everything gets its name, and what apt reads first comes last.
+fn publish(suite: &Path, release: &str, indices: Indices, wishes: &Wishes<'_>, cancel: &Cancel) -> Result<()> {
     let aside = tempfile::tempdir().context(|| "cannot make a directory".to_owned())?;
     let unsigned = aside.path().join("Release");
     crate::atomic::write(&unsigned, release.as_bytes())?;
-    let what = format!("the index of `{}`", repository.display());
+    let what = format!("the index of `{}`", suite.display());
     let sign = |signing: &Option<Signing>| {
         signing.as_ref().map(|signing| signing.signature(&unsigned, &what, cancel)).transpose()
     };
-    let signed = [("InRelease", sign(&wishes.clear_signing)?), ("Release.gpg", sign(&wishes.signing)?)];
+    let signatures = [("Release.gpg", sign(&wishes.signing)?), ("InRelease", sign(&wishes.clear_signing)?)];
+    for (name, _) in signatures.iter().filter(|(_, signature)| signature.is_none()) {
+        remove(&suite.join(name))?;
+    }
     // Who does not ask for digests reads these.
-    for (path, bytes) in plain {
+    for (path, bytes) in indices.plain {
         crate::atomic::write(&path, &bytes)?;
     }
-    for (name, signature) in &signed {
-        if signature.is_none() {
-            remove(&suite.join(name))?;
-        }
-    }
     crate::atomic::write(&suite.join("Release"), release.as_bytes())?;
-    for (name, signature) in signed.iter().rev() {
+    for (name, signature) in signatures {
         if let Some(signature) = signature {
-            crate::atomic::write(&suite.join(name), signature)?;
+            crate::atomic::write(&suite.join(name), &signature)?;
         }
     }
-    // Whoever has read the index before this one still gets what it names.
-    let named: BTreeSet<String> = before
-        .lines()
-        .chain(release.lines())
-        .filter_map(|line| line.strip_prefix(' ')?.split(' ').next())
-        .map(str::to_owned)
-        .collect();
-    for arch in stanzas.keys() {
-        sweep(&suite.join(format!("main/binary-{arch}/by-hash/SHA256")), &named)?;
-    }
-    Ok(packages.len())
+    Ok(())
 }
 
 fn remove(path: &Path) -> Result<()> {
@@ -150,10 +162,17 @@ fn release<'a>(suite: &str, arches: impl Iterator<Item = &'a String>, time: u64,
 fn described(name: &str, bytes: &[u8]) -> Result<Described> {
     let broken = || Error::input(format!("cannot read package `{name}`"));
     let described = control(bytes).map_err(|error| broken().because(error))?;
-    match described.field("Package").is_some() && !described.control.contains("\n\n") {
-        true => Ok(described),
-        false => Err(broken().because("its control file is not one stanza with a name")),
+    if described.field("Package").is_none() || described.control.contains("\n\n") {
+        return Err(broken().because("its control file is not one stanza with a name"));
     }
+    // They become names of directories.
+    for field in ["Package", "Source", "Architecture"] {
+        let name = described.field(field).and_then(|value| value.split(' ').next()).unwrap_or("-");
+        if name.starts_with('.') || !name.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c)) {
+            return Err(broken().because(format!("`{name}` is no name for `{field}`")));
+        }
+    }
+    Ok(described)
 }
 
 /// The control file in a package (deb(5)).

@@ -59,16 +59,16 @@ fn place(repository: &Path, location: &str, bytes: &[u8]) -> Result<bool> {
     }
 }
 
-/// All packages of a repository.
-fn found(repository: &Path, below: &str, ending: &str) -> Result<Vec<Found>> {
+/// Looks at each package of a repository, one after the other: they may be more than memory holds.
+fn each(repository: &Path, below: &str, ending: &str, look: &mut dyn FnMut(&Found) -> Result<()>) -> Result<usize> {
     let dir = repository.join(below);
     let paths = if dir.is_dir() { packages(&dir, ending)? } else { Vec::new() };
-    let read = |path: PathBuf| -> Result<Found> {
-        let bytes = fs::read(&path).context(|| format!("cannot read `{}`", path.display()))?;
-        let location = path.strip_prefix(repository).unwrap_or(&path).to_string_lossy().into_owned();
-        Ok(Found { location, bytes })
-    };
-    paths.into_iter().map(read).collect()
+    for path in &paths {
+        let bytes = fs::read(path).context(|| format!("cannot read `{}`", path.display()))?;
+        let location = path.strip_prefix(repository).unwrap_or(path).to_string_lossy().into_owned();
+        look(&Found { location, bytes })?;
+    }
+    Ok(paths.len())
 }
 
 /// Writes a file that has the name of its content; none is ever written over.

@@ -145,7 +145,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         if !args.no_strip {
             tidy::strip(package, &facts, &dir, &session.cancel)?;
         }
-        tidy::settle(package, &facts, &directories.prefix, &dir)?;
+        tidy::settle(package, &facts, &directories.prefix, &dir, format)?;
         documents::add(package, &directories.prefix, format, &args.maintainer, &licences);
         let documents = documents::dir(package, &directories.prefix);
         bill::add(package, &bill, &merged.owners, &documents, &|package, path| write::content(package, &dir, path))?;

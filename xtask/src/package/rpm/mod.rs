@@ -72,6 +72,8 @@ pub fn relations(package: &Package, facts: &Facts) -> Relations {
         |python: &String| Dependency { name: "python(abi)".to_owned(), version: Some((Bound::Same, python.clone())) };
     requires.extend(package.foreign.python.as_ref().map(abi));
     let mut provides: BTreeSet<Dependency> = provided.into_iter().map(Dependency::any).collect();
+    let configs = package.files.keys().filter_map(|path| path.strip_suffix(".pc")?.rsplit_once("/pkgconfig/"));
+    provides.extend(configs.map(|(_, name)| Dependency::any(format!("pkgconfig({name})"))));
     // Who asks for another name of it may ask for a version.
     let named = package.provides.iter().filter(|relation| relation.name != package.name);
     provides.extend(

@@ -12,7 +12,7 @@ use super::described::{Described, described};
 use crate::error::{Context, Error, Result};
 use crate::package::documents::gzip;
 use crate::process::Cancel;
-use crate::repository::{found, place, sha256, sweep, write_named};
+use crate::repository::{each, place, sha256, sweep, write_named};
 use crate::signing::Signing;
 
 /// What is said of packages, by name. A template's ending makes that what is filled in is escaped.
@@ -44,10 +44,11 @@ pub fn add(repository: &Path, file: &Path) -> Result<bool> {
 /// Says of all its packages what they are; gives how many these are.
 pub fn index(repository: &Path, signing: Option<&Signing>, cancel: &Cancel) -> Result<usize> {
     let mut packages: Vec<Described> = Vec::new();
-    for package in found(repository, "packages", "rpm")? {
+    each(repository, "packages", "rpm", &mut |package| {
         cancel.check()?;
-        packages.push(described(&package)?);
-    }
+        packages.push(described(package)?);
+        Ok(())
+    })?;
     let filling = |error: minijinja::Error| Error::machine("cannot write repodata").because(error.to_string());
     let mut forms = Environment::new();
     for (name, form) in FORMS {

@@ -33,20 +33,36 @@ const LINTIAN: [(&str, &str); 19] = [
 ];
 
 /// The same of rpmlint.
-const RPMLINT: [(&str, &str); 13] = [
+const RPMLINT: [(&str, &str); 29] = [
     ("no-manual-page-for-binary", "as for lintian"),
     ("manpage-not-compressed", "with gzip, which Fedora takes too"),
     ("invalid-license", "Debian's rpmlint knows the names before SPDX"),
     ("no-binary", "SeaBIOS is code for x86 in no ELF file"),
+    ("only-non-binary-in-usr-lib", "the same"),
     ("missing-hash-section", "the GNU one is there; the old one is not made any more"),
     ("missing-PT_GNU_STACK-section", "xen-syms is never loaded"),
+    ("statically-linked-binary", "xen-syms and hvmloader run without a system"),
+    ("unstripped-binary-or-object", "the same"),
+    ("position-independent-executable-suggested", "as Xen's makefiles link"),
+    ("static-library-without-debuginfo", "Xen is built without"),
     ("no-dependency-on", "openSUSE's word for Python; python(abi) is asked for"),
     ("no-major-in-name", "Fedora's name"),
+    ("non-versioned-file-in-library-package", "Fedora has one package of all of Xen's libraries"),
+    ("outside-libdir-files", "the same: licences and the bill"),
     ("devel-package-with-non-devel-group", "groups are gone in Fedora"),
+    ("no-group-tag", "the same"),
+    ("no-signature", "who distributes them signs them"),
+    ("requires-on-release", "a link to a library is right for this very package of it"),
+    ("changelog-time-overflow", "blktap is of this repository and has no date"),
     ("executable-marked-as-config-file", "hotplug scripts are there to be changed"),
+    ("non-executable-script", "Xen's: they are sourced"),
+    ("non-standard-dir-perm", "dumps of guests are not for everybody"),
+    ("symlink-should-be-relative", "Xen's link of pygrub"),
     ("log-files-without-logrotate", "Xen comes without; each domain has a file that xenconsoled opens"),
     ("files-duplicate", "names of one program, which Xen links"),
     ("files-duplicated-waste", "the same"),
+    ("library-without-ldconfig-postin", "it is run by a line of a script"),
+    ("library-without-ldconfig-postun", "the same"),
 ];
 
 /// `E: PACKAGE: TAG …`

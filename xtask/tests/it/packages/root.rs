@@ -100,7 +100,8 @@ impl Root {
 
     /// Programs start as far as they can without a hypervisor.
     pub fn starts(&self) {
-        assert!(self.run("xl 2>&1 || true").starts_with("Usage xl "));
+        let xl = self.run("xl 2>&1 || true");
+        assert!(xl.starts_with("Usage xl "), "{xl}");
         self.run("vhd-util create -n /tmp/disk.vhd -s 10");
         assert_eq!(self.run("vhd-util query -n /tmp/disk.vhd -v"), "10\n");
         self.run("rm /tmp/disk.vhd");
