@@ -21,9 +21,8 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let names = Session::names(&args.components)?;
     let _turn = session.turn(&|line| eprintln!("{line}"))?;
     if names.is_empty() {
-        remove_tree(&session.layout.work().join("build"))?;
-        remove_tree(&session.layout.work().join("log"))?;
-        return remove_tree(&session.layout.work().join("tmp"));
+        let all = ["build", "log", "repro", "tmp", "verify"];
+        return all.iter().try_for_each(|name| remove_tree(&session.layout.work().join(name)));
     }
     let definitions = session.definitions()?;
     for name in &names {

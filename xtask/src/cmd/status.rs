@@ -127,6 +127,14 @@ fn overridden(world: &World, source: &Name, dir: &Path) -> Result<String> {
 
 /// How what fetch brought stands, and what was done to it since.
 fn at_its_place(session: &Session, world: &World, source: &Name, origin: &Origin) -> Result<(String, Vec<String>)> {
+    if let Some(unpacked) = world.unpacked.as_ref().filter(|_| world.is_unpacked(source)) {
+        let state = match world.source(source)? {
+            None => "in the archive, and not here any more",
+            Some(tree) if unpacked.is_as_it_was(source, &tree.tree) => "in the archive",
+            Some(_) => "in the archive, and changed since it was unpacked",
+        };
+        return Ok((state.to_owned(), Vec::new()));
+    }
     let pin = world.pin(source);
     let at_pin = world.source(source)?.is_some_and(|tree| tree.at_pin);
     Ok(match origin {

@@ -87,6 +87,11 @@ impl Unpacked {
         })
     }
 
+    /// The source is as it was when the archive was made.
+    pub fn is_as_it_was(&self, source: &Name, tree: &Rooted) -> bool {
+        self.sources.get(source).is_some_and(|entry| entry.tree == tree.root().hash)
+    }
+
     /// The crates of a source that cargo builds.
     pub fn crates(&self, source: &Name) -> Option<PathBuf> {
         self.directory(source).map(|dir| dir.join(VENDOR)).filter(|dir| dir.is_dir())

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use super::small::{NAME, project, tarball};
 use crate::build::checkout::Checkout;
+use crate::build::run::ran;
 
 /// `tarball` must refuse with these words.
 fn check(checkout: &Checkout, wanted: &[&str]) {
@@ -50,6 +51,76 @@ fn overrides_and_settings_are_refused_by_name() {
     let ran = checkout.run(&["override", "fw", &elsewhere]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     check(&checkout, &["cannot make a tarball: built from a directory of yours", "fw (", "cargo xtask restore fw"]);
+}
+
+#[test]
+fn what_the_environment_sets_is_refused_by_name() {
+    let checkout = project();
+    let manifest = checkout.read("manifests/m.toml").replace("fw.path", "seabios.path");
+    checkout.write("manifests/m.toml", &manifest);
+    checkout.write(
+        "components/fw.toml",
+        &checkout.read("components/fw.toml").replace("source = 'fw'", "source = 'seabios'"),
+    );
+    checkout.write("../mine/src.c", "int mine;\n");
+    let mut command = checkout.command(&["tarball", "--format", "gz"]);
+    let ran = ran(command.env("SEABIOS_UPSTREAM_LOC", checkout.root().with_file_name("mine")));
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    ran.says(&[
+        "cannot make a tarball: settings stand over what the lock names",
+        "seabios: a directory of yours (SEABIOS_UPSTREAM_LOC, environment)",
+        "cargo xtask configure --show",
+    ]);
+}
+
+#[test]
+fn a_tag_without_the_signature_that_is_asked_for_is_refused() {
+    let checkout = project();
+    checkout.write("../upstream/fw.c", "int main;\n");
+    let upstream = checkout.root().with_file_name("upstream");
+    for words in [&["init", "-q", "."][..], &["add", "."], &["commit", "-qm", "one"], &["tag", "v1"]] {
+        git(&checkout, &[&["-C", upstream.to_str().unwrap()], words].concat());
+    }
+    let source = |more: &str| format!("fw.git = {{ urls = ['file://{}'], tag = 'v1'{more} }}", upstream.display());
+    let manifest = checkout.read("manifests/m.toml");
+    checkout.write("manifests/m.toml", &manifest.replace("fw.path.dir = \"fw\"", &source("")));
+    let ran = checkout.run(&["update"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    checkout.write(
+        "manifests/signers",
+        "a@b ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n",
+    );
+    checkout.write(
+        "manifests/m.toml",
+        &manifest.replace("fw.path.dir = \"fw\"", &source(", require-signed = 'tag', allowed-signers = 'signers'")),
+    );
+    check(
+        &checkout,
+        &["a signature is required and not there", "fw: the lock holds no signed tag", "cargo xtask update fw"],
+    );
+}
+
+#[test]
+fn without_a_sandbox_nothing_is_packed_and_nothing_built() {
+    if !crate::build::checkout::sealed() {
+        return;
+    }
+    let checkout = project();
+    let hidden = which::which("bwrap").unwrap().canonicalize().unwrap();
+    let without = ["bwrap", "--dev-bind", "/", "/", "--ro-bind", "/dev/null", hidden.to_str().unwrap()];
+    let refused = |args: &[&str], wanted: &str| {
+        let ran = ran(&mut checkout.through(&without, args));
+        assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+        ran.says(&[wanted, "cargo xtask doctor"]);
+    };
+    refused(&["tarball", "--format", "gz"], "cannot make what a release has of `fw`: there is no sandbox");
+    assert!(!checkout.path(&format!("{NAME}.tar.gz")).exists());
+    refused(&["repro-check"], "cannot change the circumstances of a build: there is no sandbox");
+    // `top` has nothing that is made, so its archive can be packed and compared, but not built.
+    checkout.manifest(&["top"], "");
+    let ran = ran(&mut checkout.through(&without, &["tarball", "--format", "gz"]));
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    refused(&["verify-tarball", &format!("{NAME}.tar.gz")], "cannot build from the archive: there is no sandbox");
 }
 
 #[test]

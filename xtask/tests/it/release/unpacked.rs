@@ -30,6 +30,13 @@ fn build(checkout: &Checkout, top: &Path, store: &Path) -> Ran {
     ran
 }
 
+/// What `status` says in the archive.
+fn ran_status(checkout: &Checkout, top: &Path) -> String {
+    let ran = ran(checkout.command(&["status"]).current_dir(top.join("sultana")));
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    ran.stdout
+}
+
 #[test]
 fn what_was_built_from_the_checkout_is_what_the_archive_builds() {
     if !sealed() {
@@ -84,6 +91,10 @@ fn a_file_that_was_changed_there_is_built_as_it_is_and_said() {
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert!(ran.stderr.contains("`top` is not as it was in the archive"), "{}", ran.stderr);
     assert_eq!(fs::read_to_string(top.join("sultana/dist/usr/top")).unwrap(), "changed\n");
+    let status = ran_status(&checkout, &top);
+    let line = |source: &str| status.lines().find(|line| line.trim_start().starts_with(source)).unwrap().to_owned();
+    assert!(line("top").ends_with("in the archive, and changed since it was unpacked"), "{status}");
+    assert!(line("fw").ends_with(" in the archive"), "{status}");
 }
 
 #[test]

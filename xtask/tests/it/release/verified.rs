@@ -46,7 +46,9 @@ fn what_comes_out_differently_is_named_with_the_byte_and_what_failed_with_its_lo
         "usr/user is extra",
         ".xtask/verify/by-hand",
     ]);
-    let said: serde_json::Value = serde_json::from_str(&ran.stdout[ran.stdout.find("{\n").unwrap()..]).unwrap();
+    // Events are a line each, in front of it.
+    let all = serde_json::Deserializer::from_str(&ran.stdout).into_iter::<serde_json::Value>();
+    let said = all.map(Result::unwrap).find(|value| value.get("by-hand").is_some()).unwrap();
     assert_eq!(said["by-hand"]["differences"][0]["parting"]["offset"], 10);
 
     checkout.write("top/Makefile", "all:\ninstall:\n\ttest $$(id -u) = 0\n\tmkdir $(DESTDIR)/usr\n");
