@@ -80,11 +80,12 @@ impl Repository {
         let repository = git2::Repository::open_bare(&self.mirror).context(cannot)?;
         let id = |text: &str| git2::Oid::from_str(text).context(|| format!("`{text}` is no commit id"));
         let (new, old) = (id(new)?, id(old)?);
-        match repository.graph_descendant_of(new, old) {
-            Ok(contains) => Ok(contains || new == old),
-            Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(false),
-            Err(error) => Err(error).context(cannot),
+        let objects = repository.odb().context(cannot)?;
+        if !objects.exists(new) || !objects.exists(old) {
+            return Ok(false);
         }
+        let contains = repository.graph_descendant_of(new, old).context(cannot)?;
+        Ok(contains || new == old)
     }
 
     /// Moves a ref over there from exactly `old`. The lease makes looking and moving one thing.

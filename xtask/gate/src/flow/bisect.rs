@@ -75,7 +75,7 @@ impl<W: World> Gate<'_, W> {
             return Ok(());
         }
         let branch = &self.plan.branch;
-        for bisection in self.store.bisections(branch)?.into_iter().filter(|bisection| bisection.end.is_none()) {
+        for bisection in self.store.open_hunts(branch)? {
             let Some(number) = bisection.flight.filter(|_| self.plan.job(&bisection.hunt.job).is_some()) else {
                 continue;
             };

@@ -108,7 +108,6 @@ pub enum NotPushed {
 struct Start<'a> {
     blessing: Blessing,
     parent: Option<FlightNo>,
-    ahead: Option<FlightNo>,
     width: u32,
     order: Option<i64>,
     jobs: Vec<&'a JobPlan>,
@@ -116,7 +115,7 @@ struct Start<'a> {
 
 impl<'a> Start<'a> {
     fn new(blessing: Blessing, jobs: Vec<&'a JobPlan>) -> Start<'a> {
-        Start { blessing, parent: None, ahead: None, width: 1, order: None, jobs }
+        Start { blessing, parent: None, width: 1, order: None, jobs }
     }
 }
 
@@ -221,15 +220,35 @@ impl<W: World> Gate<'_, W> {
     }
 
     fn start(&mut self, tuple: &Tuple, baseline: &Tuple, start: Start<'_>) -> Result<FlightNo> {
-        let Start { blessing, parent, ahead, width, order, mut jobs } = start;
+        let flights = self.start_all(&[tuple], baseline, start)?;
+        Ok(*flights.first().expect("one tuple, one flight"))
+    }
+
+    /// Begins a flight of each tuple, compared with the one before it.
+    fn start_all(&mut self, tuples: &[&Tuple], baseline: &Tuple, start: Start<'_>) -> Result<Vec<FlightNo>> {
+        let Start { blessing, parent, width, order, mut jobs } = start;
         // Smoke first; otherwise as they stand, each behind what it needs.
         jobs.sort_by_key(|job| job.tier);
-        let now = self.world.now();
-        let branch = &self.plan.branch;
-        let new = NewFlight { branch, blessing, tuple, baseline, parent, ahead, width, order, jobs: &jobs, now };
-        let flight = self.store.begin_flight(&new)?;
-        self.world.say(&format!("flight {flight} ({blessing}): {tuple}"));
-        Ok(flight)
+        let (branch, now) = (&self.plan.branch, self.world.now());
+        let new = |tuple, baseline| NewFlight {
+            branch,
+            blessing,
+            tuple,
+            baseline,
+            parent,
+            ahead: None,
+            width,
+            order,
+            jobs: &jobs,
+            now,
+        };
+        let below = std::iter::once(baseline).chain(tuples.iter().copied());
+        let queue: Vec<_> = tuples.iter().copied().zip(below).map(|(tuple, below)| new(tuple, below)).collect();
+        let flights = self.store.begin_queue(&queue)?;
+        for (flight, tuple) in flights.iter().zip(tuples) {
+            self.world.say(&format!("flight {flight} ({blessing}): {tuple}"));
+        }
+        Ok(flights)
     }
 
     /// From whatever state a flight is in to its end.

@@ -6,6 +6,7 @@ use super::{Gate, NotPushed, Ran, Start};
 use crate::classify::Outcome;
 use crate::error::Result;
 use crate::model::{Blessing, Flight, FlightNo, Tuple};
+use crate::store::OrderKind;
 use crate::world::{Beside, World};
 
 impl<W: World> Gate<'_, W> {
@@ -30,22 +31,19 @@ impl<W: World> Gate<'_, W> {
         let lanes = self.world.lanes().clamp(1, width) as usize;
         let stack = self.stack(tested, candidates, width as usize)?;
         let mut told = Vec::new();
-        let mut below = tested.clone();
+        let mut below = tested;
         for tuples in stack.chunks(lanes) {
-            let mut flights: Vec<FlightNo> = Vec::new();
-            for tuple in tuples {
-                let ahead = flights.last().copied();
-                let start = Start { ahead, width, ..Start::new(Blessing::Real, self.all_jobs()) };
-                flights.push(self.start(tuple, &below, start)?);
-                below = tuple.clone();
-            }
+            let start = Start { width, ..Start::new(Blessing::Real, self.all_jobs()) };
+            let flights = self.start_all(&tuples.iter().collect::<Vec<_>>(), below, start)?;
+            below = tuples.last().unwrap_or(below);
             if flights.len() > 1 {
                 self.run_beside(&flights)?;
             }
             for flight in flights {
                 told.extend(self.carry_on(flight)?);
             }
-            if !told.iter().all(|ran| matches!(ran, Ran::Pushed(_))) {
+            let all_pushed = told.iter().all(|ran| matches!(ran, Ran::Pushed(_)));
+            if !all_pushed || self.order(OrderKind::Stop)?.is_some() {
                 break;
             }
         }

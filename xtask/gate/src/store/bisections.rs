@@ -63,14 +63,24 @@ impl Store {
 
     /// All of a branch, oldest first.
     pub fn bisections(&self, branch: &str) -> Result<Vec<Bisection>> {
+        self.read_bisections(branch, "true")
+    }
+
+    /// Those whose end is not known yet.
+    pub fn open_hunts(&self, branch: &str) -> Result<Vec<Bisection>> {
+        self.read_bisections(branch, "end IS NULL")
+    }
+
+    fn read_bisections(&self, branch: &str, which: &str) -> Result<Vec<Bisection>> {
         self.ask("bisections", |db| {
             let mut tuple = db.prepare_cached("SELECT text FROM tuples WHERE tuple = ?1")?;
             let mut tuple = |number: i64| -> rusqlite::Result<Tuple> {
                 tuple.query_row([number], |row| tuple_of(row.get_ref(0)?.as_str()?))
             };
-            let mut query = db.prepare_cached(
-                "SELECT bisection, flight, job, testid, fixed, tuples, begun, ended, end FROM bisections WHERE branch = ?1 ORDER BY bisection",
-            )?;
+            let mut query = db.prepare_cached(&format!(
+                "SELECT bisection, flight, job, testid, fixed, tuples, begun, ended, end FROM bisections
+                 WHERE branch = ?1 AND {which} ORDER BY bisection",
+            ))?;
             query.query_map([branch], |row| read(row, &mut tuple))?.collect()
         })
     }

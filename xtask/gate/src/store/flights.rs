@@ -41,27 +41,17 @@ pub type Place = (FlightNo, usize);
 impl Store {
     /// Begins a flight; all its jobs are queued.
     pub fn begin_flight(&mut self, new: &NewFlight<'_>) -> Result<FlightNo> {
-        self.change("begin a flight", |tx| {
-            let (tuple, baseline) = (tuple_number(tx, new.tuple)?, tuple_number(tx, new.baseline)?);
-            let mut insert = tx.prepare_cached(
-                "INSERT INTO flights (branch, blessing, state, tuple, baseline, parent, ahead, width, started) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-            )?;
-            let (blessing, state) = (new.blessing.as_str(), FlightState::Running.as_str());
-            let NewFlight { branch, parent, ahead, width, now, .. } = new;
-            insert.execute(params![branch, blessing, state, tuple, baseline, parent, ahead, width, now])?;
-            let flight = tx.last_insert_rowid() as FlightNo;
-            if let Some(order) = new.order {
-                end_order(tx, order, new.now)?;
-                tx.prepare_cached("UPDATE flights SET state = 'ended' WHERE flight = ?1")?.execute([new.parent])?;
+        self.change("begin a flight", |tx| insert_flight(tx, new))
+    }
+
+    /// Begins several in one change, each to be pushed after the one before it only.
+    pub fn begin_queue(&mut self, queue: &[NewFlight<'_>]) -> Result<Vec<FlightNo>> {
+        self.change("begin flights", |tx| {
+            let mut flights: Vec<FlightNo> = Vec::new();
+            for new in queue {
+                flights.push(insert_flight(tx, &NewFlight { ahead: flights.last().copied(), ..*new })?);
             }
-            let mut insert = tx.prepare_cached(
-                "INSERT INTO jobs (flight, place, job, kind, tier, advisory, state) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            )?;
-            for (place, job) in new.jobs.iter().enumerate() {
-                let (kind, tier, state) = (job.kind.as_str(), job.tier.as_str(), JobState::Queued.as_str());
-                insert.execute(params![flight, place, job.name, kind, tier, job.advisory, state])?;
-            }
-            Ok(flight)
+            Ok(flights)
         })
     }
 
@@ -264,6 +254,29 @@ pub(super) fn set_flight(
     )?;
     update.execute(params![flight, state.as_str(), outcome, now])?;
     Ok(())
+}
+
+fn insert_flight(tx: &Transaction<'_>, new: &NewFlight<'_>) -> rusqlite::Result<FlightNo> {
+    let (tuple, baseline) = (tuple_number(tx, new.tuple)?, tuple_number(tx, new.baseline)?);
+    let mut insert = tx.prepare_cached(
+        "INSERT INTO flights (branch, blessing, state, tuple, baseline, parent, ahead, width, started) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )?;
+    let (blessing, state) = (new.blessing.as_str(), FlightState::Running.as_str());
+    let NewFlight { branch, parent, ahead, width, now, .. } = new;
+    insert.execute(params![branch, blessing, state, tuple, baseline, parent, ahead, width, now])?;
+    let flight = tx.last_insert_rowid() as FlightNo;
+    if let Some(order) = new.order {
+        end_order(tx, order, new.now)?;
+        tx.prepare_cached("UPDATE flights SET state = 'ended' WHERE flight = ?1")?.execute([new.parent])?;
+    }
+    let mut insert = tx.prepare_cached(
+        "INSERT INTO jobs (flight, place, job, kind, tier, advisory, state) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?;
+    for (place, job) in new.jobs.iter().enumerate() {
+        let (kind, tier, state) = (job.kind.as_str(), job.tier.as_str(), JobState::Queued.as_str());
+        insert.execute(params![flight, place, job.name, kind, tier, job.advisory, state])?;
+    }
+    Ok(flight)
 }
 
 fn set_job(tx: &Transaction<'_>, (flight, place): Place, state: JobState) -> rusqlite::Result<()> {

@@ -31,6 +31,7 @@ struct Row {
     tuple: i64,
     baseline: Option<i64>,
     parent: Option<FlightNo>,
+    ahead: Option<FlightNo>,
     is_pushed: bool,
 }
 
@@ -38,7 +39,8 @@ impl Store {
     /// What nothing refers to, where the newest so many candidates of each branch are looked at.
     pub fn unreferenced(&self, newest: usize) -> Result<Unreferenced> {
         let rows = self.rows()?;
-        let mut seeds: BTreeSet<FlightNo> = rows.iter().filter(|row| row.is_open).map(|row| row.flight).collect();
+        let open = rows.iter().filter(|row| row.is_open);
+        let mut seeds: BTreeSet<FlightNo> = open.flat_map(|row| [Some(row.flight), row.ahead]).flatten().collect();
         let mut of_branch: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
         for row in rows.iter().rev() {
             of_branch.entry(&row.branch).or_default().push(row);
@@ -73,10 +75,14 @@ impl Store {
         let mut kept: BTreeSet<FlightNo> = rows.iter().filter(is_evidence).map(|row| row.flight).collect();
         kept.extend(&seeds);
         kept.extend(named);
-        kept.extend(
-            rows.iter().filter(|row| kept.contains(&row.flight)).filter_map(|row| row.parent).collect::<Vec<_>>(),
-        );
-        kept.extend(self.used_again(&kept)?);
+        // Whose jobs these ran again, whose passes they used again, and so on.
+        let mut count = 0;
+        while count < kept.len() {
+            count = kept.len();
+            let parents = rows.iter().filter(|row| kept.contains(&row.flight)).filter_map(|row| row.parent);
+            kept.extend(parents.collect::<Vec<_>>());
+            kept.extend(self.used_again(&kept)?);
+        }
         let flights = rows.iter().filter(|row| !kept.contains(&row.flight) && !row.is_pushed).map(|row| row.flight);
         Ok(Unreferenced { flights: flights.collect(), logs_kept: kept })
     }
@@ -115,7 +121,7 @@ impl Store {
     fn rows(&self) -> Result<Vec<Row>> {
         self.ask("flights", |db| {
             let mut query = db.prepare_cached(
-                "SELECT f.flight, f.branch, f.blessing, f.state, f.tuple, f.baseline, f.parent,
+                "SELECT f.flight, f.branch, f.blessing, f.state, f.tuple, f.baseline, f.parent, f.ahead,
                  EXISTS (SELECT 1 FROM tested p WHERE p.branch = f.branch AND p.flight = f.flight)
                  FROM flights f ORDER BY f.flight",
             )?;
@@ -128,7 +134,8 @@ impl Store {
                     tuple: row.get(4)?,
                     baseline: row.get(5)?,
                     parent: row.get(6)?,
-                    is_pushed: row.get(7)?,
+                    ahead: row.get(7)?,
+                    is_pushed: row.get(8)?,
                 })
             })?;
             rows.collect()

@@ -29,6 +29,19 @@ fn two_gates_on_one_state_exclude_each_other_and_a_reader_none() {
     assert!(error.report().contains("another gate works with the state"), "{}", error.report());
     new_flight(&mut first).unwrap();
     assert_eq!(Store::look(&path).unwrap().unwrap().flight_count().unwrap(), 1);
+    // An operator is heard at once.
+    let text = str::to_owned;
+    let stop = Order {
+        kind: OrderKind::Stop,
+        branch: None,
+        revision: None,
+        flight: None,
+        who: text("o"),
+        why: text("w"),
+        at: 1,
+    };
+    Store::beside(&path).unwrap().order(&stop).unwrap();
+    assert_eq!(first.orders("b").unwrap()[0].1, stop);
     drop(first);
     Store::open(&path).unwrap();
 }

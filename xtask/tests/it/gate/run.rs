@@ -230,8 +230,70 @@ fn operators_have_a_flight_tested_once_more_and_forget_and_take_along_what_happe
     assert!(gc(&[]).stdout.starts_with("forgot 0 flights, 0 directories"));
     gated.ends(0, &["up to date"]);
 
-    let words = |line: &[&str]| gated.checkout.run(&[&["complete", "--", "xtask", "gate"], line].concat()).stdout;
-    assert_eq!(words(&["run", ""]), "g\n");
-    assert_eq!(words(&["history", "g", "t"]), "test\n");
-    assert_eq!(words(&["show", ""]).lines().collect::<Vec<_>>(), ["8", "7"]);
+    let words = |line: &[&str]| {
+        let ran = gated.checkout.run(&[&["complete", "--", "xtask", "gate"], line].concat());
+        let words = ran.stdout.lines().map(str::to_owned).filter(|word| !word.starts_with('-'));
+        words.collect::<Vec<_>>()
+    };
+    assert_eq!(words(&["run", ""]), ["g"]);
+    assert_eq!(words(&["history", "g", "t"]), ["test"]);
+    assert_eq!(words(&["show", ""]), ["8", "7"]);
+}
+
+#[test]
+fn a_deterministic_test_is_not_run_again_for_what_was_built_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let ran = dir.path().join("ran");
+    let Some(gated) = Gated::new(&format!("echo ran >> {}", ran.display())) else { return };
+    let count = || fs::read_to_string(&ran).unwrap_or_default().lines().count();
+    // A test of what is built, not of the source; and it says that it always ends the same.
+    let job = gated.checkout.read("ci/jobs/test.toml").replace("sources = ['a']", "sources = []");
+    gated.checkout.write("ci/jobs/test.toml", &format!("deterministic = true\n{job}"));
+    gated.commit("f", "two\n");
+    gated.ends(0, &["all pass - PUSHED"]);
+    assert_eq!(count(), 2, "the baseline, and another build");
+    // Something that is not built in: the same bytes come out.
+    let good = gated.commit("README", "two\n");
+    gated.ends(0, &["all pass - PUSHED"]);
+    assert_eq!((gated.tested(), count()), (good, 2));
+    let show = gated.checkout.run(&["gate", "show", "3"]).stdout;
+    assert!(show.contains("(as 2.test)"), "{show}");
+    gated.commit("f", "three\n");
+    gated.ends(0, &["all pass - PUSHED"]);
+    assert_eq!(count(), 3);
+    // Another command is another test.
+    gated
+        .checkout
+        .write("ci/jobs/test.toml", &format!("deterministic = true\n{}", job.replace("echo ran", "echo  ran")));
+    gated.commit("README", "three\n");
+    gated.ends(0, &["all pass - PUSHED"]);
+    assert_eq!(count(), 4);
+}
+
+#[test]
+fn a_queue_of_single_commits_pushes_each_good_one() {
+    let Some(gated) = Gated::new("! grep -q bug \"$GATE_SOURCE_A/f\"") else { return };
+    let commits = ["one more\n", "bug\n", "repaired\n"].map(|text| gated.commit("f", text));
+    let ran = gated.checkout.run(&["gate", "run", "g", "--each-commit", "--window", "2"]);
+    assert_eq!(ran.code, Some(1), "{}\n{}", ran.stdout, ran.stderr);
+    assert_eq!(ran.stdout.matches("PUSHED").count(), 2, "{}", ran.stdout);
+    assert_eq!(gated.tested(), commits[2]);
+    assert_eq!(ran.stderr.matches("(real): a ").count(), 3, "{}", ran.stderr);
+    // As one: the last is bad, and that is searched for by halves.
+    let commits = ["a\n", "b\n", "c\n", "bug\n"].map(|text| gated.commit("f", text));
+    let ran = gated.checkout.run(&["gate", "run", "g", "--each-commit", "--batch", "4"]);
+    assert!(ran.code == Some(1) && ran.stderr.contains("searching among them"), "{}\n{}", ran.stdout, ran.stderr);
+    assert_eq!(gated.tested(), commits[2]);
+    let ran = gated.checkout.run(&["gate", "run", "g", "--window", "2", "--batch", "2"]);
+    assert_eq!(ran.code, Some(2));
+}
+
+#[test]
+fn a_commit_that_depends_on_what_is_not_there_waits() {
+    let Some(gated) = Gated::new("true") else { return };
+    let commit = "0123456789".repeat(4);
+    gated.commit("f", "two\n");
+    gated.upstream.git(&["commit", "-q", "--amend", "-m", &format!("needs more\n\nDepends-On: a {commit}")]);
+    gated.upstream.git(&["push", "-q", "-f", "origin", "HEAD:staging"]);
+    gated.ends(1, &["waits: a ", &format!("depends on a {}", &commit[..12]), "which is not among the candidates of a"]);
 }

@@ -106,3 +106,71 @@ fn of_a_flight_that_an_operator_wants_once_more() {
     let ends = check_kills("", &story);
     assert!(ends[1].starts_with("blocked") && ends[2].starts_with("pushed"), "{ends:?}");
 }
+
+/// The same of queues: what was pushed and what was stopped, whatever else was tested for nothing, until nothing waits.
+#[track_caller]
+fn check_kills_of_queue(policy: &str, commits: &[Commit]) {
+    let script = Script::parse(&format!("{policy}\n{HEAD}{}", run("pushed"))).unwrap();
+    let plan = script.plan();
+    let play = |die_after: Option<u64>| {
+        let dir = tempfile::tempdir().unwrap();
+        let mut world = SimWorld::new(&script);
+        commits.iter().for_each(|commit| world.commit(commit).unwrap());
+        let (mut verdicts, mut left, mut kills) = (std::collections::BTreeSet::new(), die_after, 0);
+        for _ in 0..40 {
+            let mut store = Store::open(&dir.path().join("gate.db")).unwrap();
+            store.do_not_sync().unwrap();
+            if let Some(changes) = left.take() {
+                store.die_after(changes);
+            }
+            let Ok(round) = (Gate { store: &mut store, world: &mut world, plan: &plan }).round() else {
+                kills += 1;
+                continue;
+            };
+            left = store.changes_left();
+            if matches!(round.last(), Some(Ran::UpToDate(_))) {
+                return (verdicts, tuple(&mut world), kills);
+            }
+            for ran in &round {
+                if let Ran::Pushed(judged) | Ran::NotPushed(judged, NotPushed::Blocked) = ran {
+                    verdicts.insert((end_word(ran).as_str(), judged.tuple.clone()));
+                }
+            }
+        }
+        panic!("it comes to no end: {verdicts:?}");
+    };
+    let (verdicts, tested, _) = play(None);
+    let mut points = 0;
+    loop {
+        let (after, now, kills) = play(Some(points));
+        assert_eq!(now, tested, "killed before change {points}");
+        // What was pushed before its verdict was told has its tuple tested; nothing else is ever pushed or stopped.
+        assert!(after.is_subset(&verdicts), "killed before change {points}: {after:?}, not {verdicts:?}");
+        if kills == 0 {
+            break;
+        }
+        points += 1;
+    }
+    assert!(points > 40, "{points} changes were tried");
+}
+
+/// The second breaks what the third repairs; a commit of another tree stands on the third.
+fn broken_and_repaired() -> Vec<Commit> {
+    let needing = Commit { depends_on: vec!["xen-3".to_owned()], ..to("qemu", &[], &[]) };
+    vec![to("xen", &[], &[]), to("xen", &["boot"], &[]), to("xen", &[], &["boot"]), needing]
+}
+
+#[test]
+fn of_a_window() {
+    check_kills_of_queue("machines = 3\npolicy = { each-commit = true, window = 3 }", &broken_and_repaired());
+}
+
+#[test]
+fn of_a_batch() {
+    check_kills_of_queue("policy = { each-commit = true, batch = 4 }", &broken_and_repaired());
+}
+
+#[test]
+fn of_a_declared_set() {
+    check_kills_of_queue("", &broken_and_repaired());
+}

@@ -1,7 +1,8 @@
 //! The flow over simulated worlds: what is pushed, what is not, and that a kill changes nothing of it.
 //!
-//! Here one candidate after the other; `bisect.rs`, `kills.rs`, `operators.rs`, `properties.rs`, `queue.rs` have what their names say.
+//! Here one candidate after the other; `again.rs`, `bisect.rs`, `kills.rs`, `operators.rs`, `properties.rs`, `queue.rs` have what their names say.
 
+mod again;
 mod bisect;
 mod kills;
 mod operators;
@@ -179,4 +180,18 @@ impl Gate<'_, SimWorld> {
 fn tuple(world: &mut SimWorld) -> Tuple {
     let trees = ["xen", "qemu"].map(|tree| (tree.to_owned(), world.tested(tree).unwrap().unwrap()));
     Tuple(trees.into_iter().collect())
+}
+
+#[test]
+fn every_script_of_this_project_plays_as_it_says() {
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../../ci/simulate");
+    let scripts = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let mut count = 0;
+    for path in scripts {
+        let script = Script::parse(&std::fs::read_to_string(&path).unwrap());
+        let told = script.and_then(|script| simulate(&script, &mut Store::in_memory().unwrap(), &mut |_| {}));
+        told.unwrap_or_else(|error| panic!("{}: {}", path.display(), error.report()));
+        count += 1;
+    }
+    assert!(count >= 5, "{count} scripts");
 }
