@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::diagnostic::{Diagnostics, Finding, Problem};
-use super::load::{Opened, toml_stems};
+use super::load::{Opened, gate_names, toml_stems};
 use super::place::Place;
 use super::{Name, Origin, did_you_mean};
 use crate::boot::Scenario;
@@ -204,21 +204,6 @@ mod humantime_text {
         let text = String::deserialize(from)?;
         humantime::parse_duration(&text).map_err(|_| D::Error::custom(format!("`{text}` is no duration such as `10m`")))
     }
-}
-
-/// The names of the gates of a repository, sorted.
-pub fn gate_names(layout: &Layout) -> Vec<Name> {
-    names_in(layout, "ci/gates")
-}
-
-/// The names of the jobs of a repository, sorted.
-pub fn job_names(layout: &Layout) -> Vec<Name> {
-    names_in(layout, "ci/jobs")
-}
-
-fn names_in(layout: &Layout, dir: &str) -> Vec<Name> {
-    let stems = toml_stems(&layout.root.join(dir)).unwrap_or_default();
-    stems.into_iter().filter_map(|stem| stem.parse().ok()).collect()
 }
 
 impl Gate {

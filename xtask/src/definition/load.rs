@@ -98,11 +98,22 @@ impl Definitions {
 
 /// The names of the manifests of a repository, sorted.
 pub fn manifest_names(layout: &Layout) -> Vec<Name> {
-    toml_stems(&layout.root.join("manifests"))
-        .unwrap_or_default()
-        .into_iter()
-        .filter_map(|stem| stem.parse().ok())
-        .collect()
+    names_in(layout, "manifests")
+}
+
+/// The names of the gates of a repository, sorted.
+pub fn gate_names(layout: &Layout) -> Vec<Name> {
+    names_in(layout, "ci/gates")
+}
+
+/// The names of the jobs of a repository, sorted.
+pub fn job_names(layout: &Layout) -> Vec<Name> {
+    names_in(layout, "ci/jobs")
+}
+
+fn names_in(layout: &Layout, dir: &str) -> Vec<Name> {
+    let stems = toml_stems(&layout.root.join(dir)).unwrap_or_default();
+    stems.into_iter().filter_map(|stem| stem.parse().ok()).collect()
 }
 
 /// What the manifest lists, and what that needs to be built.

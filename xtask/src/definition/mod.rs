@@ -14,7 +14,7 @@ mod diagnostic;
 mod document;
 mod edit;
 mod form;
-#[cfg(feature = "gate")]
+#[cfg(any(feature = "gate", feature = "extras"))]
 mod gate;
 mod include;
 mod load;
@@ -42,10 +42,10 @@ pub use diagnostic::{Diagnostics, Problem};
 #[cfg(feature = "gate")]
 pub use edit::with_origin;
 pub use edit::with_patches;
-#[cfg(feature = "gate")]
-pub use gate::{Does, Gate, Job, Record, Refs, Tier, Tracked, gate_names, job_names};
+#[cfg(any(feature = "gate", feature = "extras"))]
+pub use gate::{Does, Gate, Job, Record, Refs, Tier, Tracked};
 pub use include::{Origins, Stand};
-pub use load::{Definitions, manifest_names};
+pub use load::{Definitions, gate_names, job_names, manifest_names};
 pub use lock::{Commit, File, Lock, Pin, Submodule};
 pub use manifest::{Apt, Archive, DebianPatches, Git, Local, Manifest, Origin, Signed};
 pub use name::Name;
