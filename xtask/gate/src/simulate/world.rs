@@ -195,8 +195,7 @@ impl World for SimWorld {
             let tree = self.tree(name)?;
             let mut at = position(name, new)?;
             let last = if contains { old.map_or(Ok(at), |old| position(name, old))? } else { at };
-            loop {
-                let Some(node) = tree.commits.get(at).filter(|_| at != last || !contains) else { break };
+            while let Some(node) = tree.commits.get(at).filter(|_| at != last || !contains) {
                 steps.push((node.at, name.to_owned(), at));
                 match node.parent.filter(|_| contains) {
                     Some(parent) => at = parent,
