@@ -1,6 +1,7 @@
 //! The jobs of one flight, one after the other: what each needs, what may be used again, what a broken machine is given once more.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use super::Gate;
 use crate::classify::{Class, classify};
@@ -108,18 +109,21 @@ impl<W: World> Gate<'_, W> {
     fn run_steps(&mut self, at: Place, order: &JobOrder<'_>) -> Result<JobEnd> {
         let mut count = 0;
         let mut open = false;
-        let started = self.world.now();
+        // The world is at work meanwhile and cannot be asked: its time goes on as ours does.
+        let (started, clock) = (self.world.now(), Instant::now());
+        let now = || started + clock.elapsed().as_secs() as i64;
         let store = &mut *self.store;
         let end = self.world.run(order, &mut |event| match event {
             StepEvent::Begin { testid, log } => {
                 count += 1;
                 open = true;
-                let step = Step { testid, state: StepState::Running, started, finished: None, reason: None, log };
+                let step =
+                    Step { testid, state: StepState::Running, started: now(), finished: None, reason: None, log };
                 store.begin_step(at, count, &step)
             }
             StepEvent::End { state, reason } => {
                 open = false;
-                store.end_step(at, count, state, reason.as_deref(), started)
+                store.end_step(at, count, state, reason.as_deref(), now())
             }
         })?;
         if open {
