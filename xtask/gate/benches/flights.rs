@@ -7,6 +7,7 @@ use std::time::Instant;
 use xtask_gate::model::{Blessing, JobKind, Revision, Step, StepState, Tier, Tuple};
 use xtask_gate::plan::JobPlan;
 use xtask_gate::simulate::{Script, simulate};
+use xtask_gate::site::{self, Site};
 use xtask_gate::store::{NewFlight, Store};
 
 const SCRIPT: &str = "
@@ -31,8 +32,10 @@ event = [
 fn main() {
     let script = Script::parse(SCRIPT).unwrap();
     let started = Instant::now();
-    let told = simulate(&script, &mut Store::in_memory().unwrap(), &mut |_| {}).unwrap();
+    let mut store = Store::in_memory().unwrap();
+    let told = simulate(&script, &mut store, &mut |_, _| Ok(())).unwrap();
     println!("{} flights simulated in {:.2} s; {:?}", told.flights, started.elapsed().as_secs_f64(), told.ends);
+    pages(&store);
 
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("gate.db");
@@ -44,6 +47,18 @@ fn main() {
     let branches = store.branches().unwrap();
     branches.iter().for_each(|branch| drop(store.branch_status(branch).unwrap()));
     println!("status of {} branches: {:.1} ms", branches.len(), started.elapsed().as_secs_f64() * 1e3);
+}
+
+/// The site of all of it, at first and when nothing changed.
+fn pages(store: &Store) {
+    let dir = tempfile::tempdir().unwrap();
+    let branches = store.branches().unwrap();
+    for now in [1_700_000_000, 1_700_000_001] {
+        let site = Site { store, state_dir: dir.path(), branches: &branches, now };
+        let started = Instant::now();
+        let written = site::write(&site, &dir.path().join("site")).unwrap();
+        println!("{written:?} in {:.2} s", started.elapsed().as_secs_f64());
+    }
 }
 
 /// 100 branches of 50 flights of 4 jobs of 5 steps, as real ones look.

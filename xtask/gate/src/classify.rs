@@ -5,7 +5,7 @@
 //! has passed a step when it did so in any flight of that tuple. What a broken or unfinished baseline did not show excuses
 //! nothing. And a tuple whose moved trees no passed job was made of is never tolerable.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::allow::{self, Allowance};
 use crate::model::{BUILT, Flight, FlightNo, Job, JobKind, JobState, REQUESTED, Step, StepState, Tuple};
@@ -28,7 +28,8 @@ pub struct Evidence<'a> {
 }
 
 /// What a step that did not pass is. The numbers are flights.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Class {
     /// Other revisions were used than were asked for.
@@ -66,7 +67,8 @@ pub enum Class {
 }
 
 /// Why a step stops a push.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Blocker {
     /// The candidate made it worse.

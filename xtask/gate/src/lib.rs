@@ -6,7 +6,7 @@
 //! - `store/`: everything that happened, each change one transaction.
 //! - `plan.rs`: what a gate is told to do: trees, jobs. `flow/`: one run of it, from candidate to push.
 //! - `world.rs`: what the flow asks of the outside: refs, jobs, pushes, the time. `simulate/`: such a world out of a script.
-//! - `report.rs`: what came of it, for people.
+//! - `report/`: what came of it: a value with a version, lines, a mail. `site/`: everything as pages.
 //!
 //! Nothing here starts a process or knows a repository: the program does that behind `world::World`.
 
@@ -21,6 +21,7 @@ pub mod model;
 pub mod plan;
 pub mod report;
 pub mod simulate;
+pub mod site;
 pub mod store;
 pub mod world;
 

@@ -114,6 +114,7 @@ words! {
 
 /// An exact revision of one tree: a commit, a version, a digest.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Revision(pub String);
 
 impl Revision {
@@ -132,6 +133,7 @@ impl fmt::Display for Revision {
 
 /// One revision of every tree of a gate.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Tuple(pub BTreeMap<String, Revision>);
 
 impl Tuple {

@@ -1,6 +1,7 @@
 //! `ci/gates/NAME.toml`: what a gate tests and pushes; `ci/jobs/NAME.toml`: one job. Read together, all mistakes shown together.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -27,6 +28,9 @@ pub struct Gate {
     pub trees: BTreeMap<Name, Tracked>,
     /// Where tested tuples are written down; a gate of this project itself has none, its tested ref is the record.
     pub record: Option<Record>,
+    /// Directory, relative to the repository's root, whose pages are brought up to date after each run.
+    #[serde(default)]
+    pub site: Option<PathBuf>,
     /// False: the culprit of a regression is hunted only when somebody asks.
     #[serde(default = "yes")]
     pub bisect: bool,

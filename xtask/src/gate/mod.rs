@@ -20,6 +20,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use xtask_gate::model::{Flight, JobKind, Revision, Tier, Tuple};
 use xtask_gate::plan::{JobPlan, Plan, Policy, TreePlan};
+use xtask_gate::report::Commit;
 use xtask_gate::store::{Intent, PushState};
 use xtask_gate::world::{JobEnd, JobOrder, Needed, OnStep, Pushed, World};
 
@@ -99,6 +100,11 @@ impl<'a> RealWorld<'a> {
         let mut all = self.trees.values().chain([&self.checkout.repository]);
         all.find(|repository| repository.address == address)
             .ok_or_else(|| Error::input(format!("the gate works with no repository `{address}` any more")))
+    }
+
+    /// The commits between two revisions, newest first.
+    pub fn commits(&self, tree: &str, old: &str, new: &str) -> Result<Vec<Commit>> {
+        self.tree(tree)?.0.log(tree, old, new)
     }
 
     /// Who made the commits between two revisions, and which: as `git shortlog` has it.

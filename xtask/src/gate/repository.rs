@@ -4,6 +4,8 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use xtask_gate::model::Revision;
+use xtask_gate::report::Commit;
 use xtask_gate::world::Pushed;
 
 use crate::error::{Context, Error, Result};
@@ -129,5 +131,16 @@ impl Repository {
         let range = format!("{old}..{new}");
         let out = self.ask(&["shortlog", &range], || format!("cannot list the commits of `{}`", self.address))?;
         Ok(out.lines().map(str::to_owned).collect())
+    }
+    /// The commits between two, newest first.
+    pub(super) fn log(&self, tree: &str, old: &str, new: &str) -> Result<Vec<Commit>> {
+        let arguments = ["log", "--format=%H%x00%an <%ae>%x00%s", &format!("{old}..{new}")];
+        let out = self.ask(&arguments, || format!("cannot list the commits of `{}`", self.address))?;
+        let commit = |line: &str| {
+            let mut parts = line.split('\0').map(str::to_owned);
+            let (id, author, subject) = (Revision(parts.next()?), parts.next()?, parts.next()?);
+            Some(Commit { tree: tree.to_owned(), id, author, subject })
+        };
+        Ok(out.lines().filter_map(commit).collect())
     }
 }

@@ -1,9 +1,7 @@
 //! Which tuple made a job fail, or pass again. `next` is pure: from everything that was seen to what to test now, or to the end; a
-//! bisection that was killed goes on because it is asked again. `flow/bisect.rs` runs it, `told.rs` says what came of it.
+//! bisection that was killed goes on because it is asked again. `flow/bisect.rs` runs it.
 //!
 //! The tuples stand in a row in which one tree moves by one commit from each to the next, so that a culprit has one name.
-
-pub mod told;
 
 use serde::{Deserialize, Serialize};
 
@@ -59,7 +57,8 @@ impl Hunted {
 }
 
 /// What was seen at one tuple.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Seen {
     /// Like the good end.
     pub good: u32,

@@ -32,8 +32,11 @@ pub struct Told {
     pub longest_wait: i64,
 }
 
-/// Plays a script on a state. `say` gets each line.
-pub fn simulate(script: &Script, store: &mut Store, say: &mut dyn FnMut(&str)) -> Result<Told> {
+/// Gets what came of each run.
+pub type OnRun<'a> = &'a mut dyn FnMut(&Ran, &Store) -> Result<()>;
+
+/// Plays a script on a state.
+pub fn simulate(script: &Script, store: &mut Store, on_run: OnRun<'_>) -> Result<Told> {
     let plan = script.plan();
     let mut world = SimWorld::new(script);
     let mut told = Told::default();
@@ -47,7 +50,7 @@ pub fn simulate(script: &Script, store: &mut Store, say: &mut dyn FnMut(&str)) -
                 let round = Gate { store, world: &mut world, plan: &plan }.round()?;
                 for ran in &round {
                     *told.ends.entry(end_word(ran).as_str()).or_default() += 1;
-                    say(&line(ran));
+                    on_run(ran, store)?;
                 }
                 let Some(ran) = round.last() else { continue };
                 let word = end_word(ran);

@@ -2,7 +2,7 @@
 //! it. Knows no policy: `flow/` decides, this remembers.
 //!
 //! `flights.rs`: flights, jobs, steps. `bisections.rs`: hunts for culprits. `pushes.rs`: what is to be pushed, recorded before it is. `orders.rs`: what operators said,
-//! with who and why. `overview.rs`: ages and counts for those who look. `export.rs`: all of it as JSON lines. `retention.rs`: what
+//! with who and why. `overview.rs`: ages and counts for those who look. `pages.rs`: what many of them look at. `export.rs`: all of it as JSON lines. `retention.rs`: what
 //! may be forgotten.
 
 mod bisections;
@@ -10,6 +10,7 @@ mod export;
 mod flights;
 mod orders;
 mod overview;
+mod pages;
 mod pushes;
 mod retention;
 #[cfg(test)]
@@ -29,6 +30,7 @@ pub use bisections::Bisection;
 pub use flights::{NewFlight, Place};
 pub use orders::{Audit, Order, OrderKind};
 pub use overview::{BranchStatus, StepHistory};
+pub use pages::{FlightRow, JobRow};
 pub use pushes::{Intent, PushState};
 pub use retention::Unreferenced;
 

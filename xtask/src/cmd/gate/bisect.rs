@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use xtask_gate::bisect::{End, Hunt, Hunted, told};
+use xtask_gate::bisect::{Hunt, Hunted};
 use xtask_gate::flow::Gate;
 use xtask_gate::model::Revision;
+use xtask_gate::report::{Bisection, kept};
 use xtask_gate::store::Store;
 use xtask_gate::world::World;
 
@@ -40,15 +41,10 @@ pub(super) fn run(session: &Session, state: &Path, args: &BisectArgs) -> Result<
     say(&format!("{} revisions from flight {number}'s baseline to it", row.len()));
     let hunt = Hunt { job: job.clone(), testid: args.testid.clone(), row, fixed: args.fixed };
     let hunted = Gate { store: &mut store, world: &mut world, plan: &opened.plan }.bisect(&hunt)?;
-    let commits = commits(&world, &hunted);
-    let named = hunted.culprit();
-    let named = named.map(|(tree, _, new)| serde_json::json!({ "tree": tree, "revision": new, "commits": commits }));
-    let points = hunted.hunt.row.iter().zip(&hunted.seen);
-    let points: Vec<_> = points.map(|(tuple, seen)| serde_json::json!({ "tuple": tuple, "seen": seen })).collect();
-    let end = hunted.end.map(End::as_str);
-    let json = serde_json::json!({ "branch": branch, "job": job, "end": end, "culprit": named, "points": points });
-    print_report(session, &told::text(branch, &hunted, &commits), &json)?;
-    match named {
+    let report = Bisection::of(branch, number, &hunted, commits(&world, &hunted));
+    kept::keep_bisection(&opened.dir, &report)?;
+    print_report(session, &report.text(), &report)?;
+    match report.culprit {
         Some(_) => Ok(()),
         None => Err(Error::step("no culprit").said()),
     }

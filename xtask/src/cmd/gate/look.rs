@@ -17,7 +17,7 @@ pub(super) fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
 }
 
-fn open(state: &Path) -> Result<Store> {
+pub(super) fn open(state: &Path) -> Result<Store> {
     Store::look(state)?.ok_or_else(|| {
         Error::input(format!("no gate has run here: there is no `{}`", state.display()))
             .help("cargo xtask gate run BRANCH")
@@ -35,12 +35,17 @@ pub(super) fn status(session: &Session, state: &Path, branches: &[String]) -> Re
     known.extend(defined);
     known.sort();
     known.dedup();
+    let wanted = wanted_branches(known, branches)?;
+    let rows = wanted.iter().map(|branch| store.branch_status(branch)).collect::<Result<Vec<_>>>()?;
+    show_rows(session, &rows)
+}
+
+/// These branches, or all that are known; each must be one of those.
+pub(super) fn wanted_branches(known: Vec<String>, branches: &[String]) -> Result<Vec<String>> {
     if let Some(unknown) = branches.iter().find(|branch| !known.contains(branch)) {
         return Err(Error::input(format!("there is no branch `{unknown}`; there are {}", known.join(", "))));
     }
-    let wanted = if branches.is_empty() { &known } else { branches };
-    let rows = wanted.iter().map(|branch| store.branch_status(branch)).collect::<Result<Vec<_>>>()?;
-    show_rows(session, &rows)
+    Ok(if branches.is_empty() { known } else { branches.to_vec() })
 }
 
 pub(super) fn stale(session: &Session, state: &Path, than: Duration) -> Result<()> {

@@ -11,6 +11,8 @@ mod look;
 mod orders;
 #[cfg(feature = "gate")]
 mod run;
+#[cfg(feature = "gate")]
+mod site;
 
 use std::path::PathBuf;
 
@@ -23,6 +25,7 @@ use crate::error::Result;
 ///     cargo xtask gate bisect unstable boot             which commit made the last candidate fail
 ///     cargo xtask gate status                           all branches: what is tested, what blocks, since when
 ///     cargo xtask gate history unstable boot            a job's last runs
+///     cargo xtask gate site public                      the same as pages: grid, timelines, logs, bisections
 ///     cargo xtask gate force-rev unstable 3fb3b1c2 --why 'fixes CI itself'
 ///     cargo xtask gate simulate script.toml             a scripted history through the same code
 ///
@@ -146,6 +149,14 @@ enum Command {
     },
     /// Show everything that operators did
     Audit,
+    /// Write everything that happened as pages for a browser; only what changed is written again
+    Site {
+        /// A directory of its own
+        dir: PathBuf,
+        /// Branches [default: all]
+        #[arg(long = "gate", value_name = "BRANCH")]
+        branches: Vec<String>,
+    },
     /// Play a scripted history through the gate's own code
     ///
     ///     cargo xtask gate simulate ci/simulate/a-week.toml
@@ -153,18 +164,7 @@ enum Command {
     ///
     /// What is expected of runs holds for the script's own policy only.
     #[command(verbatim_doc_comment)]
-    Simulate {
-        /// The script
-        script: PathBuf,
-        /// Print only what came of it all
-        #[arg(long, short)]
-        quiet: bool,
-        /// Flights that run beside one another [default: the script's]
-        #[arg(long, value_name = "N")]
-        machines: Option<u64>,
-        #[command(flatten)]
-        policy: PolicyArgs,
-    },
+    Simulate(SimulateArgs),
 }
 
 /// How candidates are chosen and judged.
@@ -178,6 +178,9 @@ struct RunArgs {
     /// Do not hunt the culprit of a regression, whatever the gate's file says
     #[arg(long)]
     no_bisect: bool,
+    /// Then bring the pages there up to date [default: what the gate's file says]
+    #[arg(long, value_name = "DIR")]
+    site: Option<PathBuf>,
 }
 
 /// What stands over the `[queue]` of a gate's file, or the policy of a script.
@@ -211,6 +214,25 @@ struct GcArgs {
     /// Why
     #[arg(long, default_value = "for space")]
     why: String,
+}
+
+/// What is played.
+#[derive(Debug, clap::Args)]
+#[cfg_attr(not(feature = "gate"), allow(dead_code, reason = "only the other binary reads them"))]
+struct SimulateArgs {
+    /// The script
+    script: PathBuf,
+    /// Print only what came of it all
+    #[arg(long, short)]
+    quiet: bool,
+    /// Flights that run beside one another [default: the script's]
+    #[arg(long, value_name = "N")]
+    machines: Option<u64>,
+    #[command(flatten)]
+    policy: PolicyArgs,
+    /// Write what happened as pages there
+    #[arg(long, value_name = "DIR")]
+    site: Option<PathBuf>,
 }
 
 /// What is hunted.
@@ -280,9 +302,8 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         Command::Export { branch } => look::export(&state, branch.as_deref()),
         Command::Gc(args) => gc::run(session, &state, args),
         Command::Audit => look::audit(session, &state),
-        Command::Simulate { script, quiet, machines, policy } => {
-            run::simulate(session, script, *quiet, *machines, policy)
-        }
+        Command::Site { dir, branches } => site::run(session, &state, dir, branches),
+        Command::Simulate(args) => run::simulate(session, args),
         command => orders::run(&state, command),
     }
 }

@@ -2,15 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use xtask_gate::bisect::told;
 use xtask_gate::flow::{Gate, NotPushed, Ran};
 use xtask_gate::plan::{Plan, Policy};
-use xtask_gate::report;
-use xtask_gate::simulate::{self, Script};
+use xtask_gate::report::{self, Report, kept};
+use xtask_gate::simulate::{self, BRANCH, Script};
 use xtask_gate::store::Store;
 
 use super::look::{now, print_report};
-use super::{PolicyArgs, RunArgs, bisect};
+use super::{PolicyArgs, RunArgs, SimulateArgs, bisect};
 use crate::cmd::Session;
 use crate::definition::{self, Name};
 use crate::error::{Context, Error, Kind, Result};
@@ -20,7 +19,7 @@ use crate::gate::{RealWorld, plan};
 pub(super) struct Opened {
     name: Name,
     definition: definition::Gate,
-    dir: PathBuf,
+    pub(super) dir: PathBuf,
     pub(super) state: PathBuf,
     pub(super) plan: Plan,
 }
@@ -54,35 +53,32 @@ pub(super) fn run(session: &Session, state: &Path, args: &RunArgs) -> Result<()>
     for ran in &round {
         reports.push(report_of(branch, ran, &store, &world)?);
     }
-    match round.as_slice() {
-        [ran] => print_report(session, &reports.concat(), ran)?,
-        several => print_report(session, &reports.join("\n"), &several)?,
+    let text = reports.iter().map(Report::text).collect::<Vec<_>>().join("\n");
+    match reports.as_slice() {
+        [report] => print_report(session, &text, report)?,
+        several => print_report(session, &text, &several)?,
+    }
+    reports.iter().try_for_each(|report| kept::keep(&opened.dir, report))?;
+    let in_definition = opened.definition.site.as_ref().map(|dir| session.layout.root.join(dir));
+    if let Some(dir) = args.site.clone().or(in_definition) {
+        super::site::write(&store, &opened.dir, &store.branches()?, &dir, now())?;
     }
     round.iter().try_for_each(end)
 }
 
-/// One thing that came of a run, as a mail where a candidate was judged.
-fn report_of(branch: &str, ran: &Ran, store: &Store, world: &RealWorld<'_>) -> Result<String> {
-    let (judged, why) = match ran {
-        Ran::Pushed(judged) => (judged, None),
-        Ran::NotPushed(judged, why) => (judged, Some(why)),
-        _ => return Ok(report::ran_text(branch, ran)),
-    };
-    let flight = store.flight(judged.flight)?;
-    let mut shortlog = Vec::new();
-    for (tree, old, new) in judged.tuple.moved_from(&judged.baseline) {
-        // That the commits cannot be told keeps nobody from reading the rest.
-        if let Some(Ok(lines)) = old.map(|old| world.shortlog(tree, &old.0, &new.0)) {
-            shortlog.extend(lines);
+/// One thing that came of a run.
+fn report_of(branch: &str, ran: &Ran, store: &Store, world: &RealWorld<'_>) -> Result<Report> {
+    let (mut commits, mut culprits) = (Vec::new(), Vec::new());
+    if let Ran::Pushed(judged) | Ran::NotPushed(judged, _) = ran {
+        for (tree, old, new) in judged.tuple.moved_from(&judged.baseline) {
+            // That the commits cannot be told keeps nobody from reading the rest.
+            if let Some(Ok(moved)) = old.map(|old| world.commits(tree, &old.0, &new.0)) {
+                commits.extend(moved);
+            }
         }
+        culprits = judged.hunted.as_ref().map(|hunted| bisect::commits(world, hunted)).unwrap_or_default();
     }
-    let status = store.branch_status(branch)?;
-    let around = report::Around { flight: &flight, status: &status, shortlog: &shortlog, now: now() };
-    let mut text = report::mail(judged, why, &around);
-    if let Some(hunted) = &judged.hunted {
-        text += &format!("\n{}", told::text(branch, hunted, &bisect::commits(world, hunted)));
-    }
-    Ok(text)
+    Report::of(store, branch, ran, (commits, culprits), now())
 }
 
 /// A policy with what was said on the command line.
@@ -113,28 +109,35 @@ fn end(ran: &Ran) -> Result<()> {
     }
 }
 
-pub(super) fn simulate(
-    session: &Session,
-    script: &Path,
-    quiet: bool,
-    machines: Option<u64>,
-    args: &PolicyArgs,
-) -> Result<()> {
+pub(super) fn simulate(session: &Session, args: &SimulateArgs) -> Result<()> {
+    let SimulateArgs { script, quiet, site, machines, policy } = args;
     let text = std::fs::read_to_string(script).context(|| format!("cannot read `{}`", script.display()))?;
     let mut script = Script::parse(&text)?;
     let own = (script.policy, script.machines);
-    set(&mut script.policy, args);
+    set(&mut script.policy, policy);
     script.machines = machines.unwrap_or(script.machines);
     if own != (script.policy, script.machines) {
         script.expect_nothing();
     }
     let mut store = Store::in_memory()?;
-    let mut say = |line: &str| {
-        if !quiet && !session.json {
-            println!("{line}");
+    // Reports are files, and pages are made of them.
+    let dir =
+        site.as_ref().map(|_| tempfile::tempdir()).transpose().context(|| "cannot make a directory".to_owned())?;
+    let mut on_run = |ran: &Ran, store: &Store| {
+        if !*quiet && !session.json {
+            println!("{}", simulate::line(ran));
+        }
+        match &dir {
+            Some(dir) => kept::keep(dir.path(), &Report::of(store, BRANCH, ran, Default::default(), now())?),
+            None => Ok(()),
         }
     };
-    let told = simulate::simulate(&script, &mut store, &mut say)?;
+    let told = simulate::simulate(&script, &mut store, &mut on_run)?;
+    if let Some((site, dir)) = site.as_ref().zip(dir.as_ref()) {
+        // As of the last thing that happened there.
+        let now = store.flight_rows(BRANCH)?.iter().filter_map(|row| row.finished).max().unwrap_or_default();
+        super::site::write(&store, dir.path(), &store.branches()?, site, now)?;
+    }
     let ends: Vec<String> = told.ends.iter().map(|(end, count)| format!("{count} {end}")).collect();
     let waited = match told.commits {
         0 => "no commit was pushed".to_owned(),

@@ -59,7 +59,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     fs::create_dir_all(&logs).context(|| format!("cannot make `{}`", logs.display()))?;
     let machine = Machine::of(&session.layout, true)?;
     if args.yes && tier > Tier::Quick {
-        provide_judges(session, &machine)?;
+        provide_judges(session, &machine, tier)?;
     }
     let toolchain = machine.rust_toolchain()?;
     let mut total = Tally::default();
@@ -111,7 +111,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
 
 /// Installs the programs of others that tests compare with. Without them those tests skip themselves, so a failure is said
 /// and nothing more.
-fn provide_judges(session: &Session, machine: &Machine) -> Result<()> {
+fn provide_judges(session: &Session, machine: &Machine, tier: Tier) -> Result<()> {
     let names = |line: &str| line.split_whitespace().map(str::to_owned).collect();
     // Only names that are sure: one that a distribution does not know stops the others from being installed.
     let judges = Packages {
@@ -121,7 +121,19 @@ fn provide_judges(session: &Session, machine: &Machine) -> Result<()> {
         alpine: names("curl libfaketime losetup qemu-img strace wget"),
         arch: names("curl libfaketime qemu-img strace util-linux wget"),
     };
-    let missing = machine.missing(machine.own(&judges))?;
+    provide(session, machine, &judges)?;
+    if tier == Tier::Full {
+        // Where a distribution has it by another name, or not at all, the others are installed still.
+        let browser = || names("chromium");
+        let browser =
+            Packages { debian: browser(), fedora: browser(), opensuse: browser(), alpine: browser(), arch: browser() };
+        provide(session, machine, &browser)?;
+    }
+    Ok(())
+}
+
+fn provide(session: &Session, machine: &Machine, packages: &Packages) -> Result<()> {
+    let missing = machine.missing(machine.own(packages))?;
     if missing.is_empty() || session.offline {
         return Ok(());
     }

@@ -1,5 +1,7 @@
 //! `gate run` on real repositories, with real builds: what is pushed, what is not, what is recorded, and that a kill changes nothing.
 
+mod site;
+
 use std::fs;
 
 use rustix::process::Signal;

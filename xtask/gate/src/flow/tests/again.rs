@@ -8,7 +8,7 @@ const DETERMINISTIC: &str = "name = 'boot'\ntrees = ['xen']\ndeterministic = tru
 fn play(head: &str, events: &str) -> (Store, Vec<(Blessing, Option<String>)>) {
     let script = Script::parse(&format!("{head}{events}")).unwrap();
     let mut store = Store::in_memory().unwrap();
-    simulate(&script, &mut store, &mut |_| {}).unwrap();
+    simulate(&script, &mut store, &mut |_, _| Ok(())).unwrap();
     let flights = (1..=store.flight_count().unwrap()).map(|number| store.flight(number).unwrap());
     let used = flights.map(|flight| {
         let boot = flight.job("boot").and_then(|boot| boot.runvars.get("reused").cloned());

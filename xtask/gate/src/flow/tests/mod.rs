@@ -49,7 +49,10 @@ fn check(events: &str) -> (Vec<String>, Store) {
     let script = Script::parse(&format!("{keys}{HEAD}{}", &events[keys.len()..])).unwrap();
     let mut store = Store::in_memory().unwrap();
     let mut lines = Vec::new();
-    let told = simulate(&script, &mut store, &mut |line| lines.push(line.to_owned()));
+    let told = simulate(&script, &mut store, &mut |ran, _| {
+        lines.push(crate::simulate::line(ran));
+        Ok(())
+    });
     told.unwrap_or_else(|error| panic!("{}\n{}", error.report(), lines.join("\n")));
     (lines, store)
 }
@@ -189,7 +192,7 @@ fn every_script_of_this_project_plays_as_it_says() {
     let mut count = 0;
     for path in scripts {
         let script = Script::parse(&std::fs::read_to_string(&path).unwrap());
-        let told = script.and_then(|script| simulate(&script, &mut Store::in_memory().unwrap(), &mut |_| {}));
+        let told = script.and_then(|script| simulate(&script, &mut Store::in_memory().unwrap(), &mut |_, _| Ok(())));
         told.unwrap_or_else(|error| panic!("{}: {}", path.display(), error.report()));
         count += 1;
     }

@@ -159,7 +159,7 @@ fn policies_differ_in_flights_and_in_how_long_commits_wait() {
         let mut script = Script::parse(&text).unwrap();
         script.expect_nothing();
         (script.policy.window, script.policy.batch) = (window, batch);
-        simulate(&script, &mut Store::in_memory().unwrap(), &mut |_| {}).unwrap()
+        simulate(&script, &mut Store::in_memory().unwrap(), &mut |_, _| Ok(())).unwrap()
     };
     let (single, window, batch) = (told(0, 0), told(4, 0), told(0, 4));
     assert!(window.flights > single.flights && window.median_wait < single.median_wait, "{single:?} {window:?}");
