@@ -3,6 +3,7 @@
 mod boot;
 mod build;
 mod choices;
+mod ci;
 mod clean;
 pub mod compat;
 mod complete;
@@ -146,6 +147,7 @@ enum Command {
     Provenance(provenance::Args),
     ReleaseCheck(release_check::Args),
     Gate(gate::Args),
+    Ci(ci::Args),
     Schema(schema::Args),
     Shell(shell::Args),
     Boot(boot::Args),
@@ -180,6 +182,7 @@ impl Command {
         match self {
             Command::Build(args) => Some(&mut args.selection.components),
             Command::Graph(args) => Some(&mut args.selection.components),
+            Command::Ci(args) => Some(args.components()),
             Command::Deps(args) => Some(&mut args.selection.components),
             Command::Sbom(args) => Some(&mut args.selection.components),
             Command::ReleaseCheck(args) => Some(&mut args.selection.components),
@@ -407,6 +410,7 @@ pub fn run(mut cli: Cli) -> i32 {
             Command::Provenance(args) => provenance::run(&session, &args),
             Command::Sbom(args) => sbom::run(&session, &args),
             Command::Gate(args) => gate::run(&session, &args),
+            Command::Ci(args) => ci::run(&session, &args),
             Command::Schema(args) => schema::run(&session, &args),
             Command::Shell(args) => shell::run(&session, &args),
             Command::Boot(args) => boot::run(&session, &args),

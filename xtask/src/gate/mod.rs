@@ -104,7 +104,10 @@ impl<'a> RealWorld<'a> {
 
     /// The commits between two revisions, newest first.
     pub fn commits(&self, tree: &str, old: &str, new: &str) -> Result<Vec<Commit>> {
-        self.tree(tree)?.0.log(tree, old, new)
+        match self.tree(tree)? {
+            Some((repository, _)) => repository.log(tree, old, new),
+            None => Ok(Vec::new()),
+        }
     }
 
     /// Who made the commits between two revisions, and which: as `git shortlog` has it.

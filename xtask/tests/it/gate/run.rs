@@ -1,5 +1,6 @@
 //! `gate run` on real repositories, with real builds: what is pushed, what is not, what is recorded, and that a kill changes nothing.
 
+mod ci;
 mod site;
 
 use std::fs;
