@@ -2,6 +2,8 @@
 //! part. Reads what differs; decides nothing.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 
 use object::Endianness;
 use object::elf::FileHeader64;
@@ -9,7 +11,8 @@ use object::read::elf::{FileHeader, SectionHeader};
 use serde::Serialize;
 
 use crate::digest::Digest;
-use crate::error::Result;
+use crate::error::{Context, Error, Result};
+use crate::store::{Found, Store};
 use crate::tree::{Node, Tree};
 
 /// How much of a text before and after the first difference is shown.
@@ -60,15 +63,27 @@ impl std::fmt::Display for Difference {
 }
 
 /// A tree and how one gets at the bytes of a file in it.
-pub struct Side<'a> {
-    /// What is there.
-    pub tree: &'a Tree,
+struct Side<'a> {
+    tree: &'a Tree,
     /// Gives the bytes of the file at that path.
-    pub read: &'a dyn Fn(&str, &Digest) -> Result<Vec<u8>>,
+    read: &'a dyn Fn(&str, &Digest) -> Result<Vec<u8>>,
 }
 
-/// Everything in which `found` is not `wanted`, in the order of paths.
-pub fn compare(wanted: &Side<'_>, found: &Side<'_>) -> Result<Vec<Difference>> {
+/// Everything in which `found`, which stands in `dir`, is not `wanted`, which the store has; in the order of paths.
+pub fn with_store(store: &Store, wanted: &Tree, dir: &Path, found: &Tree) -> Result<Vec<Difference>> {
+    let stored = |path: &str, digest: &Digest| match store.read(*digest)? {
+        Found::Here(bytes) => Ok(bytes),
+        Found::Missing => Err(Error::machine(format!("the store lost `{path}`, which was to be compared"))
+            .help("cargo xtask build   # makes it again")),
+    };
+    let here = |path: &str, _: &Digest| {
+        let file = dir.join(path);
+        fs::read(&file).context(|| format!("cannot read `{}`", file.display()))
+    };
+    compare(&Side { tree: wanted, read: &stored }, &Side { tree: found, read: &here })
+}
+
+fn compare(wanted: &Side<'_>, found: &Side<'_>) -> Result<Vec<Difference>> {
     let mut all = Vec::new();
     let paths: BTreeSet<&String> = wanted.tree.0.keys().chain(found.tree.0.keys()).collect();
     for path in paths {

@@ -121,7 +121,7 @@ impl Look<'_> {
 
     /// What every build needs.
     fn base(&self) -> Vec<Finding> {
-        let base = self.machine.base().into_iter();
+        let base = self.machine.base();
         base.map(|base| match base.found {
             None => Finding::new(base.what, Verdict::Missing, "not installed").packages(vec![base.package.to_owned()]),
             Some(_) if base.what == "bubblewrap" => self.bubblewrap(),

@@ -12,8 +12,8 @@ use serde::Serialize;
 
 use crate::action::Inputs;
 use crate::definition::Name;
-use crate::difference::{Difference, Side, compare};
-use crate::error::{Context, Error, Result};
+use crate::difference::{Difference, with_store};
+use crate::error::Result;
 use crate::process::Cancel;
 use crate::recipe::Paths;
 use crate::run::{Building, Event, Job, Report, job_budget, timed};
@@ -126,20 +126,7 @@ impl Repro<'_> {
         let logs = self.world.layout.work().join("log").join("repro").join(name);
         let jobs = if changed.contains(&Circumstance::Jobs) { self.jobs + 1 } else { self.jobs };
         let tree = self.with_job(name, &inputs, &sandbox, &logs, jobs, |building, job| building.try_out(job))?;
-        let (wanted, stage) = (&usual.tree, dir.join("stage"));
-        let lost = || Error::machine(format!("the store lost a part of the output of `{name}`"));
-        let wanted = Side {
-            tree: wanted,
-            read: &|_, digest| match self.world.store.read(*digest)? {
-                Found::Here(bytes) => Ok(bytes),
-                Found::Missing => Err(lost().help(format!("cargo xtask build {name}   # makes it again"))),
-            },
-        };
-        let found = Side {
-            tree: &tree,
-            read: &|path, _| fs::read(stage.join(path)).context(|| format!("cannot read `{path}` of `{name}`")),
-        };
-        let differences = compare(&wanted, &found)?;
+        let differences = with_store(&self.world.store, &usual.tree, &dir.join("stage"), &tree)?;
         crate::atomic::remove_tree(&dir)?;
         Ok(differences)
     }

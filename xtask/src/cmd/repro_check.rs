@@ -56,12 +56,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     fetch_all(session, &world, &world.sources(), How::default())?;
     let _turn = session.turn(&say)?;
     world.read_sources()?;
-    let components = world.plan.order.iter().map(|name| &world.component(name).packages);
-    let missing = world.machine.missing_packages(components, false)?;
-    if !missing.is_empty() {
-        return Err(Error::machine(format!("missing build dependencies: {}", missing.join(" ")))
-            .help(world.machine.install_command(&missing)));
-    }
+    world.machine.need_packages(world.plan.order.iter().map(|name| &world.component(name).packages))?;
     let clock = libfaketime(world.machine.arch());
     if clock.is_none() {
         say("the clock only goes on: libfaketime is not installed, which would set it ahead");

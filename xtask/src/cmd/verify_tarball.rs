@@ -110,12 +110,7 @@ fn buildable(world: &World) -> Result<Merged> {
             .help("cargo xtask doctor")
             .help("--no-build compares what is in it"));
     }
-    let components = world.plan.order.iter().map(|name| &world.component(name).packages);
-    let missing = world.machine.missing_packages(components, false)?;
-    if !missing.is_empty() {
-        return Err(Error::machine(format!("missing build dependencies: {}", missing.join(" ")))
-            .help(world.machine.install_command(&missing)));
-    }
+    world.machine.need_packages(world.plan.order.iter().map(|name| &world.component(name).packages))?;
     built(world)
 }
 

@@ -177,12 +177,21 @@ impl Machine {
             names.dedup();
             names = self.missing(&names)?;
         }
-        let base = self.base().into_iter().filter(|base| base.found.is_none());
+        let base = self.base().filter(|base| base.found.is_none());
         let base = base.filter(|base| !no_sandbox || base.what != "bubblewrap");
         names.extend(base.map(|base| base.package.to_owned()));
         names.sort();
         names.dedup();
         Ok(names)
+    }
+
+    /// `Err`, with the command that installs them, when what these components need to be built is missing.
+    pub fn need_packages<'a>(&self, declared: impl Iterator<Item = &'a definition::Packages>) -> Result<()> {
+        match self.missing_packages(declared, false)? {
+            missing if missing.is_empty() => Ok(()),
+            missing => Err(Error::machine(format!("missing build dependencies: {}", missing.join(" ")))
+                .help(self.install_command(&missing))),
+        }
     }
 
     /// Those of `names` that are not installed.
@@ -200,9 +209,10 @@ impl Machine {
         install::install(self.family, packages, cancel, say)
     }
 
-    /// What every build needs, and whether it is here.
-    pub fn base(&self) -> [Base; 5] {
-        base::base(self.family)
+    /// What every build needs, and whether it is here. In an unpacked archive git has nothing to bring.
+    pub fn base(&self) -> impl Iterator<Item = Base> {
+        let without_git = crate::release::Unpacked::is_at(&self.checkout);
+        base::base(self.family).into_iter().filter(move |base| !without_git || base.what != "git")
     }
 
     /// Why bubblewrap, which is installed, does not work; `None` if it does.

@@ -11,14 +11,14 @@ use clap::ValueEnum;
 use super::own::DIR;
 use super::script::Script;
 use super::write::Format;
-use crate::difference::{Difference, Side, compare};
+use crate::difference::{Difference, with_store};
 use crate::error::{Context, Error, Result};
 use crate::machine::need;
 use crate::process::{Cancel, Ended};
 use crate::run::{Event, Report, first_error};
 use crate::sandbox::{Enclosure, Processes};
 use crate::stat_index::{Modes, read_tree};
-use crate::store::{Found, Store};
+use crate::store::Store;
 use crate::tree::{Node, Tree};
 
 /// Where all of it is seen; no place of ours.
@@ -89,23 +89,7 @@ impl Proof<'_> {
             Err(error) => self.report.send(Event::Failed { component, error: error.report() }),
         }
         let result = built?;
-        let found = read_tree(&result, Modes::Exact)?;
-        let lost = |path: &str| {
-            Error::machine(format!("the store lost `{path}` of the build of this checkout"))
-                .help("cargo xtask build   # makes it again")
-        };
-        let wanted = Side {
-            tree: self.wanted,
-            read: &|path, digest| match self.store.read(*digest)? {
-                Found::Here(bytes) => Ok(bytes),
-                Found::Missing => Err(lost(path)),
-            },
-        };
-        let found = Side {
-            tree: &found,
-            read: &|path, _| fs::read(result.join(path)).context(|| format!("cannot read `{path}` of what was built")),
-        };
-        let differences = compare(&wanted, &found)?;
+        let differences = with_store(self.store, self.wanted, &result, &read_tree(&result, Modes::Exact)?)?;
         if differences.is_empty() {
             crate::atomic::remove_tree(&self.at(way))?;
         }

@@ -1,7 +1,7 @@
 //! What keeps a checkout from being released: everything that would make the result something else than what its lock says, or that
 //! nobody else has. All of a kind is named at once.
 
-use crate::definition::{Definitions, Lock, Name, Origin, Signed};
+use crate::definition::{Definitions, Lock, Name};
 use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::origin::{self, Change, State};
@@ -21,32 +21,16 @@ pub fn overridden(layout: &Layout, definitions: &Definitions, doing: &str) -> Re
         .help("cargo xtask configure --show   # says where each was said"))
 }
 
-/// Refuses revisions of these sources that move on, unless the lock is frozen, and those without the signature that is asked for.
+/// Refuses revisions of these sources that move on, unless the lock is frozen. (A pin without the signature that is asked for fits no
+/// definition, and is refused where locks are read.)
 pub fn moving(definitions: &Definitions, lock: &Lock, sources: &[&Name], doing: &str) -> Result<()> {
-    let (mut moving, mut unsigned) = (Vec::new(), Vec::new());
-    for (name, origin) in sources.iter().filter_map(|name| definitions.manifest.sources.get_key_value(*name)) {
-        moving.extend(origin.moves().map(|what| format!("  {name}: {what}")));
-        let pin = lock.sources.get(name);
-        if let Origin::Git(git) = origin
-            && git.require_signed == Some(Signed::Tag)
-            && pin.is_none_or(|pin| pin.signed_tag.is_none())
-        {
-            unsigned.push(format!("  {name}: the lock holds no signed tag"));
-        }
-    }
-    let manifest = &definitions.manifest_name;
-    if !unsigned.is_empty() {
-        let names: Vec<String> =
-            unsigned.iter().map(|line| line.trim().split(':').next().unwrap_or("").to_owned()).collect();
-        return Err(Error::input(format!(
-            "cannot {doing}: a signature is required and not there\n{}",
-            unsigned.join("\n")
-        ))
-        .help(format!("cargo xtask update {} --manifest {manifest}", names.join(" "))));
-    }
+    let origins = sources.iter().filter_map(|name| definitions.manifest.sources.get_key_value(*name));
+    let moving: Vec<String> =
+        origins.flat_map(|(name, origin)| origin.moves().map(|what| format!("  {name}: {what}"))).collect();
     if lock.frozen || moving.is_empty() {
         return Ok(());
     }
+    let manifest = &definitions.manifest_name;
     Err(Error::input(format!("cannot {doing}: `{manifest}` follows what moves\n{}", moving.join("\n")))
         .help(format!("cargo xtask freeze --manifest {manifest}   # holds what the lock has now")))
 }

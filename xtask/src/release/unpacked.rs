@@ -55,6 +55,11 @@ impl Unpacked {
         Unpacked { version: VERSION, manifest, components, sources, dir: PathBuf::new() }
     }
 
+    /// That directory is the checkout in an archive.
+    pub fn is_at(root: &Path) -> bool {
+        root.join(INDEX).is_file()
+    }
+
     /// The archive that this checkout is in; `None` for any other checkout.
     pub fn around(layout: &Layout) -> Result<Option<Self>> {
         let file = layout.root.join(INDEX);

@@ -5,12 +5,13 @@
 
 mod enclosure;
 
-pub use enclosure::{Enclosure, Processes};
+pub use enclosure::Enclosure;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::error::Result;
 use crate::process::{Cancel, Program};
@@ -58,6 +59,9 @@ const READ_ONLY: [&str; 3] = ["deps", "extra", "crates"];
 /// What a build may write.
 const WRITABLE: [&str; 5] = ["src", "build", "stage", "tmp", "home"];
 
+/// How long one may take to begin, on the slowest of machines.
+const PROBE: Duration = Duration::from_secs(60);
+
 /// bubblewrap of this machine, if it works: some kernels and containers refuse it.
 pub fn bubblewrap() -> Option<PathBuf> {
     try_bubblewrap().ok()
@@ -70,7 +74,8 @@ pub fn try_bubblewrap() -> Result<PathBuf, String> {
     // A namespace of users too, as builds have it: root gets the others without.
     let probe = ["--unshare-all", "--unshare-user", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "true"];
     let argv = std::iter::once(bwrap.as_os_str()).chain(probe.map(std::ffi::OsStr::new));
-    let ended = Program::new(argv.map(ToOwned::to_owned)).run(&Cancel::default());
+    // One that cannot be finished waits for ever.
+    let ended = Program::new(argv.map(ToOwned::to_owned)).timeout(PROBE).run(&Cancel::default());
     let ended = ended.map_err(|error| error.to_string())?;
     if ended.status.success() {
         return Ok(bwrap);
@@ -125,8 +130,7 @@ impl Sandbox {
         let mut argv: Vec<OsString> = before.iter().map(Into::into).collect();
         argv.push(bwrap.into());
         let mut add = |items: &[&str]| argv.extend(items.iter().map(Into::into));
-        system(&mut add, &user.to_string(), host);
-        add(&["--proc", "/proc"]);
+        system(&mut add, &user.to_string(), host, Processes::Own);
         // Only the writable directories are bound as such; logs and our own bookkeeping stay out of sight.
         for name in WRITABLE {
             add(&["--bind", &self.dir.join(name).to_string_lossy(), &paths.dir(name)]);
@@ -147,10 +151,25 @@ impl Sandbox {
     }
 }
 
+/// Which processes a sandbox sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Processes {
+    /// Its own.
+    Own,
+    /// All: the kernel lets sandboxes be made in it only where the machine's own /proc is to be seen, and bubblewrap looks for the
+    /// numbers of its children there.
+    All,
+}
+
 /// What every sandbox begins with: nothing of the machine but its system, read-only, without what was put into /usr/local; no
-/// network; somebody with that number, for whom /proc is still missing.
-fn system(add: &mut impl FnMut(&[&str]), user: &str, host: &str) {
-    add(&["--unshare-all", "--unshare-user", "--uid", user, "--gid", user, "--hostname", host, "--die-with-parent"]);
+/// network; somebody with that number.
+fn system(add: &mut impl FnMut(&[&str]), user: &str, host: &str, processes: Processes) {
+    add(&["--unshare-user", "--unshare-ipc", "--unshare-uts", "--unshare-net", "--unshare-cgroup-try"]);
+    match processes {
+        Processes::Own => add(&["--unshare-pid", "--proc", "/proc"]),
+        Processes::All => add(&["--bind", "/proc", "/proc"]),
+    }
+    add(&["--uid", user, "--gid", user, "--hostname", host, "--die-with-parent"]);
     add(&["--ro-bind", "/usr", "/usr", "--ro-bind", "/etc", "/etc", "--tmpfs", "/usr/local"]);
     for top in ["/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"] {
         match fs::read_link(top) {
@@ -164,8 +183,6 @@ fn system(add: &mut impl FnMut(&[&str]), user: &str, host: &str) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn run(script: &str) -> Option<(bool, String)> {

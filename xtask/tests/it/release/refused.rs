@@ -96,7 +96,7 @@ fn a_tag_without_the_signature_that_is_asked_for_is_refused() {
     );
     check(
         &checkout,
-        &["a signature is required and not there", "fw: the lock holds no signed tag", "cargo xtask update fw"],
+        &["pin of source `fw` has no signed tag", "the manifest asks for one", "cargo xtask update --manifest m fw"],
     );
 }
 

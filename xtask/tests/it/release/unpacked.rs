@@ -59,6 +59,25 @@ fn what_was_built_from_the_checkout_is_what_the_archive_builds() {
 }
 
 #[test]
+fn no_git_need_be_installed_to_build_an_archive() {
+    if !sealed() {
+        return;
+    }
+    let checkout = project();
+    let top = unpack(&packed(&checkout, &[]), &checkout.root().with_file_name("elsewhere"));
+    let mut without = ["bwrap", "--dev-bind", "/", "/"].map(str::to_owned).to_vec();
+    for git in which::which_all("git").unwrap() {
+        let git = git.canonicalize().unwrap().display().to_string();
+        without.extend(["--ro-bind".to_owned(), "/dev/null".to_owned(), git]);
+    }
+    let without: Vec<&str> = without.iter().map(String::as_str).collect();
+    let mut command = checkout.through(&without, &["build", "--offline"]);
+    let ran = ran(command.current_dir(top.join("sultana")));
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(top.join("sultana/dist/usr/top").is_file());
+}
+
+#[test]
 fn a_file_that_was_changed_there_is_built_as_it_is_and_said() {
     if !sealed() {
         return;
