@@ -5,6 +5,7 @@ use super::{Boot, Ready, linux_nbd, xen};
 
 /// Something to boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[cfg_attr(feature = "extras", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Scenario {
     /// Xen and a dom0, up to a prompt that answers

@@ -1,6 +1,7 @@
 //! The push gate: with small components made for it, with real sources, and the gates of this repository.
 
 mod booted;
+mod ci;
 mod culprit;
 mod forge;
 mod gated;
@@ -8,5 +9,6 @@ mod killed;
 mod ours;
 mod project;
 mod run;
+mod site;
 mod verdicts;
 mod versions;

@@ -1,8 +1,5 @@
 //! `gate run` on real repositories, with real builds: what is pushed, what is not, what is recorded, and that a kill changes nothing.
 
-mod ci;
-mod site;
-
 use std::fs;
 
 use rustix::process::Signal;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::Gated;
+use super::gated::Gated;
 use crate::build::checkout::Checkout;
 use crate::tier::{self, Tier};
 
