@@ -25,6 +25,8 @@ pub(super) struct Checkout {
     pub(super) logs: PathBuf,
     /// The store, shared with everybody.
     pub(super) store: PathBuf,
+    /// What is started here opens no socket.
+    pub(super) offline: bool,
     /// Set when the user wants to stop.
     pub(super) cancel: Cancel,
 }
@@ -38,6 +40,7 @@ impl Checkout {
         argv.extend(
             ["--checkout", &dir, "--store", &store, "--manifest", self.gate.manifest.as_str()].map(str::to_owned),
         );
+        argv.extend(self.offline.then(|| "--offline".to_owned()));
         argv.extend(arguments.iter().map(|argument| (*argument).to_owned()));
         Ok(Program::new(argv).dir(&self.dir))
     }

@@ -79,9 +79,16 @@ impl<'a> RealWorld<'a> {
             dir: dir.join(name).join("checkout"),
             logs: logs.clone(),
             store: layout.store.clone(),
+            offline: false,
             cancel: cancel.clone(),
         };
         RealWorld { gate, checkout, trees, logs, cancel, say }
+    }
+
+    /// Jobs open no socket; repositories are still asked where they are.
+    pub fn offline(mut self, offline: bool) -> Self {
+        self.checkout.offline = offline;
+        self
     }
 
     /// Where a tree is; `None` for one without refs.

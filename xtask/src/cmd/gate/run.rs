@@ -36,7 +36,7 @@ impl Opened {
 
     pub(super) fn world<'a>(&self, session: &'a Session, say: &'a dyn Fn(&str)) -> RealWorld<'a> {
         let (definition, dir) = (self.definition.clone(), self.dir.clone());
-        RealWorld::new(&session.layout, &self.name, definition, dir, &session.cancel, say)
+        RealWorld::new(&session.layout, &self.name, definition, dir, &session.cancel, say).offline(session.offline)
     }
 }
 

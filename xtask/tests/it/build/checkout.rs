@@ -62,6 +62,7 @@ pub fn sealed() -> bool {
 const XTASK: &str = env!("CARGO_BIN_EXE_xtask");
 
 /// Where this project is.
+#[cfg(feature = "gate")]
 pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
 }
@@ -95,6 +96,7 @@ impl Checkout {
 
     /// An empty project with home and store of whoever runs the tests: the Rust toolchain is in the one, and `cargo xtask test` has
     /// put real builds into the other.
+    #[cfg(feature = "gate")]
     pub fn in_users_store() -> Self {
         let set = std::env::var_os("XTASK_STORE").map(PathBuf::from);
         let store = xtask::layout::Layout::find(Some(repository()), set).unwrap().store;

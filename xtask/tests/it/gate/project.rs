@@ -63,7 +63,7 @@ impl Project {
     /// Offline: what boots could not be downloaded.
     #[track_caller]
     fn ends(&self, code: i32, words: &[&str]) {
-        let ran = crate::build::run::ran(self.0.command(&["gate", "run", "g"]).env("WGET", "false"));
+        let ran = self.0.run(&["gate", "run", "g", "--offline"]);
         assert_eq!(ran.code, Some(code), "{}\n{}", ran.stdout, ran.stderr);
         words.iter().for_each(|word| assert!(ran.stdout.contains(word), "{word}: {}\n{}", ran.stdout, ran.stderr));
     }
