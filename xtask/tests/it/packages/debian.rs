@@ -56,9 +56,9 @@ fn packages_work_in_a_clean_debian_take_over_from_its_own_and_leave_nothing() {
     fs::write(root.path("etc/apt/sources.list.d/xen.list"), "deb [trusted=yes] file:/repository sultana main\n")
         .unwrap();
     root.run("apt-get update");
-    root.install(
-        "xen-utils-4.17 xen-hypervisor-4.17-amd64 xen-hypervisor-4.17-amd64-dbg libxen-dev blktap xen-seabios",
-    );
+    // Updates of Debian's may come after our version.
+    let names = "xen-utils-4.17 xen-hypervisor-4.17-amd64 xen-hypervisor-4.17-amd64-dbg libxen-dev blktap xen-seabios";
+    root.install(&format!("-t sultana {names}"));
     fs::remove_file(root.path("etc/apt/sources.list.d/xen.list")).unwrap();
     root.works();
     fs::write(root.path("etc/xen/xl.conf"), "# mine\n").unwrap();
@@ -68,8 +68,7 @@ fn packages_work_in_a_clean_debian_take_over_from_its_own_and_leave_nothing() {
     assert_eq!(fs::read_to_string(root.path("etc/xen/xl.conf")).unwrap(), "# mine\n");
     root.purge();
 
-    // Updates of Debian's may come after our version.
-    root.install("-t sultana xen-utils-4.17 xen-hypervisor-4.17-amd64 libxen-dev");
+    root.install("xen-utils-4.17 xen-hypervisor-4.17-amd64 libxen-dev");
     fs::write(root.path("etc/xen/xl.conf"), "# mine\n").unwrap();
     let after = debs(&root, "after", &["--epoch", "1"]);
     root.run(&format!("apt-get install -y --no-install-recommends -o Dpkg::Options::=--force-confold {after}"));
