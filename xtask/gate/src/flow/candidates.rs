@@ -143,7 +143,8 @@ impl<W: World> Gate<'_, W> {
             let mut tuple = below.clone();
             for (tree, revision) in &candidate.moves {
                 let rebases = self.plan.trees.iter().any(|plan| plan.name == *tree && plan.rebasing);
-                let is_newer = match below.0.get(tree).filter(|_| !rebases) {
+                let brought = below.0.get(tree).filter(|has| tested.0.get(tree) != Some(has));
+                let is_newer = match brought.filter(|_| !rebases) {
                     Some(has) => !self.world.contains(tree, has, revision)?,
                     None => true,
                 };

@@ -50,7 +50,9 @@ impl Store {
             let candidates = rows.iter().filter(|row| row.blessing == Blessing::Real);
             seeds.extend(candidates.take(newest).map(|row| row.flight));
             seeds.extend(rows.iter().find(|row| row.is_pushed).map(|row| row.flight));
-            for bisection in self.bisections(branch)?.iter().rev().take(newest) {
+            let bisections = self.bisections(branch)?;
+            let wanted = bisections.iter().rev().enumerate().filter(|(age, it)| *age < newest || it.end.is_none());
+            for (_, bisection) in wanted {
                 let places = match bisection.end {
                     None => 0..bisection.hunt.row.len(),
                     Some(End::Complete(place)) => place.saturating_sub(1)..place + 1,

@@ -52,7 +52,7 @@ fn a_run_brings_its_site_up_to_date_with_logs_reports_and_bisections() {
     assert!(page("branch/g/bisection/1.html").contains("culprit"));
     let unknown = gated.checkout.run(&["gate", "site", "public", "--gate", "h"]);
     assert_eq!(unknown.code, Some(2));
-    unknown.says(&["no flight of branch `h`"]);
+    unknown.says(&["there is no branch `h`"]);
     let ours = gated.checkout.run(&["gate", "site", "ci"]);
     assert_eq!(ours.code, Some(2));
     ours.says(&["it is no site of a gate"]);
