@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::action::Inputs;
-use crate::definition::Name;
+use crate::definition::{Driver, Name};
 use crate::difference::{Difference, with_store};
 use crate::error::Result;
 use crate::process::Cancel;
@@ -76,9 +76,11 @@ pub struct Repro<'a> {
 }
 
 impl Repro<'_> {
-    /// Everything that is changed. Without libfaketime the clock only goes on.
-    pub fn circumstances(&self) -> Vec<Circumstance> {
-        let time = self.clock.is_some().then_some(Circumstance::Time);
+    /// Everything that is changed for a component. Without libfaketime the clock only goes on, and so it does for rustc, which hangs
+    /// with it: its allocator asks for the time before libfaketime is ready to tell.
+    pub fn circumstances(&self, name: &Name) -> Vec<Circumstance> {
+        let is_cargo = matches!(self.world.component(name).build, Driver::Cargo(_));
+        let time = (self.clock.is_some() && !is_cargo).then_some(Circumstance::Time);
         [Circumstance::Jobs, Circumstance::User, Circumstance::Path].into_iter().chain(time).collect()
     }
 
@@ -96,9 +98,9 @@ impl Repro<'_> {
 
     /// What comes out otherwise where everything is changed, each with what is to blame.
     pub fn blamed(&self, name: &Name, usual: &Output, outputs: &BTreeMap<Name, Output>) -> Result<Vec<Blamed>> {
-        let all = self.differences(name, usual, outputs, &self.circumstances())?;
+        let all = self.differences(name, usual, outputs, &self.circumstances(name))?;
         let mut blamed: Vec<Blamed> = all.into_iter().map(|difference| Blamed { difference, because: None }).collect();
-        for one in [Circumstance::Chance].into_iter().chain(self.circumstances()) {
+        for one in [Circumstance::Chance].into_iter().chain(self.circumstances(name)) {
             if blamed.iter().all(|it| it.because.is_some()) {
                 break;
             }

@@ -22,8 +22,9 @@ use crate::world::World;
 ///
 /// A component is taken from the store, or built as always, and built a second time: at another path,
 /// by another user on a machine of another name, on one processor with another number of jobs, and
-/// with a clock that is 400 days ahead where libfaketime is installed. Nothing of that second build is
-/// kept. Where files differ, circumstances are changed one by one until it is known which it depends on.
+/// with a clock that is 400 days ahead where libfaketime is installed (but for cargo's components:
+/// rustc cannot run with it). Nothing of that second build is kept. Where files differ, circumstances
+/// are changed one by one until it is known which it depends on.
 ///
 /// Builds in the sandbox all have one path and one user, so what depends on these is the same wherever
 /// cargo xtask builds it; it is not for those who build a release by hand.
@@ -79,9 +80,12 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     if session.json {
         let all: Vec<_> = checked
             .iter()
-            .map(|(name, files, blamed)| json!({ "component": name, "files": files, "differences": blamed }))
+            .map(|(name, files, blamed)| {
+                let changed = repro.circumstances(name);
+                json!({ "component": name, "files": files, "changed": changed, "differences": blamed })
+            })
             .collect();
-        super::print_json(&json!({ "changed": repro.circumstances(), "components": all }))?;
+        super::print_json(&json!({ "components": all }))?;
     }
     let lines: Vec<String> =
         checked.iter().flat_map(|(name, _, blamed)| blamed.iter().map(|it| line(name, it))).collect();
