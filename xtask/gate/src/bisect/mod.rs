@@ -152,7 +152,7 @@ pub fn next(row: &[Seen]) -> Next {
         return Next::End(End::Inconsistent { bad, good });
     }
     // What was begun is finished before anything else.
-    let is_open = |place: &usize| row[*place].good > 0 && row[*place].bad == 0;
+    let is_open = |place: &usize| row[*place].good > 0 && row[*place].bad == 0 && row[*place].neither < REPEATS;
     if let Some(open) = (good + 1..bad).find(is_open) {
         return Next::Test(open);
     }

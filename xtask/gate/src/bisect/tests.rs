@@ -72,6 +72,23 @@ fn a_basis_that_fails_at_times_is_doubtful() {
 }
 
 #[test]
+fn a_machine_that_stays_broken_ends_the_hunt() {
+    // The bad end fails every second time, so a pass says little; the middle one passed once before its machine broke.
+    let mut asked = [0; 3];
+    let (end, ..) = play(3, |place| {
+        asked[place] += 1;
+        match place {
+            0 => "good",
+            1 if asked[1] > 1 => "neither",
+            1 => "good",
+            _ if asked[2] % 2 == 0 => "bad",
+            _ => "good",
+        }
+    });
+    assert_eq!(end, End::Inconclusive { good: 0, bad: 2 });
+}
+
+#[test]
 fn a_failure_that_shows_every_second_time_is_still_found() {
     let mut count = [0; 32];
     let see = |place: usize| {

@@ -20,14 +20,14 @@ impl<W: World> Gate<'_, W> {
             self.carry_on(number)?;
         }
         let now = self.world.now();
-        let number = self.store.begin_bisection(&self.plan.branch, hunt, now)?;
-        self.hunt(number, hunt, false)
+        let (number, begun) = self.store.begin_bisection(&self.plan.branch, hunt, now)?;
+        self.hunt(number, begun, hunt, false)
     }
 
     /// Tests until the end is known, or an operator stops the gate and it is to heed that.
-    fn hunt(&mut self, number: i64, hunt: &Hunt, heeds_stop: bool) -> Result<Hunted> {
+    fn hunt(&mut self, number: i64, begun: i64, hunt: &Hunt, heeds_stop: bool) -> Result<Hunted> {
         let jobs = self.jobs_for(&hunt.job)?;
-        let mut seen = hunt.row.iter().map(|tuple| self.seen(hunt, tuple)).collect::<Result<Vec<_>>>()?;
+        let mut seen = hunt.row.iter().map(|tuple| self.seen(hunt, tuple, begun)).collect::<Result<Vec<_>>>()?;
         loop {
             let place = match next(&seen) {
                 Next::End(end) => {
@@ -43,7 +43,7 @@ impl<W: World> Gate<'_, W> {
             let tuple = &hunt.row[place];
             let flight = self.begin(Blessing::Bisect, tuple, tuple, None, jobs.clone())?;
             self.carry_on(flight)?;
-            seen[place] = self.seen(hunt, tuple)?;
+            seen[place] = self.seen(hunt, tuple, begun)?;
         }
     }
 
@@ -84,7 +84,7 @@ impl<W: World> Gate<'_, W> {
                 None => {
                     let Hunt { job, row, .. } = &bisection.hunt;
                     self.world.say(&format!("{job} is worse in flight {number}: bisecting {} revisions", row.len()));
-                    self.hunt(bisection.bisection, &bisection.hunt, true)?
+                    self.hunt(bisection.bisection, bisection.begun, &bisection.hunt, true)?
                 }
             };
             let is_it = |ran: &&mut Ran| matches!(ran, Ran::NotPushed(judged, _) if judged.flight == number);
@@ -116,13 +116,14 @@ impl<W: World> Gate<'_, W> {
             let Some(place) = (1..hunt.row.len()).find(|here| hunt.moved_to(*here) == culprit) else { continue };
             let (end, now) = (End::Complete(place), self.world.now());
             self.store.end_bisection(open.bisection, end, now)?;
-            let seen = hunt.row.iter().map(|tuple| self.seen(hunt, tuple)).collect::<Result<_>>()?;
+            let seen = hunt.row.iter().map(|tuple| self.seen(hunt, tuple, open.begun)).collect::<Result<_>>()?;
             return Ok(Some(Hunted { hunt: hunt.clone(), end: Some(end), seen }));
         }
         Ok(None)
     }
 
-    fn seen(&self, hunt: &Hunt, tuple: &Tuple) -> Result<Seen> {
+    /// What all hunts showed of a tuple. What a machine could not do counts only since `begun`: it may be repaired by now.
+    fn seen(&self, hunt: &Hunt, tuple: &Tuple, begun: i64) -> Result<Seen> {
         let mut seen = Seen::default();
         for number in self.store.bisections_of(&self.plan.branch, tuple)? {
             let flight = self.store.flight(number)?;
@@ -132,7 +133,8 @@ impl<W: World> Gate<'_, W> {
             match outcome(&flight, hunt) {
                 Some(passed) if passed != hunt.fixed => seen.good += 1,
                 Some(_) => seen.bad += 1,
-                None => seen.neither += 1,
+                None if flight.started >= begun => seen.neither += 1,
+                None => {}
             }
         }
         Ok(seen)

@@ -113,8 +113,8 @@ impl<W: World> Gate<'_, W> {
                     edges.insert((name.clone(), other.clone()));
                 }
                 let has = moves.get(&other).or(tested.0.get(&other)).cloned();
-                if let Some(has) = has
-                    && self.world.contains(&other, &has, &needed.revision)?
+                if let Some(has) = &has
+                    && self.world.contains(&other, has, &needed.revision)?
                 {
                     continue;
                 }
@@ -122,7 +122,18 @@ impl<W: World> Gate<'_, W> {
                 if !plan.moves || !self.world.contains(&other, &tip, &needed.revision)? {
                     return Ok(Err(format!("{what}, which is not among the candidates of {other}")));
                 }
-                moves.insert(other.clone(), needed.revision);
+                // A commit of a branch that was merged may lack what was tested; where it was merged has both.
+                let goes = match &has {
+                    Some(has) if !self.world.contains(&other, &needed.revision, has)? => tip,
+                    _ => needed.revision,
+                };
+                if let Some(has) = &has
+                    && !plan.rebasing
+                    && !self.world.contains(&other, &goes, has)?
+                {
+                    return Ok(Err(format!("{what}, and {other}'s candidate lacks {}, which was tested", has.short())));
+                }
+                moves.insert(other.clone(), goes);
                 to_read.push(other);
             }
         }

@@ -2,7 +2,7 @@
 
 use super::{Gate, Judged, NotPushed, Ran};
 use crate::classify::{Class, Evidence, Verdict, classify};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{Blessing, Flight, FlightNo, FlightState, JobKind, JobState, Tuple};
 use crate::plan::JobPlan;
 use crate::store::{Intent, OrderKind, PushState};
@@ -96,7 +96,16 @@ impl<W: World> Gate<'_, W> {
     /// Moves the refs. What an earlier run may have done is read from the refs themselves.
     pub(super) fn push(&mut self, flight: &Flight) -> Result<Ran> {
         let verdict = self.with_evidence(flight, classify)?;
-        if let Some(why) = self.stands_elsewhere(flight)? {
+        if let Some(order) = self.order(OrderKind::Block)?
+            && !self.is_begun(flight)?
+        {
+            let now = self.world.now();
+            self.store.set_flight(flight.flight, FlightState::Done, Some(verdict.outcome.as_str()), now)?;
+            return Ok(Ran::NotPushed(judged(flight, verdict, false), NotPushed::Ordered(order)));
+        }
+        if !self.is_record_left(flight)?
+            && let Some(why) = self.stands_elsewhere(flight)?
+        {
             return self.refuse(flight, verdict, why);
         }
         if let Some(why) = self.is_somewhere_else(flight)? {
@@ -115,7 +124,9 @@ impl<W: World> Gate<'_, W> {
                 there => Pushed::Refused(elsewhere(&intent, there.as_deref())),
             };
             if let Pushed::Refused(why) = pushed {
-                self.store.resolve_push(number, PushState::Refused)?;
+                if !self.is_record_left(flight)? {
+                    self.store.resolve_push(number, PushState::Refused)?;
+                }
                 return self.refuse(flight, verdict, why);
             }
             self.store.resolve_push(number, PushState::Done)?;
@@ -160,7 +171,32 @@ impl<W: World> Gate<'_, W> {
         Ok(Ran::NotPushed(judged(flight, verdict, false), NotPushed::Behind(ahead)))
     }
 
+    /// A ref is where it goes already: a kill may have kept that from being recorded.
+    fn is_begun(&mut self, flight: &Flight) -> Result<bool> {
+        for (_, intent) in self.store.intents(flight.flight)? {
+            if self.world.read_ref(&intent)?.as_deref() == Some(&intent.new) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// All trees are where they go, and only the last ref, the record's, is not.
+    fn is_record_left(&self, flight: &Flight) -> Result<bool> {
+        let intents = self.store.intents(flight.flight)?;
+        let is_done = |(_, intent): &(i64, Intent)| intent.state == PushState::Done;
+        Ok(intents
+            .split_last()
+            .is_some_and(|(last, trees)| !trees.is_empty() && trees.iter().all(is_done) && !is_done(last)))
+    }
+
     fn refuse(&mut self, flight: &Flight, verdict: Verdict, why: String) -> Result<Ran> {
+        if self.is_record_left(flight)? {
+            // What was pushed must be recorded: the flight waits for that.
+            let message = format!("flight {} is pushed, and cannot be recorded: {why}", flight.flight);
+            return Err(Error::machine(message)
+                .help(format!("cargo xtask gate run {}   # goes on, once that ref can be moved", flight.branch)));
+        }
         let outcome = format!("{} - push refused: {why}", verdict.outcome.as_str());
         let now = self.world.now();
         self.store.set_flight(flight.flight, FlightState::Done, Some(&outcome), now)?;

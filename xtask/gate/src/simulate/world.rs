@@ -16,6 +16,10 @@ pub struct SimWorld {
     /// Runs of a job that its machine will still break.
     broken: BTreeMap<String, u64>,
     record: Option<String>,
+    /// The record's repository refuses, for this reason.
+    pub record_refuses: Option<String>,
+    /// No repository can be reached to push to it.
+    pub is_cut_off: bool,
     clock: i64,
     chance: u64,
     /// How each job ended on each tuple: the truth, whatever the store says.
@@ -59,6 +63,8 @@ impl SimWorld {
             trees: script.tree.iter().map(|sim| (sim.name.clone(), tree(sim))).collect(),
             broken: BTreeMap::new(),
             record: None,
+            record_refuses: None,
+            is_cut_off: false,
             clock: 1_000_000_000,
             chance: script.seed,
             truth: BTreeMap::new(),
@@ -295,14 +301,18 @@ impl World for SimWorld {
     }
 
     fn push(&mut self, intent: &Intent) -> Result<Pushed> {
+        if self.is_cut_off {
+            return Err(Error::machine("the network is gone"));
+        }
         let before = self.tested_tuple();
-        match intent.repository.as_str() {
-            "record" => {
+        match (intent.repository.as_str(), &self.record_refuses) {
+            ("record", Some(why)) => return Ok(Pushed::Refused(why.clone())),
+            ("record", None) => {
                 self.record = Some(intent.new.clone());
                 let from = self.half_pushed.take().unwrap_or_else(|| before.clone());
                 self.pushed.push((from, before));
             }
-            name => {
+            (name, _) => {
                 self.half_pushed.get_or_insert(before);
                 let number = position(name, &Revision(intent.new.clone()))?;
                 let now = self.clock;

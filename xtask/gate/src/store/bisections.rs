@@ -27,12 +27,13 @@ pub struct Bisection {
 }
 
 impl Store {
-    /// Records that an operator hunts; the same hunt is not recorded twice.
-    pub fn begin_bisection(&mut self, branch: &str, hunt: &Hunt, now: i64) -> Result<i64> {
-        let known = self.bisections(branch)?.into_iter().find(|known| known.hunt == *hunt);
-        match known {
-            Some(known) => Ok(known.bisection),
-            None => self.change("begin a bisection", |tx| insert(tx, None, branch, hunt, now)),
+    /// Records that an operator hunts, and tells its number and when it began. One that is open goes on, and so does one that named its
+    /// culprit; any other is begun anew.
+    pub fn begin_bisection(&mut self, branch: &str, hunt: &Hunt, now: i64) -> Result<(i64, i64)> {
+        let goes_on = |known: &Bisection| known.hunt == *hunt && matches!(known.end, None | Some(End::Complete(_)));
+        match self.bisections(branch)?.into_iter().find(goes_on) {
+            Some(known) => Ok((known.bisection, known.begun)),
+            None => Ok((self.change("begin a bisection", |tx| insert(tx, None, branch, hunt, now))?, now)),
         }
     }
 

@@ -136,3 +136,24 @@ fn a_hunt_waits_while_the_gate_is_stopped() {
     let ran = Gate { store: &mut store, world: &mut world, plan: &plan }.run().unwrap();
     assert!(crate::simulate::line(&ran).ends_with("; culprit xen xen-4"), "{ran:?}");
 }
+
+#[test]
+fn a_hunt_that_a_broken_machine_ended_can_be_begun_again() {
+    let script = Script::parse(&format!("{HEAD}{}", run("pushed"))).unwrap();
+    let (mut world, mut store, plan) = (SimWorld::new(&script), Store::in_memory().unwrap(), script.plan());
+    let mut row = vec![tuple(&mut world)];
+    for number in 1..4 {
+        let breaks = (number == 2).then(|| "boot".to_owned()).into_iter().collect();
+        world.commit(&Commit { tree: "xen".to_owned(), breaks, ..Commit::default() }).unwrap();
+        row.push(row[0].with("xen", &world.candidate("xen").unwrap()));
+    }
+    let hunt = Hunt { job: "boot".to_owned(), testid: None, row, fixed: false };
+    let mut hunted = |broken| {
+        world.break_host("boot", broken).unwrap();
+        Gate { store: &mut store, world: &mut world, plan: &plan }.bisect(&hunt).unwrap()
+    };
+    let first = hunted(99);
+    assert_eq!(first.end, Some(End::Unreproducible(3)), "{first:?}");
+    let second = hunted(0);
+    assert_eq!(second.end, Some(End::Complete(2)), "{second:?}");
+}

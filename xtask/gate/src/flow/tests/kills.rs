@@ -174,3 +174,47 @@ fn of_a_batch() {
 fn of_a_declared_set() {
     check_kills_of_queue("", &broken_and_repaired());
 }
+
+/// A world with a candidate that is good, the store of its gate, and the plan.
+fn good_candidate(dir: &std::path::Path) -> (SimWorld, Store, Plan) {
+    let script = Script::parse(&format!("{HEAD}{}", run("pushed"))).unwrap();
+    let mut world = SimWorld::new(&script);
+    world.commit(&Commit { tree: "xen".to_owned(), ..Commit::default() }).unwrap();
+    let store = Store::open(&dir.join("gate.db")).unwrap();
+    store.do_not_sync().unwrap();
+    (world, store, script.plan())
+}
+
+#[test]
+fn what_is_pushed_is_recorded_once_that_can_be_done() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut world, mut store, plan) = good_candidate(dir.path());
+    world.record_refuses = Some("it is checked out".to_owned());
+    for _ in 0..2 {
+        let error = Gate { store: &mut store, world: &mut world, plan: &plan }.run().unwrap_err();
+        assert!(error.report().contains("cannot be recorded: it is checked out"), "{}", error.report());
+    }
+    assert_eq!(world.tested("xen").unwrap(), Some(world.candidate("xen").unwrap()));
+    world.record_refuses = None;
+    let ran = Gate { store: &mut store, world: &mut world, plan: &plan }.run().unwrap();
+    assert!(matches!(ran, Ran::Pushed(_)), "{ran:?}");
+    assert!(store.branch_status("simulated").unwrap().tested.is_some());
+}
+
+#[test]
+fn an_order_to_push_nothing_is_heard_until_the_first_ref_moves() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut world, mut store, plan) = good_candidate(dir.path());
+    let before = world.tested("xen").unwrap();
+    world.is_cut_off = true;
+    assert!(Gate { store: &mut store, world: &mut world, plan: &plan }.run().is_err());
+    let open = store.open_flights("simulated").unwrap();
+    assert_eq!(store.flight(open[0].0).unwrap().state, FlightState::Pushing);
+    let (who, why) = ("o".to_owned(), "a release".to_owned());
+    let order = Order { kind: OrderKind::Block, branch: None, revision: None, flight: None, who, why, at: 0 };
+    store.order(&order).unwrap();
+    world.is_cut_off = false;
+    let ran = Gate { store: &mut store, world: &mut world, plan: &plan }.run().unwrap();
+    assert!(matches!(ran, Ran::NotPushed(_, NotPushed::Ordered(_))), "{ran:?}");
+    assert_eq!(world.tested("xen").unwrap(), before);
+}
