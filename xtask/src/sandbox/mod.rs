@@ -178,7 +178,9 @@ fn system(add: &mut impl FnMut(&[&str]), user: &str, host: &str, processes: Proc
             Err(_) => {}
         }
     }
-    add(&["--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/var/tmp", "--dir", "/run"]);
+    // Who can open the terminal of whoever started us can type into it.
+    add(&["--dev", "/dev", "--ro-bind", "/dev/null", "/dev/tty"]);
+    add(&["--tmpfs", "/tmp", "--tmpfs", "/var/tmp", "--dir", "/run"]);
 }
 
 #[cfg(test)]
@@ -227,5 +229,12 @@ mod tests {
             return;
         };
         assert!(text.starts_with("sultana\n0\n"), "{text}");
+    }
+
+    #[test]
+    fn there_is_no_terminal() {
+        let Some((ok, text)) = run("echo x > /dev/null; (: < /dev/tty) || echo none") else { return };
+        // Without a terminal the machine's own could not be opened either, but for another reason.
+        assert!(ok && text.starts_with("none\n") && text.contains("/dev/tty: Permission denied"), "{text}");
     }
 }
