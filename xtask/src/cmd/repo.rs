@@ -16,7 +16,10 @@ use crate::turn::{self, Hold};
 ///     cargo xtask package rpm && cargo xtask repo rpm /srv/xen-rpm
 ///
 /// Versions that are there stay, so one can go back. Whoever installs meanwhile sees the old state or the
-/// new one. The same packages give the same bytes. On a machine that is to install from it:
+/// new one; only between an index and the signature beside it (Release and Release.gpg, repomd.xml and its
+/// .asc) may one be new and the other old, which is refused and right a moment later: InRelease has both in
+/// one. In a fresh directory the same packages give the same bytes, signatures aside. On a machine that is
+/// to install from it:
 ///
 ///     echo 'deb [trusted=yes] file:/srv/xen sultana main' > /etc/apt/sources.list.d/xen.list
 ///     apt update && apt install -t sultana xen-utils-4.17 blktap
@@ -91,13 +94,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     std::fs::create_dir_all(&dir).context(|| format!("cannot make `{}`", dir.display()))?;
     let waiting = format!("waiting for another run in `{}`", dir.display());
     let _turn = turn::take(&dir, Hold::Alone, &session.cancel, &|line| eprintln!("{line}"), &waiting)?;
-    let mut added = Vec::new();
-    for file in new {
-        session.cancel.check()?;
-        if add(args.kind, &dir, &file)? {
-            added.push(file);
-        }
-    }
+    let added = repository::add(&dir, new, &|file, bytes| location(args.kind, file, bytes), &session.cancel)?;
     let count = index(session, args, &dir)?;
     if session.json {
         return super::print_json(&serde_json::json!({ "dir": dir, "packages": count, "added": added }));
@@ -117,11 +114,11 @@ fn new_packages(session: &Session, args: &Args) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn add(kind: Kind, dir: &Path, file: &Path) -> Result<bool> {
+fn location(kind: Kind, file: &Path, bytes: &[u8]) -> Result<String> {
     match kind {
-        Kind::Deb => repository::deb::add(dir, file),
+        Kind::Deb => repository::deb::location(file, bytes),
         #[cfg(feature = "extras")]
-        Kind::Rpm => repository::rpm::add(dir, file),
+        Kind::Rpm => repository::rpm::location(file, bytes),
         #[cfg(not(feature = "extras"))]
         Kind::Rpm => Err(no_rpms()),
     }

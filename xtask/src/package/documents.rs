@@ -59,15 +59,25 @@ fn changelog(package: &Package, maintainer: &str) -> String {
     )
 }
 
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
 /// `Tue, 02 Jan 1980 00:00:00 +0000`.
 pub fn date(epoch: u64) -> String {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(epoch);
     let text = humantime::format_rfc3339_seconds(time).to_string();
     let day = DAYS[usize::try_from(epoch / 86_400 % 7).unwrap_or(0)];
     let month = text[5..7].parse::<usize>().map_or("Jan", |month| MONTHS[(month - 1) % 12]);
     format!("{day}, {} {month} {} {} +0000", &text[8..10], &text[..4], &text[11..19])
+}
+
+/// The time of what `date` wrote.
+pub fn time(date: &str) -> Option<u64> {
+    let words: Vec<&str> = date.split_whitespace().collect();
+    let [_, day, month, year, clock, _] = words[..] else { return None };
+    let month = MONTHS.iter().position(|name| *name == month)? + 1;
+    let time = humantime::parse_rfc3339(&format!("{year}-{month:02}-{day}T{clock}Z")).ok()?;
+    time.duration_since(std::time::UNIX_EPOCH).ok().map(|since| since.as_secs())
 }
 
 /// Without a name or a time in it.
@@ -84,5 +94,7 @@ mod tests {
     fn dates_are_those_of_mail() {
         assert_eq!(date(315_619_200), "Wed, 02 Jan 1980 00:00:00 +0000");
         assert_eq!(date(1_669_413_137), "Fri, 25 Nov 2022 21:52:17 +0000");
+        assert_eq!(time("Fri, 25 Nov 2022 21:52:17 UTC"), Some(1_669_413_137));
+        assert_eq!([time(""), time("Fri, 25 Nom 2022 21:52:17 UTC"), time("a b c d e f")], [None; 3]);
     }
 }

@@ -6,15 +6,18 @@ use std::fs;
 use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::{Found, each, place, sha256, sweep, write_named};
+use super::{Found, each, sha256, sweep, write_named};
 use crate::error::{Context, Error, Result};
 use crate::package::archive::xz;
-use crate::package::documents::date;
+use crate::package::documents;
 use crate::process::Cancel;
 use crate::signing::Signing;
 
 /// What packages are called that run everywhere.
 const ALL: &str = "all";
+
+/// More than this no package says of itself, unpacked.
+const LARGEST: u64 = 16 << 20;
 
 /// How a repository is made.
 #[derive(Debug)]
@@ -40,14 +43,12 @@ impl Described {
     }
 }
 
-/// Puts a package into the pool; false if it is there already.
-pub fn add(repository: &Path, file: &Path) -> Result<bool> {
-    let bytes = fs::read(file).context(|| format!("cannot read `{}`", file.display()))?;
-    let described = described(&file.display().to_string(), &bytes)?;
+/// Where a package is in the pool.
+pub fn location(file: &Path, bytes: &[u8]) -> Result<String> {
+    let described = described(&file.display().to_string(), bytes)?;
     let source = described.field("Source").or_else(|| described.field("Package")).unwrap_or_default();
     let source = source.split(' ').next().unwrap_or(source);
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
-    place(repository, &format!("pool/{source}/{name}"), &bytes)
+    Ok(format!("pool/{source}/{}", file.file_name().unwrap_or_default().to_string_lossy()))
 }
 
 /// Writes the indices of all packages in the pool; gives how many these are.
@@ -69,11 +70,11 @@ pub fn index(repository: &Path, wishes: &Wishes<'_>, cancel: &Cancel) -> Result<
     stanzas.values_mut().for_each(|of_arch| of_arch.extend(everywhere.iter().cloned()));
     let suite = repository.join("dists").join(wishes.suite);
     let before = crate::atomic::read(&suite.join("Release"))?.unwrap_or_default();
+    let before = String::from_utf8_lossy(&before);
     let indices = indices(&suite, &stanzas)?;
-    let release = release(wishes.suite, stanzas.keys(), newest, &indices.sums);
+    let release = next(&before, newest, &|time| release(wishes.suite, stanzas.keys(), time, &indices.sums));
     publish(&suite, &release, indices, wishes, cancel)?;
     // Whoever has read the index before this one still gets what it names.
-    let before = String::from_utf8_lossy(&before);
     let sum = |line: &str| line.strip_prefix(' ')?.split(' ').next().map(str::to_owned);
     let named: BTreeSet<String> = before.lines().chain(release.lines()).filter_map(sum).collect();
     for arch in stanzas.keys() {
@@ -149,12 +150,22 @@ fn stanza(package: &Found, described: &Described) -> String {
     format!("{}\nFilename: {}\nSize: {size}\nSHA256: {sum}\n", described.control.trim_end(), package.location)
 }
 
+/// The `Release` after `before`: apt keeps the one that it has unless the date of another goes forward, also where its newest package is gone.
+fn next(before: &str, newest: u64, release: &dyn Fn(u64) -> String) -> String {
+    let date = before.lines().find_map(|line| line.strip_prefix("Date: "));
+    match date.and_then(documents::time) {
+        Some(time) if release(time) == before => release(time.max(newest)),
+        Some(time) => release(newest.max(time + 1)),
+        None => release(newest),
+    }
+}
+
 fn release<'a>(suite: &str, arches: impl Iterator<Item = &'a String>, time: u64, sums: &str) -> String {
     let arches = arches.map(String::as_str).collect::<Vec<_>>().join(" ");
     format!(
         "Origin: Sultana\nLabel: Sultana\nSuite: {suite}\nCodename: {suite}\nDate: {}\nArchitectures: {arches}\n\
          Components: main\nDescription: Xen and its components\nAcquire-By-Hash: yes\nSHA256:\n{sums}",
-        date(time).replace("+0000", "UTC")
+        documents::date(time).replace("+0000", "UTC")
     )
 }
 
@@ -184,13 +195,17 @@ fn control(bytes: &[u8]) -> io::Result<Described> {
         let time = member.header().mtime();
         let packed = String::from_utf8_lossy(member.header().identifier()).into_owned();
         let Some(packing) = packed.strip_prefix("control.tar") else { continue };
-        let mut tar = Vec::new();
-        match packing {
-            ".xz" => liblzma::read::XzDecoder::new(&mut member).read_to_end(&mut tar)?,
-            ".gz" => flate2::read::GzDecoder::new(&mut member).read_to_end(&mut tar)?,
-            "" => member.read_to_end(&mut tar)?,
+        let unpacked: Box<dyn Read> = match packing {
+            ".xz" => Box::new(liblzma::read::XzDecoder::new(&mut member)),
+            ".gz" => Box::new(flate2::read::GzDecoder::new(&mut member)),
+            "" => Box::new(&mut member),
             _ => return Err(invalid(format!("`{packed}` is neither xz nor gz"))),
         };
+        let mut tar = Vec::new();
+        unpacked.take(LARGEST + 1).read_to_end(&mut tar)?;
+        if tar.len() as u64 > LARGEST {
+            return Err(invalid(format!("`{packed}` has more than {} MiB unpacked", LARGEST >> 20)));
+        }
         for entry in tar::Archive::new(&tar[..]).entries()? {
             let mut entry = entry?;
             if entry.path()?.file_name().is_some_and(|name| name == "control") {
@@ -201,4 +216,20 @@ fn control(bytes: &[u8]) -> io::Result<Described> {
         }
     }
     Err(invalid("it has no control file".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_package_says_of_itself_is_read_only_so_far() {
+        let mut packed = xz(Vec::new());
+        packed.write_all(&vec![0; usize::try_from(LARGEST).unwrap() + 1]).unwrap();
+        let packed = packed.finish().unwrap();
+        let mut deb = ar::Builder::new(Vec::new());
+        deb.append(&ar::Header::new(b"control.tar.xz".to_vec(), packed.len() as u64), &packed[..]).unwrap();
+        let report = location(Path::new("x.deb"), &deb.into_inner().unwrap()).unwrap_err().report();
+        assert!(report.contains("`x.deb`") && report.contains("has more than 16 MiB unpacked"), "{report}");
+    }
 }

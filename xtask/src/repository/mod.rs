@@ -1,18 +1,20 @@
 //! Repositories that apt and dnf install from: a directory of packages, and what is said of them. `deb.rs` and `rpm/` know their forms; here is
-//! what both have: packages come in one by one and whole, indices have names of their content, and the one file that names them comes last.
+//! what both have: packages come in whole, and none where one is refused, indices have names of their content, and the one file that names them comes last.
 //! So whoever reads while we write, or after we were killed, sees what was there before or what is there now.
 //!
-//! Invariant: the same packages give the same bytes, whenever and wherever.
+//! Invariant: in a fresh directory the same packages give the same bytes, whenever and wherever, but for signatures. What changes in a directory
+//! also says so: apt takes only what is dated later than what it has.
 
 pub mod deb;
 pub mod rpm;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::digest::Digest;
 use crate::error::{Context, Error, Result};
+use crate::process::Cancel;
 
 /// A package's file.
 #[derive(Clone, Debug)]
@@ -41,22 +43,51 @@ pub fn packages(dir: &Path, ending: &str) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Puts a package at its place in the repository. One of that name with another content stays, and is an error: what somebody has installed
-/// is not to become something else under the same version.
-fn place(repository: &Path, location: &str, bytes: &[u8]) -> Result<bool> {
-    let path = repository.join(location);
-    match crate::atomic::read(&path)? {
-        Some(known) if known == bytes => Ok(false),
-        Some(_) => Err(Error::input(format!("cannot add `{location}` to `{}`", repository.display()))
-            .because("one of the same version, with another content, is there")
-            .help("make a next version (cargo xtask package … --revision 2), or remove the one that is there")),
-        None => {
-            let dir = path.parent().unwrap_or(repository);
-            fs::create_dir_all(dir).context(|| format!("cannot make `{}`", dir.display()))?;
-            crate::atomic::write(&path, bytes)?;
-            Ok(true)
+/// What a package's place below the repository is, by its path and content; an error if it is none.
+pub type Locate<'a> = dyn Fn(&Path, &[u8]) -> Result<String> + 'a;
+
+/// Puts packages at their places; gives those that were not there yet. All are looked at before the first is placed: of what is refused
+/// nothing is there.
+pub fn add(repository: &Path, files: Vec<PathBuf>, locate: &Locate<'_>, cancel: &Cancel) -> Result<Vec<PathBuf>> {
+    let read = |file: &Path| fs::read(file).context(|| format!("cannot read `{}`", file.display()));
+    let mut new: BTreeMap<String, (PathBuf, String)> = BTreeMap::new();
+    for file in files {
+        cancel.check()?;
+        let bytes = read(&file)?;
+        let location = locate(&file, &bytes)?;
+        let sum = sha256(&bytes);
+        let known = match new.get(&location) {
+            Some((_, sum)) => Some(sum.clone()),
+            None => crate::atomic::read(&repository.join(&location))?.map(|known| sha256(&known)),
+        };
+        match known {
+            Some(known) if known == sum => {}
+            Some(_) => return Err(refused(repository, &location)),
+            None => drop(new.insert(location, (file, sum))),
         }
     }
+    let mut added = Vec::new();
+    for (location, (file, sum)) in new {
+        cancel.check()?;
+        let bytes = read(&file)?;
+        if sha256(&bytes) != sum {
+            return Err(Error::input(format!("cannot add `{location}` to `{}`", repository.display()))
+                .because(format!("`{}` changed meanwhile", file.display())));
+        }
+        let path = repository.join(&location);
+        let dir = path.parent().unwrap_or(repository);
+        fs::create_dir_all(dir).context(|| format!("cannot make `{}`", dir.display()))?;
+        crate::atomic::write(&path, &bytes)?;
+        added.push(file);
+    }
+    Ok(added)
+}
+
+/// What somebody has installed is not to become something else under the same version.
+fn refused(repository: &Path, location: &str) -> Error {
+    Error::input(format!("cannot add `{location}` to `{}`", repository.display()))
+        .because("one of the same version, with another content, is there")
+        .help("make a next version (cargo xtask package … --revision 2), or remove the one that is there")
 }
 
 /// Looks at each package of a repository, one after the other: they may be more than memory holds.

@@ -6,4 +6,4 @@ mod described;
 mod write;
 
 #[cfg(feature = "extras")]
-pub use write::{add, index};
+pub use write::{index, location};

@@ -1,7 +1,6 @@
 //! The files of `repodata/`: templates filled with what packages say.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::Path;
 
 use minijinja::value::Serde;
@@ -12,7 +11,7 @@ use super::described::{Described, described};
 use crate::error::{Context, Error, Result};
 use crate::package::documents::gzip;
 use crate::process::Cancel;
-use crate::repository::{each, place, sha256, sweep, write_named};
+use crate::repository::{Found, each, sha256, sweep, write_named};
 use crate::signing::Signing;
 
 /// What is said of packages, by name. A template's ending makes that what is filled in is escaped.
@@ -34,11 +33,12 @@ struct Part {
     open_size: usize,
 }
 
-/// Puts a package into the repository; false if it is there already.
-pub fn add(repository: &Path, file: &Path) -> Result<bool> {
-    let bytes = fs::read(file).context(|| format!("cannot read `{}`", file.display()))?;
+/// Where a package is in the repository.
+pub fn location(file: &Path, bytes: &[u8]) -> Result<String> {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
-    place(repository, &format!("packages/{name}"), &bytes)
+    let found = Found { location: format!("packages/{name}"), bytes: bytes.to_vec() };
+    described(&found)?;
+    Ok(found.location)
 }
 
 /// Says of all its packages what they are; gives how many these are.

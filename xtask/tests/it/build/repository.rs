@@ -1,7 +1,7 @@
 //! `repo deb`: what apt makes of it, with a state of its own.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use super::checkout::{Checkout, files};
@@ -94,9 +94,39 @@ fn apt_sees_each_version_and_removed_ones_no_more() {
     fs::remove_dir_all(checkout.path("xen/pool")).unwrap();
     repository(&checkout, &["--from", "first"]);
     assert_eq!(apt.versions(), [FIRST]);
-    // The same packages, the same bytes, but for indices that nobody needs any more.
+    // What is the same again does not change, but for indices that nobody needs any more.
     repository(&checkout, &["--index-only"]);
+    let now = files(&checkout.path("xen"));
+    repository(&checkout, &["--index-only"]);
+    assert_eq!(files(&checkout.path("xen")), now);
+    // In a fresh directory the same packages give the same bytes.
+    fs::remove_dir_all(checkout.path("xen")).unwrap();
+    repository(&checkout, &["--from", "first"]);
     assert_eq!(files(&checkout.path("xen")), before);
+}
+
+#[test]
+fn apt_forgets_the_newest_package_once_it_is_removed() {
+    let Some(checkout) = packed() else { return };
+    // A later source: the times of an archive's members stand in their headers, the second one's at 72.
+    let second = package(&checkout, "second");
+    let mut bytes = fs::read(&second).unwrap();
+    let time: u64 = std::str::from_utf8(&bytes[88..100]).unwrap().trim().parse().unwrap();
+    bytes[88..100].copy_from_slice(format!("{:<12}", time + 86_400).as_bytes());
+    fs::write(&second, bytes).unwrap();
+    repository(&checkout, &["--from", "first"]);
+    repository(&checkout, &["--from", "second"]);
+    let apt = Apt::new(&checkout, "trusted=yes");
+    assert_eq!(apt.versions(), [SECOND, FIRST]);
+    let name = second.file_name().unwrap();
+    fs::remove_file(checkout.path("xen/pool/a").join(name)).unwrap();
+    repository(&checkout, &["--index-only"]);
+    assert_eq!(apt.versions(), [FIRST]);
+}
+
+/// The one package in a directory.
+fn package(checkout: &Checkout, dir: &str) -> PathBuf {
+    fs::read_dir(checkout.path(dir)).unwrap().map(|entry| entry.unwrap().path()).next().unwrap()
 }
 
 #[test]
@@ -148,9 +178,6 @@ fn another_package_of_the_same_version_and_what_is_none_are_refused() {
     let Some(checkout) = packed() else { return };
     repository(&checkout, &["--from", "first"]);
     let before = files(&checkout.path("xen"));
-    let package = |dir: &str| -> PathBuf {
-        fs::read_dir(checkout.path(dir)).unwrap().map(|entry| entry.unwrap().path()).next().unwrap()
-    };
     let refused = |arguments: &[&str], says: &[&str]| {
         let ran = checkout.run(&[&["repo", "deb", "xen"], arguments].concat());
         assert_eq!(ran.code, Some(2), "{}{}", ran.stdout, ran.stderr);
@@ -159,9 +186,11 @@ fn another_package_of_the_same_version_and_what_is_none_are_refused() {
     };
     refused(&["--from", "nowhere"], &["there are no packages to add in `nowhere`", "cargo xtask package deb"]);
     refused(&["--suite", "../x"], &["cannot use `../x` as the name of a distribution"]);
-    let break_it = |to: &dyn Fn(&Path)| to(&package("first"));
-    break_it(&|path| fs::copy(package("second"), path).map(drop).unwrap());
+    // One that could be added comes before the one that is refused.
+    let (first, second) = (package(&checkout, "first"), package(&checkout, "second"));
+    fs::copy(&second, first.with_file_name("a.deb")).unwrap();
+    fs::copy(&second, &first).unwrap();
     refused(&["--from", "first"], &["one of the same version, with another content, is there", "--revision 2"]);
-    break_it(&|path| fs::write(path, "no package").unwrap());
+    fs::write(&first, "no package").unwrap();
     refused(&["--from", "first"], &["cannot read package"]);
 }
