@@ -17,9 +17,10 @@ pub struct Version {
 }
 
 impl Version {
-    /// `source` as `of_source` gives it. `revision` counts the packages that somebody made of it. `local`: it is not the source alone.
+    /// `source` as `of_source` gives it. `revision` counts the packages that somebody made of it. `local`: it is not the source alone, and
+    /// comes before what is.
     pub fn new(source: &str, epoch: u32, revision: u32, local: bool) -> Self {
-        let ours = format!("+sultana{revision}{}", if local { "+local" } else { "" });
+        let ours = format!("+sultana{revision}{}", if local { "~local" } else { "" });
         let (upstream, revision) = match source.rsplit_once('-') {
             // The distribution's own revision stays, and ours is after it.
             Some((upstream, theirs)) => (upstream.to_owned(), format!("{theirs}{ours}")),
@@ -141,7 +142,7 @@ mod tests {
         assert_eq!((version.major(), version.minor()), ("4", "4.17"));
         assert_eq!(version.rpm(), ("4.17.5+72.g01140da4e8".to_owned(), "1+sultana1".to_owned()));
         assert_eq!(check("4.20.1", "4.20.1+sultana1-1").minor(), "4.20");
-        assert_eq!(Version::new("4.20.1", 2, 3, true).deb(), "2:4.20.1+sultana3+local-1");
+        assert_eq!(Version::new("4.20.1", 2, 3, true).deb(), "2:4.20.1+sultana3~local-1");
         assert_eq!(Version::new("7", 0, 1, false).minor(), "7");
         if which::which("dpkg").is_err() {
             eprintln!("SKIPPED: dpkg's order of versions: there is no dpkg");
@@ -149,6 +150,7 @@ mod tests {
         }
         let order = [
             "4.17.5+72-g01140da4e8-1",
+            "4.17.5+72-g01140da4e8-1+sultana1~local",
             "4.17.5+72-g01140da4e8-1+sultana1",
             "4.17.5+72-g01140da4e8-1+sultana2",
             "4.17.5+72-g01140da4e8-1+sultana10",
@@ -156,6 +158,7 @@ mod tests {
             "4.20.0~git20250101.0123456789+sultana1-1",
             "4.20.0~rc3+sultana1-1",
             "4.20.0-1",
+            "4.20.0+sultana1~local-1",
             "4.20.0+sultana1-1",
             "4.20.1-1",
         ];

@@ -63,7 +63,7 @@ pub struct Args {
     /// Keep what only debuggers read in programs and libraries
     #[arg(long)]
     no_strip: bool,
-    /// Also of what was built without the sandbox or on what an earlier build left; such versions end with +local
+    /// Also of what was built without the sandbox or on what an earlier build left; such versions end with ~local
     #[arg(long)]
     allow_local: bool,
     /// Print what would be made and write nothing

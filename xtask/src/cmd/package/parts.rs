@@ -62,7 +62,7 @@ pub(super) fn parts<'a>(
         let source_is = format!("`{}` is not what the lock names", definition.source);
         let why = inexact.map(|how| format!("`{name}` was built {how}")).or(changed.then_some(source_is));
         if let Some(why) = &why {
-            eprintln!("note: {why}, so versions of `{name}` end with +local");
+            eprintln!("note: {why}, so versions of `{name}` end with ~local");
         }
         let said = version::of_source(world.origin(&definition.source)?, world.pin(&definition.source), &source.dir);
         let part = Part {

@@ -110,16 +110,16 @@ fn packages_install_upgrade_and_go_without_a_trace() {
     let names: Vec<&str> = first.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
     let arch = run("dpkg", &["--print-architecture"]);
     let arch = arch.trim();
-    let wanted = ["libx1", "x-dev", "x-tools"].map(|name| format!("{name}_0+sultana1+local-1_{arch}.deb"));
+    let wanted = ["libx1", "x-dev", "x-tools"].map(|name| format!("{name}_0+sultana1~local-1_{arch}.deb"));
     assert_eq!(names, wanted);
     let field = |package: &Path, field: &str| run("dpkg-deb", &["-f", package.to_str().unwrap(), field]);
-    assert_eq!(field(&first[1], "Depends"), "libx1 (= 0+sultana1+local-1)\n");
+    assert_eq!(field(&first[1], "Depends"), "libx1 (= 0+sultana1~local-1)\n");
     let depends = field(&first[2], "Depends");
-    assert!(depends.starts_with("libx1 (>= 0+sultana1+local-1), libc6 (>= 2."), "{depends}");
+    assert!(depends.starts_with("libx1 (>= 0+sultana1~local-1), libc6 (>= 2."), "{depends}");
 
     let root = Root::new(&checkout);
     assert!(
-        run("dpkg-deb", &["-I", first[0].to_str().unwrap(), "shlibs"]).contains("libx 1 libx1 (>= 0+sultana1+local-1)")
+        run("dpkg-deb", &["-I", first[0].to_str().unwrap(), "shlibs"]).contains("libx 1 libx1 (>= 0+sultana1~local-1)")
     );
     root.install(&first);
     let dynamic = run("readelf", &["-SW", root.0.join("usr/bin/x").to_str().unwrap()]);
@@ -167,8 +167,8 @@ fn one_package_has_everything_and_stands_for_all() {
     let one = packages(&checkout, "one", &["--single", "--epoch", "1"]);
     let [one] = &one[..] else { panic!("{one:?}") };
     let field = |field: &str| run("dpkg-deb", &["-f", one.to_str().unwrap(), field]);
-    assert_eq!(field("Version"), "1:0+sultana1+local-1\n");
-    let provided = ["libx1", "x-dev", "x-tools"].map(|name| format!("{name} (= 1:0+sultana1+local-1)"));
+    assert_eq!(field("Version"), "1:0+sultana1~local-1\n");
+    let provided = ["libx1", "x-dev", "x-tools"].map(|name| format!("{name} (= 1:0+sultana1~local-1)"));
     assert_eq!(field("Provides"), provided.join(", ") + "\n");
     assert!(!field("Depends").contains("libx1"));
     let content = run("dpkg-deb", &["-c", one.to_str().unwrap()]);
@@ -189,7 +189,7 @@ fn plain_archives_hold_the_same_files() {
         run("tar", &["-xJf", archive, "-C", root.to_str().unwrap(), "--no-same-owner"]);
     }
     let there = files(&root);
-    assert!(ran.stdout.contains("x-tools-0+sultana1+local-1-"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("x-tools-0+sultana1~local-1-"), "{}", ran.stdout);
     for path in ["usr/bin/x", "usr/lib/libx.so.1", "etc/x/conf", "usr/share/doc/x-tools/copyright"] {
         assert!(there.contains_key(path), "{path} is not in {:?}", there.keys());
     }
@@ -208,8 +208,8 @@ fn rpms_ask_for_libraries_by_name_and_own_their_directories() {
     let has = |text: &str, lines: &[&str]| {
         lines.iter().for_each(|line| assert!(text.lines().any(|other| other == *line), "no `{line}` in {text}"));
     };
-    has(&of("libx1"), &["Version: 0+sultana1+local", "Release: 1", "Provides: libx.so.1()(64bit)"]);
-    has(&of("x-dev"), &["Requires: libx1 = 0+sultana1+local-1"]);
+    has(&of("libx1"), &["Version: 0+sultana1~local", "Release: 1", "Provides: libx.so.1()(64bit)"]);
+    has(&of("x-dev"), &["Requires: libx1 = 0+sultana1~local-1"]);
     let tools = of("x-tools");
     has(
         &tools,
@@ -224,7 +224,7 @@ fn rpms_ask_for_libraries_by_name_and_own_their_directories() {
     );
     assert!(!tools.lines().any(|line| matches!(line, "  /usr/bin" | "  /etc")), "{tools}");
     let all = checkout.run(&["package", "rpm", "--allow-local", "--dry-run", "--single"]).stdout;
-    has(&all, &["Provides: x-dev = 0+sultana1+local-1", "Obsoletes: x-dev < 0+sultana1+local-1"]);
+    has(&all, &["Provides: x-dev = 0+sultana1~local-1", "Obsoletes: x-dev < 0+sultana1~local-1"]);
 }
 
 #[test]

@@ -74,8 +74,8 @@ impl Apt {
     }
 }
 
-const FIRST: &str = "0+sultana1+local-1";
-const SECOND: &str = "0+sultana2+local-1";
+const FIRST: &str = "0+sultana1~local-1";
+const SECOND: &str = "0+sultana2~local-1";
 
 #[test]
 fn apt_sees_each_version_and_removed_ones_no_more() {
