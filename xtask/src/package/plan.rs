@@ -107,6 +107,7 @@ pub fn single(packages: Vec<Package>) -> Option<Package> {
         all.depends.extend(package.depends);
         all.recommends.extend(package.recommends);
         all.provides.extend(package.provides);
+        all.replaces.extend(package.replaces);
         all.libraries.extend(package.libraries);
         all.needed.extend(package.needed);
         all.named.extend(package.named);
@@ -127,7 +128,8 @@ pub fn single(packages: Vec<Package>) -> Option<Package> {
     // Who needs one of a version, as packages of libraries are needed, gets it.
     let same = |name: &String| Relation { name: name.clone(), version: Some((Bound::Same, all.version.clone())) };
     all.provides.extend(names.iter().map(same));
-    all.replaces = names.iter().map(Relation::any).collect();
+    all.replaces.retain(|relation| !is_inside(relation));
+    all.replaces.extend(names.iter().map(Relation::any));
     all.conflicts = names.iter().map(Relation::any).collect();
     all.name = SINGLE.to_owned();
     all.summary = "Xen with all that was built for it".to_owned();
@@ -347,113 +349,4 @@ impl Foreign {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::elf::Elf;
-    use crate::tree::Node;
-
-    const COMPONENT: &str = r#"
-summary = "s"
-licence = "MIT"
-homepage = "h"
-source = "x"
-[build.steps]
-[[package]]
-deb = "{soname}"
-rpm = "x-libs"
-summary = "a library"
-files = ["{libdir}/*.so.*"]
-[[package]]
-deb = "x-dev"
-summary = "headers"
-files = ["{libdir}/*.so"]
-[[package]]
-deb = "x-utils-{minor}"
-rpm = "x-utils"
-summary = "programs"
-files = ["{prefix}/bin/*", "{sysconfdir}/**"]
-depends = ["x-common"]
-recommends = ["y"]
-replaces = ["x-dev", "old"]
-runs = true
-[[unpackaged]]
-files = ["/boot/x"]
-because = "b"
-"#;
-
-    /// Packages of `x`, which has these paths beside its usual ones, as `NAME: depends (relations) files`.
-    fn check(format: Format, more: &[&str]) -> Result<Vec<String>> {
-        let component: Component = toml::from_str(COMPONENT).unwrap();
-        let mut tree = Tree::default();
-        for path in ["usr/lib/libx.so.1.0", "usr/lib/liby.so.2", "usr/bin/x", "etc/x.conf"].iter().chain(more) {
-            tree.insert_file(path, b"", 0o755);
-        }
-        for (path, target) in [("usr/lib/libx.so.1", "libx.so.1.0"), ("usr/lib/libx.so", "libx.so.1")] {
-            tree.0.insert(path.to_owned(), Node::Symlink { target: target.to_owned() });
-        }
-        let elf = |soname: Option<&str>, needed: &[&str]| Elf {
-            soname: soname.map(str::to_owned),
-            needed: needed.iter().map(ToString::to_string).collect(),
-            ..Elf::default()
-        };
-        let mut facts = Facts::default();
-        facts.elf.insert("usr/lib/libx.so.1.0".to_owned(), elf(Some("libx.so.1"), &["libc.so.6"]));
-        facts.elf.insert("usr/lib/liby.so.2".to_owned(), elf(Some("liby.so.2"), &["libx.so.1"]));
-        facts.elf.insert("usr/bin/x".to_owned(), elf(None, &["liby.so.2", "libz.so.1"]));
-        let directories = Directories::default();
-        let part = Part {
-            definition: &component,
-            version: Version::new("1.2.3", 0, 1, false),
-            epoch: 0,
-            tree,
-            needed: vec!["python3".to_owned()],
-            named: Vec::new(),
-        };
-        let parts = BTreeMap::from([("x".parse().unwrap(), part)]);
-        let whole = Whole { format, machine: "x86_64", directories: &directories, parts, facts: &facts };
-        let told = |package: Package| {
-            let relations = |relations: &BTreeSet<Relation>| {
-                let bound = |relation: &Relation| match &relation.version {
-                    None => relation.name.clone(),
-                    Some((bound, _)) => format!("{} {bound:?}", relation.name),
-                };
-                relations.iter().map(bound).collect::<Vec<_>>().join(",")
-            };
-            let foreign: Vec<&str> = package.foreign.libraries.keys().map(String::as_str).collect();
-            let files: Vec<&str> = package.files.keys().map(|path| path.rsplit('/').next().unwrap()).collect();
-            let (depends, replaces) = (relations(&package.depends), relations(&package.replaces));
-            format!("{}: {depends} | {replaces} | {} | {}", package.name, foreign.join(","), files.join(","))
-        };
-        Ok(plan(&whole)?.into_iter().map(told).collect())
-    }
-
-    #[test]
-    fn each_file_is_in_the_first_package_that_wants_it_and_needs_are_found() {
-        let wanted = [
-            "libx1:  |  | libc.so.6 | libx.so.1,libx.so.1.0",
-            "liby2: libx1 AtLeast |  |  | liby.so.2",
-            "x-dev: libx1 Same |  |  | libx.so",
-            "x-utils-1.2: liby2 AtLeast,x-common | old,x-dev Before | libz.so.1 | x.conf,x",
-        ];
-        assert_eq!(check(Format::Deb, &["boot/x"]).unwrap(), wanted);
-    }
-
-    #[test]
-    fn packages_of_one_name_become_one() {
-        let wanted = [
-            "x-dev: x-libs Same |  |  | libx.so",
-            "x-libs:  |  | libc.so.6 | libx.so.1,libx.so.1.0,liby.so.2",
-            "x-utils: x-common,x-libs AtLeast | old,x-dev Before | libz.so.1 | x.conf,x",
-        ];
-        assert_eq!(check(Format::Rpm, &[]).unwrap(), wanted);
-    }
-
-    #[test]
-    fn a_file_that_nobody_wants_is_named() {
-        let report = check(Format::Deb, &["opt/x", "usr/lib/plugin.so.1"]).unwrap_err().report();
-        assert!(
-            report.contains("2 files belong to no package: /opt/x of `x`, /usr/lib/plugin.so.1 of `x`"),
-            "{report}"
-        );
-    }
-}
+mod tests;
