@@ -1,4 +1,5 @@
-//! What a job was really made of: the revisions of its sources as they stand in the checkout afterwards, whatever was asked for.
+//! What a job was really made of: the revisions of its sources as they stand in the checkout after a build, or
+//! when a test's own program begins, whatever was asked for.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use xtask_gate::model::{FlightNo, Tuple};
 
 use super::repository::{Repository, git};
-use crate::definition::{self, Name};
+use crate::definition::{self, Name, Origin};
 use crate::error::{Context, Error, Result};
 use crate::layout::Layout;
+use crate::origin::{self, State};
 use crate::process::{Cancel, Program};
 
 /// The checkout.
@@ -63,6 +64,11 @@ impl Checkout {
     /// Brings it to what a flight tests. What that took is kept with the flight's logs, so that every job of it, and the push,
     /// find the same.
     pub(super) fn prepare(&self, flight: FlightNo, tuple: &Tuple) -> Result<()> {
+        self.lay_out_tuple(flight, tuple)?;
+        self.restore_sources()
+    }
+
+    fn lay_out_tuple(&self, flight: FlightNo, tuple: &Tuple) -> Result<()> {
         let commit = self.project_of(flight, tuple)?;
         self.lay_out(&commit)?;
         let paths = [self.manifest_path(), self.lock_path()];
@@ -92,6 +98,24 @@ impl Checkout {
         // The lock last: what it stands for is there then.
         for path in paths.iter().filter(|path| self.dir.join(path).is_file()) {
             crate::atomic::write(&kept(path), &read(&self.dir.join(path))?)?;
+        }
+        Ok(())
+    }
+
+    /// Whatever a job wrote into a source goes: nobody works in this checkout.
+    fn restore_sources(&self) -> Result<()> {
+        let layout = self.layout();
+        // What cannot be read is the candidate's fault: its own step says so.
+        let Ok(definitions) = definition::Definitions::load(&layout, &self.gate.manifest) else { return Ok(()) };
+        for (source, origin) in &definitions.manifest.sources {
+            let pin = definitions.lock.as_ref().and_then(|lock| lock.sources.get(source));
+            if matches!(origin, Origin::Path(_))
+                || !matches!(origin::state(&layout, source, origin, pin)?, State::Worked { .. })
+            {
+                continue;
+            }
+            let ended = self.xtask(&["fetch", source.as_str(), "--discard"])?.run(&self.cancel)?;
+            ended.success(|| format!("cannot restore source `{source}`, into which a job wrote"))?;
         }
         Ok(())
     }
@@ -135,6 +159,7 @@ impl Checkout {
         fs::create_dir_all(&self.dir).context(|| format!("cannot make `{}`", self.dir.display()))?;
         let cannot = || format!("cannot check out {commit} into `{}`", self.dir.display());
         // What is ignored stays: sources that are there already need not be fetched again.
+        self.index("index")?;
         let arguments: [&[&str]; 3] = [
             &["read-tree", "--reset", "-u", commit],
             // The lock of the tuple before, and whatever a job did to a file.
@@ -152,6 +177,17 @@ impl Checkout {
         // Says what needs an update by its status; the index has learned what is only newer.
         self.git_here(&["update-index", "-q", "--refresh"]).run(&self.cancel)?;
         Ok(self.git_here(&["diff-index", "--quiet", commit]).run(&self.cancel)?.status.success())
+    }
+
+    /// An index beside the work tree. Only one gate works with a state: a lock of it was left by a git that was killed.
+    pub(super) fn index(&self, extension: &str) -> Result<PathBuf> {
+        let lock = self.dir.with_extension(format!("{extension}.lock"));
+        match fs::remove_file(&lock) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).context(|| format!("cannot remove `{}`, left by a git that was killed", lock.display()))
+            }
+            _ => Ok(self.dir.with_extension(extension)),
+        }
     }
 
     fn git_here(&self, arguments: &[&str]) -> Program {

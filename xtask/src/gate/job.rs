@@ -3,9 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 
-use xtask_gate::model::{JobState, StepState};
+use rustix::process::Signal;
+use xtask_gate::model::{JobState, Revision, StepState};
 use xtask_gate::world::{JobEnd, JobOrder, OnStep, StepEvent};
 
 use super::checkout::Checkout;
@@ -18,6 +21,9 @@ use crate::turn::{self, Hold, Turn};
 
 /// With less free space than this a failure says nothing of the candidate.
 const LEAST_SPACE: u64 = 64 << 20;
+
+/// The step that is a test's own program.
+const TEST: &str = "test";
 
 /// A job to run.
 pub(super) struct Run<'a> {
@@ -62,7 +68,12 @@ impl Run<'_> {
         if end.state != JobState::Pass {
             return Ok(end);
         }
+        let mut built = None;
         for step in self.steps()? {
+            if step.testid == TEST {
+                // What it writes into its sources does not change what it is a test of.
+                built = Some(self.built()?);
+            }
             let name = step.testid.replace('/', "-");
             let relative = format!("log/{}/{}/{name}.log", self.order.flight, self.order.job.name);
             on_step(StepEvent::Begin { testid: step.testid, log: Some(relative) })?;
@@ -73,12 +84,16 @@ impl Run<'_> {
                 break;
             }
         }
-        end.built = match self.checkout.built(&self.job.run, self.order.tuple) {
-            Err(error) if !is_machine(&error) => return Err(error),
-            // What cannot be read says nothing of what it is: then no tree counts as tested by this job.
-            built => built.unwrap_or_default(),
-        };
+        end.built = built.map_or_else(|| self.built(), Ok)?;
         Ok(end)
+    }
+
+    /// What the checkout is made of now. What cannot be read says nothing of what it is: then no tree counts as tested by this job.
+    fn built(&self) -> Result<BTreeMap<String, Revision>> {
+        match self.checkout.built(&self.job.run, self.order.tuple) {
+            Err(error) if !is_machine(&error) => Err(error),
+            built => Ok(built.unwrap_or_default()),
+        }
     }
 
     /// What nobody else may use, by name: always in the same order, so that no two wait for each other.
@@ -134,7 +149,7 @@ impl Run<'_> {
                 program = program.env("GATE_FLIGHT", self.order.flight.to_string()).env("XTASK", own);
                 program = program.env("XTASK_STORE", &self.checkout.store);
                 program = program.env("XTASK_MANIFEST", self.checkout.gate.manifest.as_str());
-                steps.push(Step::new("test", program));
+                steps.push(Step::new(TEST, program));
                 Ok(steps)
             }
         }
@@ -183,6 +198,7 @@ impl Run<'_> {
             _ if ended.timed_out => (StepState::Fail, Some(why)),
             Some(3) => (StepState::Broken, Some("this machine could not".to_owned())),
             Some(77) => (StepState::Broken, Some("not run: it said that this machine cannot".to_owned())),
+            None if is_own_fault(ended.status) => (StepState::Fail, Some(why)),
             // Somebody else killed it: the kernel short of memory, an operator.
             None => (StepState::Broken, Some(why)),
             Some(_) => (StepState::Fail, Some(why)),
@@ -203,6 +219,12 @@ impl Run<'_> {
         }
         Ok(())
     }
+}
+
+/// It died of a signal that a program brings upon itself.
+fn is_own_fault(status: ExitStatus) -> bool {
+    let own = [Signal::SEGV, Signal::ABORT, Signal::BUS, Signal::ILL, Signal::FPE, Signal::SYS, Signal::TRAP];
+    own.iter().any(|signal| status.signal() == Some(signal.as_raw()))
 }
 
 fn job_state(step: StepState) -> JobState {

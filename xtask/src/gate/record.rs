@@ -16,7 +16,7 @@ impl Checkout {
         repository.fetch(&[to])?;
         let old = repository.read_ref(to)?;
         let cannot = || format!("cannot make the commit that records flight {}", flight.flight);
-        let index = self.dir.with_extension("record-index").display().to_string();
+        let index = self.index("record-index")?.display().to_string();
         let indexed = |arguments: &[&str]| -> Result<String> {
             let program = git(&repository.mirror, arguments).env("GIT_INDEX_FILE", &index);
             let out = program.run(&self.cancel)?.success(cannot)?;

@@ -115,6 +115,45 @@ fn what_never_passed_and_what_the_machine_cannot_do_blame_no_candidate() {
 }
 
 #[test]
+fn a_test_that_writes_into_its_source_spoils_no_other_flight() {
+    let Some(gated) = Gated::new("cd \"$GATE_SOURCE_A\"; [ ! -e made.o ]; echo object > made.o; echo more >> f") else {
+        return;
+    };
+    for text in ["two\n", "three\n"] {
+        let good = gated.commit("f", text);
+        gated.ends(0, &["all pass - PUSHED"]);
+        assert_eq!(gated.tested(), good);
+    }
+}
+
+#[test]
+fn a_lock_that_a_killed_git_left_stops_no_gate() {
+    let Some(gated) = Gated::new("true") else { return };
+    gated.ends(0, &["up to date"]);
+    let good = gated.commit("f", "two\n");
+    for index in ["index", "record-index"] {
+        gated.checkout.write(&format!(".xtask/gate/g/checkout.{index}.lock"), "");
+    }
+    gated.ends(0, &["all pass - PUSHED"]);
+    assert_eq!(gated.tested(), good);
+}
+
+#[test]
+fn a_test_that_crashes_has_failed_and_one_that_was_killed_says_nothing() {
+    let Some(gated) = Gated::new("kill -s \"$(cat \"$GATE_SOURCE_A/t\" 2>/dev/null || echo 0)\" $$") else { return };
+    gated.commit("f", "two\n");
+    gated.ends(0, &["all pass - PUSHED"]);
+    for signal in ["KILL", "TERM"] {
+        gated.commit("t", signal);
+        gated.ends(3, &["FAIL and problems with tests", "none of them a regression"]);
+    }
+    for signal in ["SEGV", "ABRT"] {
+        gated.commit("t", signal);
+        gated.ends(1, &["regressions - FAIL"]);
+    }
+}
+
+#[test]
 fn a_rewound_candidate_is_not_begun() {
     let Some(gated) = Gated::new("true") else { return };
     gated.commit("f", "two\n");
