@@ -13,6 +13,9 @@ use super::{Name, Origin, did_you_mean};
 use crate::boot::Scenario;
 use crate::layout::Layout;
 
+/// What gates have in common beside their state, where each has a directory of its own name.
+const TAKEN: [&str; 5] = ["bisection", "gate.db", "git", "log", "versions"];
+
 /// A gate, with its jobs.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(feature = "extras", derive(schemars::JsonSchema))]
@@ -107,7 +110,7 @@ pub struct Record {
     /// A repository of this project.
     #[serde(default = "here")]
     pub repository: String,
-    /// Ref of it that has components, manifests and jobs to test with.
+    /// Ref of it that has components and manifests to test with, and programs that jobs run; gate and jobs are the work tree's.
     pub from: String,
     /// Ref of it that gets the locks; made where it is missing.
     pub to: String,
@@ -214,6 +217,11 @@ impl Gate {
     /// Reads a gate with its jobs.
     pub fn load(layout: &Layout, name: &Name) -> Result<Gate, Diagnostics> {
         let mut problems = Vec::new();
+        if TAKEN.contains(&name.as_str()) {
+            let message = format!("no gate can be called `{name}`: what all gates keep together is called so");
+            let help = format!("git mv ci/gates/{name}.toml ci/gates/{name}-gate.toml");
+            problems.push(Problem::without_file(message, Some(help)));
+        }
         let opened = Opened::<Gate>::open(&layout.root, format!("ci/gates/{name}.toml"));
         if matches!(opened, Opened::Absent) {
             let known = gate_names(layout);

@@ -25,19 +25,22 @@ struct Gone {
 }
 
 pub(super) fn run(session: &Session, state: &Path, args: &GcArgs) -> Result<()> {
-    let state = session.layout.root.join(state);
-    // Alone: what a gate has just begun is not known to those who look.
-    let mut store = Store::open(&state)?;
+    let mut store = match args.dry_run && !state.exists() {
+        true => Store::in_memory()?,
+        // Alone: what a gate has just begun is not known to those who look.
+        false => Store::open(state)?,
+    };
     let unreferenced = store.unreferenced(args.keep)?;
     let dir = state.parent().unwrap_or(&session.layout.root);
     let mut directories = logs(&dir.join("log"), &unreferenced.logs_kept)?;
     let defined = gate_names(&session.layout);
     for branch in store.branches()? {
-        let place = dir.join(&branch);
+        // Nothing else of it: versions are pins that origins forget.
+        let place = dir.join(&branch).join("checkout");
         let is_defined = defined.iter().any(|name| name.as_str() == branch);
         // Names of gates are single components of a path; a state that was tampered with may say otherwise.
         let is_name = branch.parse::<crate::definition::Name>().is_ok();
-        if is_name && !is_defined && store.open_flights(&branch)?.is_empty() && place.join("checkout").is_dir() {
+        if is_name && !is_defined && store.open_flights(&branch)?.is_empty() && place.is_dir() {
             directories.push(place);
         }
     }

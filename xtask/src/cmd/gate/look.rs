@@ -1,5 +1,6 @@
 //! What is asked of a gate's state. Reads beside a gate that works.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -9,7 +10,7 @@ use xtask_gate::report;
 use xtask_gate::store::{BranchStatus, Store};
 
 use crate::cmd::{Session, print_json};
-use crate::definition::gate_names;
+use crate::definition::{did_you_mean, gate_names};
 use crate::error::{Context, Error, Result};
 
 /// Seconds since 1970.
@@ -25,25 +26,32 @@ pub(super) fn open(state: &Path) -> Result<Store> {
 }
 
 pub(super) fn status(session: &Session, state: &Path, branches: &[String]) -> Result<()> {
-    let defined: Vec<String> = gate_names(&session.layout).iter().map(ToString::to_string).collect();
     // Gates that have not run yet have nothing to tell, but they are there.
     let store = match Store::look(state)? {
-        None if !defined.is_empty() => Store::in_memory()?,
+        None if !gate_names(&session.layout).is_empty() => Store::in_memory()?,
         store => store.map_or_else(|| open(state), Ok)?,
     };
-    let mut known = store.branches()?;
-    known.extend(defined);
-    known.sort();
-    known.dedup();
-    let wanted = wanted_branches(known, branches)?;
+    let wanted = wanted_branches(known_branches(session, &store)?, branches)?;
     let rows = wanted.iter().map(|branch| store.branch_status(branch)).collect::<Result<Vec<_>>>()?;
     show_rows(session, &rows)
+}
+
+/// Gates that are defined, and branches that have flights.
+pub(super) fn known_branches(session: &Session, store: &Store) -> Result<Vec<String>> {
+    let mut known: BTreeSet<String> = store.branches()?.into_iter().collect();
+    known.extend(gate_names(&session.layout).iter().map(ToString::to_string));
+    Ok(known.into_iter().collect())
 }
 
 /// These branches, or all that are known; each must be one of those.
 pub(super) fn wanted_branches(known: Vec<String>, branches: &[String]) -> Result<Vec<String>> {
     if let Some(unknown) = branches.iter().find(|branch| !known.contains(branch)) {
-        return Err(Error::input(format!("there is no branch `{unknown}`; there are {}", known.join(", "))));
+        let wrong = Error::input(format!("there is no branch `{unknown}`"));
+        return Err(match did_you_mean(unknown, known.iter().map(String::as_str)) {
+            Some(near) => wrong.help(format!("did you mean `{near}`?")),
+            None if known.is_empty() => wrong.help("write ci/gates/NAME.toml; ci/README.md has an example"),
+            None => wrong.help(format!("branches here: {}", known.join(", "))),
+        });
     }
     Ok(if branches.is_empty() { known } else { branches.to_vec() })
 }

@@ -17,6 +17,8 @@ mod site;
 use std::path::PathBuf;
 
 use super::Session;
+#[cfg(feature = "gate")]
+use crate::error::Context;
 use crate::error::Result;
 
 /// Test candidates and push what is good
@@ -292,6 +294,8 @@ pub fn run(session: &Session, _: &Args) -> Result<()> {
 #[cfg(feature = "gate")]
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     let state = args.state.clone().unwrap_or_else(|| session.layout.work().join("gate").join("gate.db"));
+    // Relative to where the user stands, whatever the command.
+    let state = std::path::absolute(&state).context(|| "cannot use --state".to_owned())?;
     match &args.command {
         Command::Run(args) => run::run(session, &state, args),
         Command::Bisect(args) => bisect::run(session, &state, args),
@@ -304,6 +308,6 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         Command::Audit => look::audit(session, &state),
         Command::Site { dir, branches } => site::run(session, &state, dir, branches),
         Command::Simulate(args) => run::simulate(session, args),
-        command => orders::run(&state, command),
+        command => orders::run(session, &state, command),
     }
 }

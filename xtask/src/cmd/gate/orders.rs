@@ -6,14 +6,19 @@ use xtask_gate::allow::Allowance;
 use xtask_gate::model::{Blessing, Flight, FlightState};
 use xtask_gate::store::{Order, OrderKind, Store};
 
-use super::look::now;
+use super::look::{known_branches, now, wanted_branches};
 use super::{Command, Standing, Who};
+use crate::cmd::Session;
 use crate::error::{Error, Result};
 
 /// Wildcards of a pattern; more would take long to match and say nothing.
 const MOST_WILDCARDS: usize = 4;
 
-pub(super) fn run(state: &Path, command: &Command) -> Result<()> {
+pub(super) fn run(session: &Session, state: &Path, command: &Command) -> Result<()> {
+    if let Some(branch) = branch_of(command) {
+        let store = Store::look(state)?.map_or_else(Store::in_memory, Ok)?;
+        wanted_branches(known_branches(session, &store)?, std::slice::from_ref(branch))?;
+    }
     let mut store = Store::beside(state)?;
     match command {
         Command::Force { branch, who } => {
@@ -54,6 +59,18 @@ pub(super) fn run(state: &Path, command: &Command) -> Result<()> {
             store.allow(&line, &who.who, now())
         }
         other => Err(Error::input(format!("{other:?} is no order"))),
+    }
+}
+
+/// The branch that an order is about. What is taken back may be of a gate that is gone.
+fn branch_of(command: &Command) -> Option<&String> {
+    match command {
+        Command::Force { branch, .. } | Command::ForceRev { branch, .. } | Command::Retry { branch, .. } => {
+            Some(branch)
+        }
+        Command::Block(standing) | Command::Stop(standing) => standing.branch.as_ref().filter(|_| !standing.end),
+        Command::Allow { branch, not, .. } => branch.as_ref().filter(|_| !not),
+        _ => None,
     }
 }
 

@@ -28,7 +28,7 @@ impl Opened {
     pub(super) fn new(session: &Session, state: &Path, branch: &str) -> Result<Opened> {
         let name: Name = branch.parse().map_err(|why: String| Error::input("cannot use this name").because(why))?;
         let definition = definition::Gate::load(&session.layout, &name)?;
-        let state = session.layout.root.join(state);
+        let state = state.to_path_buf();
         let dir = state.parent().unwrap_or(&session.layout.root).to_path_buf();
         let plan = plan(&name, &definition);
         Ok(Opened { name, definition, dir, state, plan })

@@ -6,6 +6,7 @@ use rustix::process::Signal;
 
 use super::gated::{BUILD, GATE, Gated};
 use crate::build::checkout::Checkout;
+use crate::build::run::ran;
 use crate::origin::git::git_in;
 
 #[test]
@@ -209,6 +210,50 @@ fn every_mistake_of_a_gate_is_shown_at_once() {
     let ran = checkout.run(&["gate", "run", "h"]);
     assert_eq!(ran.code, Some(2));
     ran.says(&["there is no gate `h`", "did you mean `g`?"]);
+    checkout.write("ci/gates/log.toml", GATE);
+    let ran = checkout.run(&["gate", "run", "log"]);
+    assert_eq!(ran.code, Some(2));
+    ran.says(&["no gate can be called `log`", "git mv ci/gates/log.toml"]);
+}
+
+#[test]
+fn what_operators_say_is_of_a_gate_that_is_there_and_stands_where_they_do() {
+    let Some(gated) = Gated::new("true") else { return };
+    let gate = |dir: &str, arguments: &[&str]| {
+        let mut command = gated.checkout.command(&[&["gate"], arguments].concat());
+        ran(command.current_dir(gated.checkout.path(dir)))
+    };
+    // Nothing is made by a look.
+    let said = gate("", &["gc", "--dry-run"]);
+    assert!(said.code == Some(0) && said.stdout.starts_with("would forget 0 flights"), "{}", said.stderr);
+    assert!(!gated.checkout.path(".xtask/gate/gate.db").exists());
+    let who = ["--who", "ann", "--why", "holidays"];
+    for order in [&["block", "gg"][..], &["stop", "gg"], &["force-rev", "gg", "1"], &["retry", "gg"], &["force", "gg"]]
+    {
+        let said = gate("", &[order, &who].concat());
+        assert_eq!(said.code, Some(2), "{order:?}: {}", said.stdout);
+        said.says(&["there is no branch `gg`", "did you mean `g`?"]);
+    }
+    gate("", &[&["allow", "test", "test", "--for", "1d", "--branch", "gg"], &who[..]].concat())
+        .says(&["no branch `gg`"]);
+    assert!(!gated.checkout.path(".xtask/gate/gate.db").exists());
+    // A gate that has not run yet can be stopped; a relative state is the same to every command.
+    let state = ["--state", "here/gate.db"];
+    let said = gate("ci", &[&["stop", "g"], &who[..], &state].concat());
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    assert!(gated.checkout.path("ci/here/gate.db").is_file());
+    let said = gate("ci", &[&["run", "g"], &state[..]].concat());
+    assert!(said.stdout.contains("holidays"), "{}\n{}", said.stdout, said.stderr);
+    assert!(!gated.checkout.path("here").exists());
+    // Of a gate whose file is gone the checkout is forgotten, and nothing else.
+    gated.ends(0, &["up to date"]);
+    gated.commit("f", "two\n");
+    gated.ends(0, &["PUSHED"]);
+    fs::remove_file(gated.checkout.path("ci/gates/g.toml")).unwrap();
+    gated.checkout.write(".xtask/gate/g/kept", "");
+    assert_eq!(gate("", &["gc"]).code, Some(0));
+    let is_there = |path: &str| gated.checkout.path(path).exists();
+    assert!(is_there(".xtask/gate/g/kept") && !is_there(".xtask/gate/g/checkout"));
 }
 
 #[test]
@@ -238,7 +283,7 @@ fn operators_have_a_flight_tested_once_more_and_forget_and_take_along_what_happe
     let retry = |arguments: &[&str]| gated.checkout.run(&[&["gate", "retry"], arguments].concat());
     let who = ["--who", "ann", "--why", "the disk is there again"];
     retry(&[&["g", "--flight", "2"], &who[..]].concat()).says(&["flight 2 cannot be tested once more: it was pushed"]);
-    retry(&[&["h", "--flight", "3"], &who[..]].concat()).says(&["it is one of `g`, not of `h`"]);
+    retry(&[&["h", "--flight", "3"], &who[..]].concat()).says(&["there is no branch `h`", "did you mean `g`?"]);
     let ran = retry(&[&["g"], &who[..]].concat());
     assert!(ran.code == Some(0) && ran.stdout.contains("the next run tests flight 3 once more"), "{}", ran.stderr);
     gated.ends(0, &["[g test] 3: tolerable FAIL - PUSHED", "pass in 4"]);
