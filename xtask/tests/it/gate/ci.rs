@@ -93,6 +93,18 @@ fn jobs_are_what_would_be_built_with_their_needs() {
 }
 
 #[test]
+fn jobs_get_the_settings_that_they_were_chosen_with() {
+    let checkout = project();
+    let lines = |args: &[&str]| jobs(&emitted(&checkout, args)).into_iter().map(|(.., line)| line).collect::<Vec<_>>();
+    assert_eq!(
+        lines(&["gitlab", "d", "prefix=/opt/a", "XEN_EXTFILES_URL=http://x"]),
+        ["--only --yes d", "--yes d"].map(|line| format!("build {line} prefix=/opt/a XEN_EXTFILES_URL=http://x"))
+    );
+    checkout.write(".config", "prefix=/opt/c\n");
+    assert_eq!(lines(&["gitlab", "d"]), ["build --only --yes d prefix=/opt/c", "build --yes d prefix=/opt/c"]);
+}
+
+#[test]
 fn a_pipeline_run_job_by_job_on_empty_machines_gives_what_a_build_gives() {
     if !sealed() {
         return;
