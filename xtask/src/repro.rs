@@ -17,7 +17,7 @@ use crate::error::Result;
 use crate::process::Cancel;
 use crate::recipe::Paths;
 use crate::run::{Building, Event, Job, Report, job_budget, timed};
-use crate::sandbox::Guise;
+use crate::sandbox::{ELSEWHERE, Guise};
 use crate::store::{Found, Output};
 use crate::world::World;
 
@@ -191,7 +191,8 @@ impl Repro<'_> {
                     guise.variables.extend(names);
                 }
                 Circumstance::Path => {
-                    guise.paths = Paths::real(Path::new("/home/somebody/work/elsewhere"), Path::new("/opt/rust"));
+                    let dir = Path::new(ELSEWHERE).join("work/elsewhere");
+                    guise.paths = Paths::real(&dir, Path::new("/opt/rust"));
                 }
             }
         }

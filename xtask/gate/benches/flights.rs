@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use xtask_gate::model::{Blessing, JobKind, Revision, Step, StepState, Tier, Tuple};
+use xtask_gate::model::{JobKind, Revision, Step, StepState, Tier, Tuple};
 use xtask_gate::plan::JobPlan;
 use xtask_gate::simulate::{Script, simulate};
 use xtask_gate::site::{self, Site};
@@ -82,18 +82,7 @@ fn fill(store: &mut Store) {
     for number in 0..5000 {
         let branch = format!("branch-{}", number % 100);
         let (tuple, baseline) = (tuple(number + 1), tuple(number));
-        let new = NewFlight {
-            branch: &branch,
-            blessing: Blessing::Real,
-            tuple: &tuple,
-            baseline: &baseline,
-            parent: None,
-            ahead: None,
-            width: 1,
-            order: None,
-            jobs: &jobs,
-            now: 1_700_000_000,
-        };
+        let new = NewFlight::new(&branch, &tuple, &baseline, &jobs, 1_700_000_000);
         let flight = store.begin_flight(&new).unwrap();
         for place in 0..4 {
             let requested = tuple.0.iter().map(|(tree, revision)| (format!("revision_{tree}"), revision.0.clone()));

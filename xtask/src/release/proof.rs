@@ -16,13 +16,11 @@ use crate::error::{Context, Error, Result};
 use crate::machine::need;
 use crate::process::{Cancel, Ended};
 use crate::run::{Event, Report, first_error};
-use crate::sandbox::{Enclosure, Processes};
+use crate::sandbox::{ELSEWHERE as AT, Enclosure, Processes};
 use crate::stat_index::{Modes, read_tree};
 use crate::store::Store;
 use crate::tree::{Node, Tree};
 
-/// Where all of it is seen; no place of ours.
-const AT: &str = "/home/somebody";
 /// What a build takes on disk, as a multiple of what is in the archive, and what compiling xtask takes beside.
 const SPACE: u64 = 8;
 const SPACE_OF_XTASK: u64 = 1 << 30;

@@ -54,6 +54,9 @@ impl Default for Guise {
     }
 }
 
+/// The home of nobody: where things stand in a sandbox that is to be another place. No machine's own is ever seen there.
+pub const ELSEWHERE: &str = "/home/somebody";
+
 /// What a build may look at beside the system, and nothing may write.
 const READ_ONLY: [&str; 3] = ["deps", "extra", "crates"];
 /// What a build may write.

@@ -231,16 +231,11 @@ impl<W: World> Gate<'_, W> {
         jobs.sort_by_key(|job| job.tier);
         let (branch, now) = (&self.plan.branch, self.world.now());
         let new = |tuple, baseline| NewFlight {
-            branch,
             blessing,
-            tuple,
-            baseline,
             parent,
-            ahead: None,
             width,
             order,
-            jobs: &jobs,
-            now,
+            ..NewFlight::new(branch, tuple, baseline, &jobs, now)
         };
         let below = std::iter::once(baseline).chain(tuples.iter().copied());
         let queue: Vec<_> = tuples.iter().copied().zip(below).map(|(tuple, below)| new(tuple, below)).collect();

@@ -75,9 +75,7 @@ pub fn simulate(script: &Script, store: &mut Store, on_run: OnRun<'_>) -> Result
 fn play(event: &Event, store: &mut Store, world: &mut SimWorld) -> Result<()> {
     let last = store.branch_status(BRANCH)?.last.map(|(flight, ..)| flight);
     let mut order = |kind, revision, flight, world: &mut SimWorld| {
-        let text = |text: &str| text.to_owned();
-        let at = world.now();
-        store.order(&Order { kind, branch: None, revision, flight, who: text("script"), why: text("script"), at })
+        store.order(&Order { revision, flight, ..Order::new(kind, "script", "script", world.now()) })
     };
     match event {
         Event::Commit(commit) => world.commit(commit),

@@ -52,18 +52,7 @@ impl Filled {
         ];
         let jobs: Vec<&JobPlan> = plans.iter().collect();
         let (now, tuple, baseline) = (1_700_000_000 + number as i64 * 5000, tuple(number + 1), tuple(number));
-        let new = NewFlight {
-            branch,
-            blessing,
-            tuple: &tuple,
-            baseline: &baseline,
-            parent: None,
-            ahead: None,
-            width: 1,
-            order: None,
-            jobs: &jobs,
-            now,
-        };
+        let new = NewFlight { blessing, ..NewFlight::new(branch, &tuple, &baseline, &jobs, now) };
         let flight = self.store.begin_flight(&new).unwrap();
         for (place, job) in jobs.iter().enumerate() {
             self.store.begin_job((flight, place), &BTreeMap::new()).unwrap();

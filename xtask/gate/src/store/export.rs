@@ -5,8 +5,8 @@ use std::io::Write;
 use rusqlite::params;
 use serde::Serialize;
 
-use super::flights::{tuple_of, word};
-use super::{Audit, Bisection, Intent, Order, OrderKind, Store};
+use super::flights::tuple_of;
+use super::{Audit, Bisection, Intent, Order, Store};
 use crate::allow::Allowance;
 use crate::error::{Context, Result};
 use crate::model::{Flight, FlightNo, Tuple};
@@ -135,18 +135,8 @@ impl Store {
         self.ask("orders", |db| {
             let sql = "SELECT kind, branch, revision, flight, who, why, at, ended FROM orders ORDER BY number";
             let mut query = db.prepare(sql)?;
-            let rows = query.query_map([], |row| {
-                let order = Order {
-                    kind: word(row, 0, "order", OrderKind::from_word)?,
-                    branch: row.get(1)?,
-                    revision: row.get(2)?,
-                    flight: row.get(3)?,
-                    who: row.get(4)?,
-                    why: row.get(5)?,
-                    at: row.get(6)?,
-                };
-                Ok(Line::Order { order, ended: row.get(7)? })
-            })?;
+            let rows =
+                query.query_map([], |row| Ok(Line::Order { order: Order::of(row)?, ended: row.get("ended")? }))?;
             rows.collect()
         })
     }

@@ -35,6 +35,20 @@ pub struct NewFlight<'a> {
     pub now: i64,
 }
 
+impl<'a> NewFlight<'a> {
+    /// A candidate's, by itself.
+    pub fn new(
+        branch: &'a str,
+        tuple: &'a Tuple,
+        baseline: &'a Tuple,
+        jobs: &'a [&'a JobPlan],
+        now: i64,
+    ) -> NewFlight<'a> {
+        let (blessing, parent, ahead, width, order) = (Blessing::Real, None, None, 1, None);
+        NewFlight { branch, blessing, tuple, baseline, parent, ahead, width, order, jobs, now }
+    }
+}
+
 /// A job of a flight, by its place there.
 pub type Place = (FlightNo, usize);
 

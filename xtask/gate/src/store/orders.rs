@@ -42,6 +42,26 @@ pub struct Order {
     pub at: i64,
 }
 
+impl Order {
+    /// One for all branches, about no revision and no flight.
+    pub fn new(kind: OrderKind, who: impl Into<String>, why: impl Into<String>, at: i64) -> Order {
+        Order { kind, branch: None, revision: None, flight: None, who: who.into(), why: why.into(), at }
+    }
+
+    /// From a row with its columns.
+    pub(super) fn of(row: &Row<'_>) -> rusqlite::Result<Order> {
+        Ok(Order {
+            kind: word(row, row.as_ref().column_index("kind")?, "order", OrderKind::from_word)?,
+            branch: row.get("branch")?,
+            revision: row.get("revision")?,
+            flight: row.get("flight")?,
+            who: row.get("who")?,
+            why: row.get("why")?,
+            at: row.get("at")?,
+        })
+    }
+}
+
 /// One line of the audit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Audit {
@@ -107,18 +127,7 @@ impl Store {
                 "SELECT number, kind, branch, revision, flight, who, why, at FROM orders
                  WHERE ended IS NULL AND (branch IS NULL OR branch = ?1) ORDER BY number",
             )?;
-            let order = |row: &Row<'_>| {
-                let order = Order {
-                    kind: word(row, 1, "order", OrderKind::from_word)?,
-                    branch: row.get(2)?,
-                    revision: row.get(3)?,
-                    flight: row.get(4)?,
-                    who: row.get(5)?,
-                    why: row.get(6)?,
-                    at: row.get(7)?,
-                };
-                Ok((row.get(0)?, order))
-            };
+            let order = |row: &Row<'_>| Ok((row.get("number")?, Order::of(row)?));
             query.query_map([branch], order)?.collect()
         })
     }

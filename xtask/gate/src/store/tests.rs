@@ -1,22 +1,11 @@
 //! The file: who may open it, what it is after a kill, how big it grows.
 
 use super::*;
-use crate::model::{Blessing, Revision, Tuple};
+use crate::model::{Revision, Tuple};
 
 fn new_flight(store: &mut Store) -> Result<u64> {
     let tuple = Tuple::default().with("xen", &Revision("a".to_owned()));
-    store.begin_flight(&NewFlight {
-        branch: "b",
-        blessing: Blessing::Real,
-        tuple: &tuple,
-        baseline: &tuple,
-        parent: None,
-        ahead: None,
-        width: 1,
-        order: None,
-        jobs: &[],
-        now: 1,
-    })
+    store.begin_flight(&NewFlight::new("b", &tuple, &tuple, &[], 1))
 }
 
 #[test]
@@ -30,16 +19,7 @@ fn two_gates_on_one_state_exclude_each_other_and_a_reader_none() {
     new_flight(&mut first).unwrap();
     assert_eq!(Store::look(&path).unwrap().unwrap().flight_count().unwrap(), 1);
     // An operator is heard at once.
-    let text = str::to_owned;
-    let stop = Order {
-        kind: OrderKind::Stop,
-        branch: None,
-        revision: None,
-        flight: None,
-        who: text("o"),
-        why: text("w"),
-        at: 1,
-    };
+    let stop = Order::new(OrderKind::Stop, "o", "w", 1);
     Store::beside(&path).unwrap().order(&stop).unwrap();
     assert_eq!(first.orders("b").unwrap()[0].1, stop);
     drop(first);

@@ -96,16 +96,19 @@ fn retry(store: &mut Store, branch: &str, flight: Option<u64>, who: &Who) -> Res
         FlightState::Done => {}
         state => return cannot(format!("it is {state}; the next run of the gate goes on with it")),
     }
-    let (kind, branch_of) = (OrderKind::Retry, Some(branch.to_owned()));
-    let Who { who, why } = who.clone();
-    store.order(&Order { kind, branch: branch_of, revision: None, flight: Some(number), who, why, at: now() })?;
+    let (branch_of, flight_of) = (Some(branch.to_owned()), Some(number));
+    store.order(&Order { branch: branch_of, flight: flight_of, ..said(OrderKind::Retry, who) })?;
     println!("{branch}: the next run tests flight {number} once more: {}", flight.tuple);
     Ok(())
 }
 
 fn force(store: &mut Store, branch: &str, revision: &str, who: &Who) -> Result<()> {
-    let (kind, branch, revision) = (OrderKind::Force, Some(branch.to_owned()), Some(revision.to_owned()));
-    store.order(&Order { kind, branch, revision, flight: None, who: who.who.clone(), why: who.why.clone(), at: now() })
+    let (branch, revision) = (Some(branch.to_owned()), Some(revision.to_owned()));
+    store.order(&Order { branch, revision, ..said(OrderKind::Force, who) })
+}
+
+fn said(kind: OrderKind, who: &Who) -> Order {
+    Order::new(kind, &who.who, &who.why, now())
 }
 
 fn stand(store: &mut Store, kind: OrderKind, standing: &Standing) -> Result<()> {
@@ -115,13 +118,5 @@ fn stand(store: &mut Store, kind: OrderKind, standing: &Standing) -> Result<()> 
         println!("{ended} taken back");
         return Ok(());
     }
-    store.order(&Order {
-        kind,
-        branch: branch.clone(),
-        revision: None,
-        flight: None,
-        who: who.who.clone(),
-        why: who.why.clone(),
-        at: now(),
-    })
+    store.order(&Order { branch: branch.clone(), ..said(kind, who) })
 }

@@ -119,17 +119,7 @@ fn a_hunt_waits_while_the_gate_is_stopped() {
     drop(store);
     let mut store = Store::open(&path).unwrap();
     assert!(points(&store) > 0 && store.bisections("simulated").unwrap()[0].end.is_none());
-    let text = str::to_owned;
-    let stop = Order {
-        kind: OrderKind::Stop,
-        branch: None,
-        revision: None,
-        flight: None,
-        who: text("o"),
-        why: text("w"),
-        at: 0,
-    };
-    store.order(&stop).unwrap();
+    store.order(&Order::new(OrderKind::Stop, "o", "w", 0)).unwrap();
     let ran = Gate { store: &mut store, world: &mut world, plan: &plan }.run().unwrap();
     assert!(crate::simulate::line(&ran).ends_with("; bisection interrupted"), "{ran:?}");
     store.end_orders(OrderKind::Stop, None, "o", "w", 0).unwrap();

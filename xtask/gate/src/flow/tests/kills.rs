@@ -38,9 +38,8 @@ fn play(script: &Script, story: &[Before], die_after: Option<u64>) -> (Vec<Strin
             Before::Retry => {
                 world.break_host("boot", 0).unwrap();
                 let last = open().branch_status("simulated").unwrap().last;
-                let (kind, flight, text) = (OrderKind::Retry, last.map(|(flight, ..)| flight), str::to_owned);
-                let order = Order { kind, branch: None, revision: None, flight, who: text("o"), why: text("w"), at: 0 };
-                open().order(&order).unwrap();
+                let flight = last.map(|(flight, ..)| flight);
+                open().order(&Order { flight, ..Order::new(OrderKind::Retry, "o", "w", 0) }).unwrap();
             }
         }
         let ran = loop {
@@ -210,9 +209,7 @@ fn an_order_to_push_nothing_is_heard_until_the_first_ref_moves() {
     assert!(Gate { store: &mut store, world: &mut world, plan: &plan }.run().is_err());
     let open = store.open_flights("simulated").unwrap();
     assert_eq!(store.flight(open[0].0).unwrap().state, FlightState::Pushing);
-    let (who, why) = ("o".to_owned(), "a release".to_owned());
-    let order = Order { kind: OrderKind::Block, branch: None, revision: None, flight: None, who, why, at: 0 };
-    store.order(&order).unwrap();
+    store.order(&Order::new(OrderKind::Block, "o", "a release", 0)).unwrap();
     world.is_cut_off = false;
     let ran = Gate { store: &mut store, world: &mut world, plan: &plan }.run().unwrap();
     assert!(matches!(ran, Ran::NotPushed(_, NotPushed::Ordered(_))), "{ran:?}");

@@ -72,9 +72,7 @@ proptest! {
             store
         };
         let order = |kind, revision, flight| {
-            let text = str::to_owned;
-            let order = Order { kind, branch: None, revision, flight, who: text("o"), why: text("w"), at: 0 };
-            open().order(&order).unwrap();
+            open().order(&Order { revision, flight, ..Order::new(kind, "o", "w", 0) }).unwrap();
         };
         for event in events {
             match event {
