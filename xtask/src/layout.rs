@@ -86,6 +86,11 @@ impl Layout {
         self.root.join("dist")
     }
 
+    /// Packages of a kind, `deb`, as they were made last.
+    pub fn packages(&self, kind: &str) -> PathBuf {
+        self.work().join("packages").join(kind)
+    }
+
     /// Bare mirrors, one per repository.
     pub fn mirrors(&self) -> PathBuf {
         self.store.join("git")

@@ -16,7 +16,7 @@ use crate::difference::{Difference, with_store};
 use crate::error::Result;
 use crate::process::Cancel;
 use crate::recipe::Paths;
-use crate::run::{Building, Event, Job, Report, job_budget, timed};
+use crate::run::{Building, Event, Job, Report, job_budget};
 use crate::sandbox::{ELSEWHERE, Guise};
 use crate::store::{Found, Output};
 use crate::world::World;
@@ -167,14 +167,7 @@ impl Repro<'_> {
             logs,
             keep: false,
         };
-        let component = name.to_string();
-        self.report.send(Event::Started { component: component.clone(), expected_seconds: None });
-        let (result, seconds) = timed(|| build(&building, &job));
-        self.report.send(match &result {
-            Ok(_) => Event::Built { component, seconds, same_output: false, incremental: false },
-            Err(error) => Event::Failed { component, error: error.report() },
-        });
-        result
+        self.report.building(name.as_str(), || build(&building, &job))
     }
 
     /// What a build sees where these are changed.

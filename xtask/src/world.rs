@@ -280,6 +280,11 @@ impl World {
         Ok(if self.is_kept(name) { vec![exact, inputs.incremental()?.action()?] } else { vec![exact] })
     }
 
+    /// `Err`, with the command that installs them, where a package that the plan needs is missing.
+    pub fn need_packages(&self) -> Result<()> {
+        self.machine.need_packages(self.plan.order.iter().map(|name| &self.component(name).packages))
+    }
+
     /// What decides the result of building `name`, given the outputs of its needs.
     pub fn inputs(&self, name: &Name, outputs: &dyn Fn(&Name) -> Option<Output>) -> Result<Inputs> {
         let paths = match (self.machine.bubblewrap(), &self.component(name).build) {

@@ -86,6 +86,11 @@ pub struct Encoded {
 }
 
 impl Tree {
+    /// How many files and links are in it.
+    pub fn leaves(&self) -> usize {
+        self.0.values().filter(|node| !matches!(node, Node::Directory { .. })).count()
+    }
+
     /// Encodes the tree bottom-up.
     pub fn encode(&self) -> Encoded {
         self.encode_with(&BTreeMap::new())

@@ -8,9 +8,12 @@ use super::Session;
 use crate::error::{Error, Result};
 use crate::process::Program;
 
-/// Runs this very command line, where it was given, in a binary that has `extras`; what that says and how it ends is ours.
-#[cfg(not(feature = "extras"))]
+/// Runs this very command line, where it was given, in a binary that has `extras`; what that says and how it ends is ours. One that has
+/// them is not asked to.
 pub fn run_with_extras(session: &Session) -> Result<()> {
+    if cfg!(feature = "extras") {
+        return Err(Error::machine("this binary has all extras, and cannot do it either"));
+    }
     let ended = command(session, "extras").run(&session.cancel)?;
     if !ended.stdout.is_empty() {
         println!("{}", String::from_utf8_lossy(&ended.stdout).trim_end());

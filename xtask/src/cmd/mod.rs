@@ -15,7 +15,6 @@ mod diff;
 mod distclean;
 mod doctor;
 mod explain;
-#[cfg(not(all(feature = "extras", feature = "gate")))]
 mod extras;
 mod fetch;
 mod force_update;

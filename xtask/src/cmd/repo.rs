@@ -84,7 +84,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
             .help("--suite sultana   # letters, digits, `-`, `.`, `_`"));
     }
     if args.kind == Kind::Rpm && !cfg!(feature = "extras") {
-        return run_elsewhere(session);
+        return super::extras::run_with_extras(session);
     }
     let dir = std::path::absolute(&args.dir).context(|| format!("cannot use `{}`", args.dir.display()))?;
     let new = match args.index_only {
@@ -105,7 +105,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
 
 fn new_packages(session: &Session, args: &Args) -> Result<Vec<PathBuf>> {
     let word = args.kind.word();
-    let from = args.from.clone().unwrap_or_else(|| session.layout.work().join("packages").join(word));
+    let from = args.from.clone().unwrap_or_else(|| session.layout.packages(word));
     let found = if from.is_dir() { packages(&from, word)? } else { Vec::new() };
     if found.is_empty() {
         return Err(Error::input(format!("there are no packages to add in `{}`", from.display()))
@@ -143,12 +143,4 @@ fn index(session: &Session, args: &Args, dir: &Path) -> Result<usize> {
 #[cfg(not(feature = "extras"))]
 fn no_rpms() -> Error {
     Error::machine("this binary reads no rpms")
-}
-
-/// rpms are read by the binary that has all that only a few commands need.
-fn run_elsewhere(session: &Session) -> Result<()> {
-    #[cfg(not(feature = "extras"))]
-    return super::extras::run_with_extras(session);
-    #[cfg(feature = "extras")]
-    Err(Error::machine(format!("this binary reads no rpms, in {}", session.layout.root.display())))
 }

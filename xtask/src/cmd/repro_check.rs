@@ -9,7 +9,6 @@ use super::{Selection, Session};
 use crate::definition::Name;
 use crate::error::{Error, Result};
 use crate::machine::Machine;
-use crate::release::files;
 use crate::repro::{Blamed, Circumstance, Repro, libfaketime};
 use crate::run::{Mode, Report};
 use crate::world::World;
@@ -57,7 +56,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     fetch_all(session, &world, &world.sources(), How::default())?;
     let _turn = session.turn(&say)?;
     world.read_sources()?;
-    world.machine.need_packages(world.plan.order.iter().map(|name| &world.component(name).packages))?;
+    world.need_packages()?;
     let clock = libfaketime(world.machine.arch());
     if clock.is_none() {
         say("the clock only goes on: libfaketime is not installed, which would set it ahead");
@@ -71,9 +70,9 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         if asked.is_empty() || asked.contains(name) {
             let blamed = repro.blamed(name, &usual, &outputs)?;
             if blamed.is_empty() && !session.json {
-                println!("{name}: all {} files are the same", files(&usual.tree));
+                println!("{name}: all {} files are the same", usual.tree.leaves());
             }
-            checked.push((name, files(&usual.tree), blamed));
+            checked.push((name, usual.tree.leaves(), blamed));
         }
         outputs.insert(name.clone(), usual);
     }

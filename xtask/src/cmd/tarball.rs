@@ -1,12 +1,13 @@
 //! `tarball`: one archive with everything that the components are built from.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::Session;
 use super::releasing::{Bar, What, contents};
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Result};
 use crate::machine::size;
+use crate::placing;
 use crate::release::{Format, write};
 use crate::run::{Mode, Report};
 use crate::signing::SigningArgs;
@@ -48,7 +49,7 @@ pub struct Args {
 
 pub fn run(session: &Session, args: &Args) -> Result<()> {
     if !args.format.is_here() {
-        return run_elsewhere(session);
+        return super::extras::run_with_extras(session);
     }
     let report = Report::new(if session.json { Mode::Json } else { Mode::Auto }, None);
     let (_, contents) = contents(session, &args.what, "make a tarball", &report)?;
@@ -71,7 +72,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let sum = out.join(format!("{name}.sha256"));
     let signature = out.join(format!("{name}.{}", args.sign_suffix));
     for old in [&sum, &signature] {
-        remove(old)?;
+        placing::remove_file(old)?;
     }
     aside.persist(&file).context(cannot)?;
     crate::atomic::write(&sum, format!("{}  {name}\n", digest.hash).as_bytes())?;
@@ -88,21 +89,4 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         println!("{}: verified", signature.display());
     }
     Ok(())
-}
-
-fn remove(file: &Path) -> Result<()> {
-    match fs::remove_file(file) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::machine(format!("cannot remove `{}`", file.display())).because(error))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// zstd is in the binary that has all that only a few commands need.
-pub(super) fn run_elsewhere(session: &Session) -> Result<()> {
-    #[cfg(not(feature = "extras"))]
-    return super::extras::run_with_extras(session);
-    #[cfg(feature = "extras")]
-    Err(Error::machine(format!("this binary has no zstd, in {}", session.layout.root.display())))
 }

@@ -12,7 +12,7 @@ use crate::definition::Driver;
 use crate::difference::Difference;
 use crate::error::{Error, Result};
 use crate::merge::Merged;
-use crate::release::{Contents, Finding, Format, Proof, Way, account, files};
+use crate::release::{Contents, Finding, Format, Proof, Way, account};
 use crate::run::{Mode, Report};
 use crate::turn::{self, Hold};
 use crate::world::World;
@@ -60,7 +60,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         .and_then(|mut file| file.read_exact(&mut first))
         .map_err(|error| Error::input(cannot()).because(error).help("cargo xtask tarball   # makes one"))?;
     if Format::of(&first).is_some_and(|format| !format.is_here()) {
-        return super::tarball::run_elsewhere(session);
+        return super::extras::run_with_extras(session);
     }
     let logs = session.layout.work().join("log");
     let report = Report::new(if session.json { Mode::Json } else { Mode::Auto }, Some(logs));
@@ -110,7 +110,7 @@ fn buildable(world: &World) -> Result<Merged> {
             .help("cargo xtask doctor")
             .help("--no-build compares what is in it"));
     }
-    world.machine.need_packages(world.plan.order.iter().map(|name| &world.component(name).packages))?;
+    world.need_packages()?;
     built(world)
 }
 
@@ -150,11 +150,11 @@ fn prove(
     let mut failed = None;
     for way in ways {
         let differences = proof.differences(*way)?;
-        said.insert(way.name().to_owned(), json!({ "files": files(&wanted.tree), "differences": differences }));
+        said.insert(way.name().to_owned(), json!({ "files": wanted.tree.leaves(), "differences": differences }));
         if differences.is_empty() {
             tell(
                 session,
-                &format!("{}: all {} files are those of this checkout's build", way.name(), files(&wanted.tree)),
+                &format!("{}: all {} files are those of this checkout's build", way.name(), wanted.tree.leaves()),
             );
         } else {
             let (message, at) = (not_the_same(args, *way, wanted, &differences), proof.at(*way));

@@ -157,10 +157,8 @@ impl Machine {
     /// exact that is.
     pub fn packages(&self, declared: &definition::Packages) -> Result<BTreeMap<String, String>> {
         let names = self.family.map_or(&[][..], |family| family.names(declared));
-        self.packages.closure(names, self.usual(), &self.remembered)?.map_err(|missing| {
-            Error::machine(format!("missing build dependencies: {}", missing.join(" ")))
-                .help(self.install_command(&missing))
-        })
+        let closure = self.packages.closure(names, self.usual(), &self.remembered)?;
+        closure.map_err(|missing| lacking(&missing).help(self.install_command(&missing)))
     }
 
     /// Packages that are not installed: those declared, and what every build needs, where that is not here in another
@@ -189,8 +187,7 @@ impl Machine {
     pub fn need_packages<'a>(&self, declared: impl Iterator<Item = &'a definition::Packages>) -> Result<()> {
         match self.missing_packages(declared, false)? {
             missing if missing.is_empty() => Ok(()),
-            missing => Err(Error::machine(format!("missing build dependencies: {}", missing.join(" ")))
-                .help(self.install_command(&missing))),
+            missing => Err(lacking(&missing).help(self.install_command(&missing))),
         }
     }
 
@@ -239,4 +236,9 @@ impl Machine {
     fn usual(&self) -> &'static [&'static str] {
         if self.family.is_some() { base::compiler_packages(self.family) } else { &[] }
     }
+}
+
+/// The error where these packages are not here.
+pub fn lacking(packages: &[String]) -> Error {
+    Error::machine(format!("missing build dependencies: {}", packages.join(" ")))
 }

@@ -2,9 +2,8 @@
 //!
 //! - `contents.rs`: what an archive holds, as a value. `gather.rs` makes it from the locked sources and its three other parts:
 //!   `generated.rs` (what steps make), `crates.rs` (vendored ones), `own.rs` (our files below `sultana/`, with
-//!   the commands of `building.rs`).
+//!   the commands of `building.rs`, and what `bills.rs` tells of it all).
 //! - `version.rs`: what it is called. `refusal.rs`: what keeps a checkout from being released.
-//! - `signing.rs`: signatures by a command of whoever releases.
 //! - `write.rs`: the value as bytes, the same on every machine. `account.rs`: an archive compared with the value it should be.
 //! - `proof.rs`: an archive built in a sandbox as its own `BUILDING` says, which `script.rs` reads, and the result compared.
 //! - `unpacked.rs`: an unpacked archive as a working tree.
@@ -31,6 +30,6 @@ pub use account::{Finding, account};
 pub use contents::{Bytes, Contents, Member, Owner};
 pub use gather::{Wishes, gather};
 pub use own::is_released;
-pub use proof::{Proof, Way, files};
+pub use proof::{Proof, Way};
 pub use unpacked::Unpacked;
 pub use write::{Format, write};

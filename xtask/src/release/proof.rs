@@ -4,7 +4,6 @@
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use clap::ValueEnum;
 
@@ -19,15 +18,14 @@ use crate::run::{Event, Report, first_error};
 use crate::sandbox::{ELSEWHERE as AT, Enclosure, Processes};
 use crate::stat_index::{Modes, read_tree};
 use crate::store::Store;
-use crate::tree::{Node, Tree};
+use crate::tree::Tree;
 
 /// What a build takes on disk, as a multiple of what is in the archive, and what compiling xtask takes beside.
 const SPACE: u64 = 8;
 const SPACE_OF_XTASK: u64 = 1 << 30;
 
 /// How it is built.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Way {
     /// With the commands of the second part of `sultana/BUILDING`
     Building,
@@ -75,18 +73,7 @@ pub struct Proof<'a> {
 impl Proof<'_> {
     /// Builds it that way. What differs from what is wanted: nothing, if it is proved.
     pub fn differences(&self, way: Way) -> Result<Vec<Difference>> {
-        let clock = Instant::now();
-        let component = way.name().to_owned();
-        self.report.send(Event::Started { component: component.clone(), expected_seconds: None });
-        let built = self.build(way);
-        match &built {
-            Ok(_) => {
-                let seconds = clock.elapsed().as_secs_f64();
-                self.report.send(Event::Built { component, seconds, same_output: false, incremental: false });
-            }
-            Err(error) => self.report.send(Event::Failed { component, error: error.report() }),
-        }
-        let result = built?;
+        let result = self.report.building(way.name(), || self.build(way))?;
         let differences = with_store(self.store, self.wanted, &result, &read_tree(&result, Modes::Exact)?)?;
         if differences.is_empty() {
             crate::atomic::remove_tree(&self.at(way))?;
@@ -205,9 +192,4 @@ fn unpack(archive: &Path, dir: &Path, cancel: &Cancel) -> Result<()> {
         member.and_then(|mut member| member.unpack_in(dir)).context(cannot)?;
     }
     Ok(())
-}
-
-/// Files and links of a tree.
-pub fn files(tree: &Tree) -> usize {
-    tree.0.values().filter(|node| !matches!(node, Node::Directory { .. })).count()
 }

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::fs;
 use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -10,6 +9,7 @@ use super::{Found, each, sha256, sweep, write_named};
 use crate::error::{Context, Error, Result};
 use crate::package::archive::xz;
 use crate::package::documents;
+use crate::placing;
 use crate::process::Cancel;
 use crate::signing::Signing;
 
@@ -121,7 +121,7 @@ fn publish(suite: &Path, release: &str, indices: Indices, wishes: &Wishes<'_>, c
     };
     let signatures = [("Release.gpg", sign(&wishes.signing)?), ("InRelease", sign(&wishes.clear_signing)?)];
     for (name, _) in signatures.iter().filter(|(_, signature)| signature.is_none()) {
-        remove(&suite.join(name))?;
+        placing::remove_file(&suite.join(name))?;
     }
     // Who does not ask for digests reads these.
     for (path, bytes) in indices.plain {
@@ -134,15 +134,6 @@ fn publish(suite: &Path, release: &str, indices: Indices, wishes: &Wishes<'_>, c
         }
     }
     Ok(())
-}
-
-fn remove(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(Error::machine(format!("cannot remove `{}`", path.display())).because(error))
-        }
-        _ => Ok(()),
-    }
 }
 
 fn stanza(package: &Found, described: &Described) -> String {

@@ -1,6 +1,7 @@
 //! Repositories that apt and dnf install from: a directory of packages, and what is said of them. `deb.rs` and `rpm/` know their forms; here is
 //! what both have: packages come in whole, and none where one is refused, indices have names of their content, and the one file that names them comes last.
-//! So whoever reads while we write, or after we were killed, sees what was there before or what is there now.
+//! So whoever reads while we write, or after we were killed, sees what was there before or what is there now, but for a
+//! signature that stands beside its index, which may be of the other.
 //!
 //! Invariant: in a fresh directory the same packages give the same bytes, whenever and wherever, but for signatures. What changes in a directory
 //! also says so: apt takes only what is dated later than what it has.

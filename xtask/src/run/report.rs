@@ -11,6 +11,8 @@ use std::time::{Duration, Instant, SystemTime};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::event::Event;
+use super::schedule::timed;
+use crate::error::Result;
 
 /// How to show a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +63,18 @@ impl Report {
             Mode::Auto => Screen::Plain,
         };
         Report { screen, started: Instant::now() }
+    }
+
+    /// Shows that something is built, outside of a run of the whole graph, and how it ended.
+    pub fn building<T>(&self, component: &str, build: impl FnOnce() -> Result<T>) -> Result<T> {
+        let component = component.to_owned();
+        self.send(Event::Started { component: component.clone(), expected_seconds: None });
+        let (result, seconds) = timed(build);
+        self.send(match &result {
+            Ok(_) => Event::Built { component, seconds, same_output: false, incremental: false },
+            Err(error) => Event::Failed { component, error: error.report() },
+        });
+        result
     }
 
     /// Shows one event.

@@ -1,5 +1,6 @@
 //! Where steps run: under bubblewrap, where a component sees the system read-only, its own directories at paths that are the
-//! same for everyone, and no network; or, where that cannot be had, plainly, with real paths.
+//! same for everyone, and no network; or, where that cannot be had, plainly, with real paths. `enclosure.rs` is another one: a machine of
+//! somebody who builds from a release.
 //!
 //! Invariant: what runs here is never shared with another machine unless it ran under bubblewrap.
 

@@ -10,7 +10,6 @@ use crate::merge::merge;
 use crate::run::{Done, Event};
 use crate::state::Built;
 use crate::store::{Found, Output, register_root};
-use crate::tree::Node;
 
 impl Run<'_> {
     /// Writes down what was learned, and what gc must keep.
@@ -59,7 +58,7 @@ impl Run<'_> {
             dist: self.session.layout.dist().display().to_string(),
             written: installed.written,
             removed: installed.removed,
-            files: merged.tree.0.values().filter(|node| !matches!(node, Node::Directory { .. })).count(),
+            files: merged.tree.leaves(),
         });
         if !installed.foreign.is_empty() {
             let shown: Vec<&str> = installed.foreign.iter().take(3).map(String::as_str).collect();

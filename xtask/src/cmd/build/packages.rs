@@ -5,8 +5,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use super::{Args, Session};
-use crate::error::{Context, Error, Result};
-use crate::machine::Machine;
+use crate::error::{Context, Result};
+use crate::machine::{Machine, lacking};
 use crate::process::Cancel;
 use crate::run::Report;
 use crate::world::World;
@@ -21,16 +21,12 @@ pub(super) fn provide(session: &Session, world: &mut World, args: &Args, report:
     }
     let command = world.machine.install_command(&missing);
     if session.offline {
-        return Err(Error::machine(format!("missing build dependencies: {}", missing.join(" ")))
-            .because("offline nothing is installed, not even with --yes")
-            .help(command));
+        return Err(lacking(&missing).because("offline nothing is installed, not even with --yes").help(command));
     }
     let agreed = args.yes
         || (std::io::stdin().is_terminal() && std::io::stderr().is_terminal() && ask(session, &missing, &command)?);
     if !agreed {
-        return Err(Error::machine(format!("missing build dependencies: {}", missing.join(" ")))
-            .help("cargo xtask build --yes   # installs them")
-            .help(command));
+        return Err(lacking(&missing).help("cargo xtask build --yes   # installs them").help(command));
     }
     report.note(format!("installing build dependencies: {}", missing.join(" ")));
     world.machine.install(&missing, &session.cancel, &|line| report.note(line))?;

@@ -116,7 +116,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
             .help("--maintainer 'Jo Doe <jo@example.org>'"));
     }
     if args.format == Kind::Rpm && !args.dry_run && !cfg!(feature = "extras") {
-        return run_elsewhere(session);
+        return super::extras::run_with_extras(session);
     }
     let _turn = session.turn(&say)?;
     let definitions = session.settled()?;
@@ -160,7 +160,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     if format == Format::Deb {
         later::note(session, &packages)?;
     }
-    let default = || session.layout.work().join("packages").join(args.format.word());
+    let default = || session.layout.packages(args.format.word());
     let out = args.out.clone().unwrap_or_else(default);
     if !args.dry_run {
         std::fs::create_dir_all(&out).context(|| format!("cannot make `{}`", out.display()))?;
@@ -168,14 +168,6 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         write::write(session, &out, &made, &common, &dir)?;
     }
     tell(session, args, &out, &made)
-}
-
-/// rpms are made by the binary that has all that only a few commands need.
-fn run_elsewhere(session: &Session) -> Result<()> {
-    #[cfg(not(feature = "extras"))]
-    return super::extras::run_with_extras(session);
-    #[cfg(feature = "extras")]
-    Err(Error::machine(format!("this binary makes no rpms, in {}", session.layout.root.display())))
 }
 
 /// Debian's libraries of several architectures stand beside one another, and so do others' of 32 and 64 bits.

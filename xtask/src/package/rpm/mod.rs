@@ -1,4 +1,5 @@
-//! A package as Fedora and openSUSE have it: what it is called there and how it is related to others. Pure; `write.rs` makes the file.
+//! A package as Fedora and openSUSE have it: what it is called there and how it is related to others. Pure; `write.rs` makes the
+//! file. `capabilities.rs` names libraries with the versions of their symbols, `directories.rs` knows which directories go with a package.
 
 mod capabilities;
 mod directories;
