@@ -3,10 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sha1::Digest as _;
-
 use super::origin::commit_of;
-use super::{Bill, File, Kind, Link, Part, Relation, crates, id, licence, origin};
+use super::{Bill, File, Kind, Link, Part, Relation, crates, id, licence, origin, sha1};
 use crate::definition::{Component, Name};
 use crate::error::{Context, Error, Result};
 use crate::plan::Provider;
@@ -150,7 +148,7 @@ fn installed(world: &World, cancel: &Cancel) -> Result<Vec<File>> {
                 open.insert(name.as_str());
                 break;
             };
-            let sha1 = sha1::Sha1::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+            let sha1 = sha1(&bytes);
             files.push(File { path: path.clone(), component: name.clone(), sha1, sha256: digest.hash });
         }
     }

@@ -203,3 +203,9 @@ fn id(kind: Kind, name: &str) -> String {
     };
     format!("{}-{}", kind.word(), name.chars().map(allowed).collect::<String>())
 }
+
+/// As SPDX 2.3 still asks for it beside SHA-256.
+pub fn sha1(bytes: impl AsRef<[u8]>) -> String {
+    use sha1::Digest as _;
+    sha1::Sha1::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}

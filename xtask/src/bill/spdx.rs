@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
-use sha1::Digest as _;
 
-use super::{Bill, File, Kind, Part, Relation, licence};
+use super::{Bill, File, Kind, Part, Relation, licence, sha1};
 use crate::digest::Digest;
 use crate::error::{Context, Result};
 
@@ -132,7 +131,7 @@ fn package(bill: &Bill, part: &Part, files: Option<&Vec<&File>>) -> Value {
 fn verification_code(files: &[&File]) -> String {
     let mut sums: Vec<&str> = files.iter().map(|file| file.sha1.as_str()).collect();
     sums.sort_unstable();
-    sha1::Sha1::digest(sums.concat()).iter().map(|byte| format!("{byte:02x}")).collect()
+    sha1(sums.concat())
 }
 
 fn purpose(kind: Kind) -> &'static str {

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use sha1::Digest as _;
-
 use super::Package;
 use crate::bill::{self, Bill, File};
 use crate::definition::Name;
@@ -22,7 +20,7 @@ pub fn add(
     for (path, node) in &package.files {
         let Node::File { digest, .. } = node else { continue };
         let owner = owners.get(path).or_else(|| owners.get(path.strip_suffix(".gz")?));
-        let sha1 = sha1::Sha1::digest(read(package, path)?).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha1 = bill::sha1(read(package, path)?);
         let component = owner.unwrap_or(&package.component).clone();
         files.push(File { path: path.clone(), component, sha1, sha256: digest.hash });
     }

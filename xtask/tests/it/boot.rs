@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::Value;
 
 use crate::default_manifest::dist;
+use crate::repository;
 use crate::tier::{self, Tier};
 
 struct Ran {
@@ -21,10 +22,6 @@ fn boot(arguments: &[&str]) -> Ran {
     let ended = command.args(["boot", "--json"]).args(arguments).current_dir(repository()).output().unwrap();
     let err = String::from_utf8(ended.stderr).unwrap();
     Ran { code: ended.status.code(), reports: serde_json::from_slice(&ended.stdout).unwrap_or_default(), err }
-}
-
-fn repository() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
 /// Every check of the only scenario, `name: text` of those that failed.

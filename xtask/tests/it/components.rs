@@ -5,12 +5,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use crate::repository;
 use xtask::definition::{Blktap, Definitions, Name, manifest_names};
 use xtask::layout::Layout;
-
-fn repository() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
-}
 
 /// `build --dry-run` in the repository, with a store of its own.
 fn dry_run(store: &Path, manifest: &Name, components: &[&Name]) -> Output {

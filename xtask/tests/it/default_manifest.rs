@@ -11,7 +11,7 @@ use crate::tier::{self, Tier};
 
 /// The repository's own `dist/`, after a build with these arguments.
 pub fn dist(arguments: &[&str]) -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let root = crate::repository();
     let mut build = Command::new(env!("CARGO_BIN_EXE_xtask"));
     build.arg("build").args(arguments).current_dir(root);
     build.args(std::env::var_os("XTASK_TEST_YES").map(|_| "--yes"));
@@ -92,7 +92,7 @@ fn seabios_comes_out_the_same_where_a_package_is_built() {
         return;
     }
     let dist = dist(&[]);
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let root = crate::repository();
     let dir = tempfile::tempdir().unwrap();
     git_in(dir.path(), &["clone", "-q", root.to_str().unwrap(), "sultana"]);
     let xtask = |arguments: &[&str], environment: &[(&str, &str)]| {

@@ -16,3 +16,8 @@ mod real;
 mod release;
 mod tier;
 mod tour;
+
+/// This repository, as it stands.
+fn repository() -> &'static std::path::Path {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}

@@ -85,7 +85,7 @@ fn every_command_of_the_tour_prints_what_the_page_shows() {
             return tier::skip("there is no SeaBIOS on this machine, and `apt-get install seabios` fails");
         }
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let root = crate::repository();
     let dir = tempfile::tempdir().unwrap();
     git_in(dir.path(), &["clone", "-q", root.to_str().unwrap(), "sultana"]);
     let steps = steps(&fs::read_to_string(root.join("docs/tour.md")).unwrap());

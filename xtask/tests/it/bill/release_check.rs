@@ -120,7 +120,7 @@ fn everything_is_found_at_once_and_each_help_helps() {
 /// The repository's own list is one.
 #[test]
 fn the_list_of_this_repository_can_be_read() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let root = crate::repository();
     let list = xtask::bill::readiness::List::read(&root.join("ci/release-check.toml")).unwrap();
     assert!(list.check.len() > 5);
 }

@@ -101,7 +101,7 @@ fn installed_files_have_their_digests() {
 fn the_default_manifests_bills_pass_the_public_validators() {
     let Some(python) = validators::python() else { return };
     crate::default_manifest::dist(&[]);
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let root = crate::repository();
     let dir = tempfile::tempdir().unwrap();
     let mut files = Vec::new();
     for (format, ending) in [("spdx", "spdx"), ("cyclonedx", "cdx")] {

@@ -61,12 +61,6 @@ pub fn sealed() -> bool {
 /// The program.
 const XTASK: &str = env!("CARGO_BIN_EXE_xtask");
 
-/// Where this project is.
-#[cfg(feature = "gate")]
-pub fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
-}
-
 /// True where we are root; else the skip is on record.
 pub fn root() -> bool {
     let root = rustix::process::geteuid().is_root();
@@ -99,7 +93,7 @@ impl Checkout {
     #[cfg(feature = "gate")]
     pub fn in_users_store() -> Self {
         let set = std::env::var_os("XTASK_STORE").map(PathBuf::from);
-        let store = xtask::layout::Layout::find(Some(repository()), set).unwrap().store;
+        let store = xtask::layout::Layout::find(Some(crate::repository().to_owned()), set).unwrap().store;
         Checkout { store, home: std::env::var_os("HOME").unwrap_or_default().into(), ..Checkout::new() }
     }
 

@@ -86,7 +86,7 @@ fn what_the_host_lacks_is_said_by_trying() {
 /// The repository's own `components/blktap.toml` against copies as they are installed by others.
 #[test]
 fn a_systems_blktap_is_known_by_its_programs_and_how_they_behave() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let root = crate::repository();
     let layout = Layout { root: root.to_path_buf(), store: root.join(".xtask/none") };
     let definitions = Definitions::load(&layout, &"debian-12".parse().unwrap()).unwrap();
     let name: Name = "blktap".parse().unwrap();

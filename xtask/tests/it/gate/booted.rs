@@ -6,10 +6,11 @@ use std::path::Path;
 use std::process::Command;
 
 use super::forge::{Forge, Tree};
-use crate::build::checkout::{Checkout, repository};
+use crate::build::checkout::Checkout;
 use crate::default_manifest::dist;
 use crate::origin::git::git_at;
 use crate::origin::world::{World, origin};
+use crate::repository;
 use crate::tier::{self, Tier};
 
 const BUILD_XEN: &str = "summary = 'b'\ntier = 'smoke'\ntimeout = '2h'\nrun.build.components = ['xen', 'xen-tools']\n";

@@ -1,14 +1,12 @@
 //! The gates of this repository.
 
-use std::path::Path;
-
 use xtask::definition::{Definitions, Does, Gate, gate_names};
 use xtask::layout::Layout;
 
 use crate::build::checkout::Checkout;
 
 fn here() -> Layout {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf();
+    let root = crate::repository().to_path_buf();
     Layout { store: root.join(".xtask/none"), root }
 }
 

@@ -119,6 +119,6 @@ pub fn packages(kind: &str, out: &Path, arguments: &[&str]) -> Vec<PathBuf> {
 /// A command of ours, about the repository.
 pub fn xtask(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-    command.args(arguments).current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap());
+    command.args(arguments).current_dir(crate::repository());
     command
 }

@@ -24,7 +24,7 @@ fn xtask(checkout: &Path, before: &str, args: &str, environment: &[(&str, &str)]
 }
 
 fn cloned(into: &Path, name: &str) -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let root = crate::repository();
     git_in(into, &["clone", "-q", root.to_str().unwrap(), name]);
     into.join(name)
 }
