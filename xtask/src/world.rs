@@ -160,7 +160,11 @@ impl World {
         };
         // An override keeps the pin's time: its files alone are to differ.
         let pin = self.pin(source);
-        let is_pins = pin.is_some_and(|pin| pin.tree == tree.root().hash);
+        let is_pins = match unpacked {
+            // An archive may leave files out that the lock's tree has.
+            Some((unpacked, _)) => unpacked.is_as_it_was(source, &tree),
+            None => pin.is_some_and(|pin| pin.tree == tree.root().hash),
+        };
         let at_pin = is_pins || instead.is_some() || matches!(origin, Origin::Path(_));
         let epoch = pin.map_or(LOCAL_EPOCH, |pin| pin.epoch);
         let found = Arc::new(SourceTree { dir, tree, epoch, at_pin, is_pins });

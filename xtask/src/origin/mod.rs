@@ -43,7 +43,7 @@ pub use apt::{Unpacked, WantedPackages, unpacked};
 pub use download::download_program;
 pub use files::place_file;
 pub use git::program as git_program;
-pub use git::{Entry, Patch, Series, Story, is_same_change};
+pub use git::{Archived, Entry, Patch, Series, Story, is_same_change};
 pub use local_work::{Change, ChangeKind, State, is_untouched, lines, only_here, state, uncommitted_in};
 pub(crate) use scratch::Scratch;
 pub use scratch::sweep;
@@ -191,6 +191,19 @@ pub fn export(
             Err(Error::input(format!("cannot export source `{source}`: `{}` is no checkout of git's", place.display()))
                 .help(format!("cargo xtask fetch {source}   # a source with a git origin")))
         }
+    }
+}
+
+/// How the archive of a source's locked tree at `place` differs from it; only git's sources have attributes that say so.
+pub fn archived(
+    layout: &Layout,
+    (source, origin, pin): (&Name, &Origin, Option<&Pin>),
+    (place, tree): (&Path, &Tree),
+    cancel: &Cancel,
+) -> Result<Archived> {
+    match (origin, pin) {
+        (Origin::Git(git), Some(pin)) => git::archived(layout, (source, git, pin), (place, tree), cancel),
+        _ => Ok(Archived::default()),
     }
 }
 

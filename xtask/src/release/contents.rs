@@ -102,6 +102,15 @@ impl Contents {
         Ok(())
     }
 
+    /// Files below `at` whose bytes are these, and not what stands on disk.
+    pub fn keep_bytes(&mut self, at: &str, files: BTreeMap<String, Vec<u8>>) {
+        for (path, bytes) in files {
+            if let Some(member) = self.members.get_mut(&below(at, &path)) {
+                member.bytes = Bytes::Memory(bytes.into());
+            }
+        }
+    }
+
     /// Every directory above a member, and those that are members themselves, each once.
     pub fn directories(&self) -> std::collections::BTreeSet<String> {
         let mut all = std::collections::BTreeSet::new();

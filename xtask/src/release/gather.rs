@@ -1,4 +1,4 @@
-//! Makes the contents of a release: each source in its place, then what is added to it, then what is ours.
+//! Makes the contents of a release: each source in its place, as `git archive` gives it, then what is added to it, then what is ours.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,7 +7,7 @@ use super::contents::{Contents, Owner, below};
 use super::{crates, generated, own, version};
 use crate::definition::{Driver, Name, Origin};
 use crate::error::{Context, Error, Result};
-use crate::origin::read_working_tree;
+use crate::origin::{self, Archived, read_working_tree};
 use crate::overrides::not_source;
 use crate::process::Cancel;
 use crate::stat_index::Modes;
@@ -28,7 +28,7 @@ pub struct Wishes {
 pub(super) struct Placed {
     /// Where, below the top.
     pub at: String,
-    /// Everything that the source is.
+    /// Everything that the archive has of the source.
     pub tree: Rooted,
 }
 
@@ -42,7 +42,18 @@ pub fn gather(world: &World, wishes: Wishes, cancel: &Cancel, say: &dyn Fn(&str)
     for (source, at) in &places {
         cancel.check()?;
         let (tree, dir) = locked(world, source)?;
+        let archived = match world.is_unpacked(source) {
+            true => Archived::default(),
+            false => origin::archived(
+                &world.layout,
+                (source, world.origin(source)?, world.pin(source)),
+                (&dir, &tree),
+                cancel,
+            )?,
+        };
+        let tree = archived.tree(tree);
         contents.add_tree(at, &tree, &dir, &Owner::Source(source.clone()))?;
+        contents.keep_bytes(at, archived.into_changed());
         placed.insert(source.clone(), Placed { at: at.clone(), tree });
     }
     for name in &world.plan.order {

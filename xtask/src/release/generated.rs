@@ -50,7 +50,8 @@ pub(super) fn add(
         }
         taken += 1;
         // The source has it already, the same: it is the source's.
-        if before.0.get(path) == Some(node) {
+        let is_there = contents.members.contains_key(&below(&tarball.at, path));
+        if before.0.get(path) == Some(node) && is_there {
             continue;
         }
         let file = sandbox.host("src").join(path);

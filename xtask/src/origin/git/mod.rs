@@ -3,7 +3,7 @@
 //!
 //! - `mirror.rs`: one bare mirror a repository, in the store; `ladder.rs`: how little of a repository a server gives.
 //! - `checkout.rs`: a work tree with a `.git` of its own; `submodules.rs`: those below it.
-//! - `export.rs`: commits as patches.
+//! - `export.rs`: commits as patches. `archived.rs`: what `git archive` leaves out and fills in.
 //! - `history.rs`: what lies between two commits. `revision.rs`: what a person calls a commit.
 //! - `signature.rs`: whether the right person signed it.
 //! - `address.rs`: URLs; `refs.rs`: HEAD and packed-refs as files; `verdict.rs`: what git's words mean.
@@ -12,6 +12,7 @@
 //! update-ref) are a few small files, written here.
 
 mod address;
+mod archived;
 mod checkout;
 mod export;
 mod history;
@@ -36,6 +37,8 @@ use crate::error::{Context, Error, Result};
 use crate::layout::Layout;
 use crate::process::Program;
 
+pub use archived::Archived;
+pub(super) use archived::archived;
 pub(super) use export::series;
 pub use export::{Patch, Series, is_same_change};
 pub(super) use history::between;
