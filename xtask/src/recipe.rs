@@ -46,6 +46,8 @@ pub struct Values<'a> {
     pub paths: &'a Paths,
     /// SOURCE_DATE_EPOCH.
     pub epoch: u64,
+    /// See `World::changeset`.
+    pub changeset: &'a str,
     /// `uname -m`.
     pub arch: &'a str,
     /// Directories and variables.
@@ -113,6 +115,7 @@ impl Values<'_> {
                     ),
                     Placeholder::Jobs => filled.push_str(self.jobs),
                     Placeholder::Epoch => filled.push_str(&self.epoch.to_string()),
+                    Placeholder::Changeset => filled.push_str(self.changeset),
                     Placeholder::Arch => filled.push_str(self.arch),
                     Placeholder::Extra(source) => filled.push_str(&self.paths.dir(&format!("extra/{source}"))),
                     Placeholder::Output(name) => {
@@ -234,6 +237,9 @@ fn driver_steps(component: &Component, values: &Values<'_>) -> Result<Vec<Step>>
         }
         Driver::Make(driver) => {
             let dir = driver.subdir.as_ref().map_or("{src}".to_owned(), |subdir| format!("{{src}}/{subdir}"));
+            if !driver.prepare.is_empty() {
+                add("prepare", "{src}", &[], &driver.prepare)?;
+            }
             add("make", &dir, make, &driver.make)?;
             add("install", &dir, &staged, &install(&driver.install))?;
         }
@@ -399,6 +405,7 @@ mod tests {
         let values = Values {
             paths: &paths,
             epoch: 7,
+            changeset: "",
             arch: "x86_64",
             chosen,
             defaults: &component.settings,
@@ -439,6 +446,7 @@ mod tests {
         let values = Values {
             paths: &paths,
             epoch: 7,
+            changeset: "",
             arch: "x86_64",
             chosen: &Chosen::default(),
             defaults: outputs,

@@ -104,6 +104,14 @@ impl World {
         self.definitions.lock.as_ref().and_then(|lock: &Lock| lock.sources.get(source))
     }
 
+    /// Date and revision of a source, as Xen's `xl info` shows them. Nothing while the revision may move on: a commit would rebuild what
+    /// it does not change. Local changes keep the pin's, as they keep its time.
+    pub fn changeset(&self, source: &Name) -> Result<String> {
+        let is_frozen = self.definitions.lock.as_ref().is_some_and(|lock| lock.frozen);
+        let stays = is_frozen || self.origin(source)?.moves().is_none();
+        Ok(self.pin(source).filter(|_| stays).map(crate::release::changeset).unwrap_or_default())
+    }
+
     /// Sources that a component is built from.
     pub fn sources_of(&self, name: &Name) -> BTreeSet<Name> {
         let component = self.component(name);
@@ -326,9 +334,11 @@ impl World {
         }
         let told = self.told(component, paths)?;
         let nothing = BTreeMap::new();
+        let changeset = self.changeset(&component.source)?;
         let values = Values {
             paths,
             epoch: source.epoch,
+            changeset: &changeset,
             arch: self.machine.arch(),
             chosen: &self.definitions.chosen,
             defaults: &component.settings,
@@ -377,6 +387,7 @@ impl World {
             let values = Values {
                 paths,
                 epoch: 0,
+                changeset: "",
                 arch: self.machine.arch(),
                 chosen: &self.definitions.chosen,
                 defaults: &definition.settings,

@@ -177,7 +177,7 @@ fn check_needs(name: &Name, component: &Component, findings: &mut Vec<Finding>) 
 fn is_driver_step(driver: &Driver, name: &str) -> bool {
     let names: &[&str] = match driver {
         Driver::Autotools(_) => &["autogen", "configure", "make", "install"],
-        Driver::Make(_) => &["make", "install"],
+        Driver::Make(_) => &["prepare", "make", "install"],
         Driver::Kconfig(kconfig) if kconfig.install.is_none() => &["config", "defconfig", "make"],
         Driver::Kconfig(_) => &["config", "defconfig", "make", "install"],
         Driver::Meson(_) => &["setup", "compile", "install"],
@@ -289,7 +289,7 @@ mod tests {
     fn steps_of_the_drivers_are_known() {
         let drivers = [
             "autotools = { autogen = ['x'] }",
-            "make = {}",
+            "make = { prepare = ['x'] }",
             "kconfig = { config = 'x' }",
             "kconfig = { config = 'x', install = [] }",
             "meson = {}",
@@ -304,6 +304,7 @@ mod tests {
             let values = crate::recipe::Values {
                 paths: &paths,
                 epoch: 0,
+                changeset: "",
                 arch: "x",
                 chosen: &crate::settings::Chosen::default(),
                 defaults: &empty,

@@ -174,6 +174,7 @@ fn misuse(component: &Component, kind: Text, hole: &Placeholder, is_whole: bool)
         | Placeholder::Deps
         | Placeholder::Jobs
         | Placeholder::Epoch
+        | Placeholder::Changeset
         | Placeholder::Extra(_)
             if told =>
         {

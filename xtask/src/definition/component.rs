@@ -177,6 +177,8 @@ pub struct Autotools {
 #[cfg_attr(feature = "extras", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Make {
+    /// Before everything.
+    pub prepare: Vec<String>,
     /// Added to `make`.
     pub make: Vec<String>,
     /// Added to `make DESTDIR={stage}`; `install` if absent.

@@ -30,6 +30,8 @@ pub enum Placeholder {
     Jobs,
     /// `{epoch}`: SOURCE_DATE_EPOCH.
     Epoch,
+    /// `{changeset}`: date and revision of the source, as Xen writes it.
+    Changeset,
     /// `{arch}`: the instruction set, as `uname -m` says it.
     Arch,
     /// `{path}`: the path that the manifest names for a system component.
@@ -45,7 +47,7 @@ pub enum Placeholder {
 }
 
 /// Those without an argument.
-const PLAIN: [(&str, Placeholder); 12] = [
+const PLAIN: [(&str, Placeholder); 13] = [
     ("src", Placeholder::Src),
     ("build", Placeholder::Build),
     ("stage", Placeholder::Stage),
@@ -56,6 +58,7 @@ const PLAIN: [(&str, Placeholder); 12] = [
     ("libdir", Placeholder::Libdir),
     ("jobs", Placeholder::Jobs),
     ("epoch", Placeholder::Epoch),
+    ("changeset", Placeholder::Changeset),
     ("arch", Placeholder::Arch),
     ("path", Placeholder::Path),
 ];

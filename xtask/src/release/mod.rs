@@ -32,4 +32,5 @@ pub use gather::{Wishes, gather};
 pub use own::is_released;
 pub use proof::{Proof, Way};
 pub use unpacked::Unpacked;
+pub use version::changeset;
 pub use write::{Format, write};

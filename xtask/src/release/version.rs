@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::definition::{Origin, Pin};
+use crate::package::documents;
 
 /// The version of the source at the top of an archive. `makefile` is the text of its `xen/Makefile`, if it has one; `vendor` is what
 /// XEN_VENDORVERSION is for this build.
@@ -21,6 +22,20 @@ pub fn version(makefile: Option<&str>, vendor: &str, origin: &Origin, pin: Optio
             None => "0".to_owned(),
         },
     }
+}
+
+/// `Thu Nov 13 16:58:23 2025 +0000 git:0123456789ab`, as Xen's `scmversion` has it of a git tree, but always in UTC and with so many digits;
+/// what `xl info` shows has place for 63 characters. Nothing for what is neither a commit nor a version of a distribution.
+pub fn changeset(pin: &Pin) -> String {
+    let what = match (&pin.commit, &pin.version) {
+        (Some(commit), _) => format!("git:{}", &commit.as_str()[..12]),
+        (None, Some(version)) => format!("deb:{version}"),
+        (None, None) => return String::new(),
+    };
+    let mail = documents::date(pin.epoch);
+    let words: Vec<&str> = mail.split([',', ' ']).filter(|word| !word.is_empty()).collect();
+    let [weekday, day, month, year, clock, zone] = words[..] else { return what };
+    format!("{weekday} {month} {} {clock} {year} {zone} {what}", day.trim_start_matches('0'))
 }
 
 /// `make -C xen xenversion`, from the assignments at the top of its Makefile.
@@ -44,13 +59,9 @@ mod tests {
     use super::*;
     use crate::definition::Git;
 
-    fn check(extra: &str, vendor: &str, git: Git, wanted: &str) {
-        let text = format!(
-            "export XEN_VERSION       = 4\nexport XEN_SUBVERSION    = 21\nexport XEN_EXTRAVERSION ?= {extra}$(XEN_VENDORVERSION)\n\
-             export XEN_FULLVERSION   = $(XEN_VERSION).$(XEN_SUBVERSION)$(XEN_EXTRAVERSION)\n"
-        );
+    fn pin() -> Pin {
         let commit = "0123456789abcdef0123456789abcdef01234567".to_owned();
-        let pin = Pin {
+        Pin {
             commit: Some(commit.try_into().unwrap()),
             signed_tag: None,
             version: None,
@@ -58,8 +69,24 @@ mod tests {
             epoch: 0,
             files: Vec::new(),
             submodules: Vec::new(),
-        };
-        assert_eq!(version(Some(&text), vendor, &Origin::Git(git), Some(&pin)), wanted);
+        }
+    }
+
+    #[test]
+    fn a_changeset_is_date_and_revision_as_git_and_xen_write_them() {
+        assert_eq!(changeset(&Pin { epoch: 1_762_387_200, ..pin() }), "Thu Nov 6 00:00:00 2025 +0000 git:0123456789ab");
+        let debian =
+            Pin { commit: None, version: Some("4.17.5+72-g01140da4e8-1".into()), epoch: 1_763_053_103, ..pin() };
+        assert_eq!(changeset(&debian), "Thu Nov 13 16:58:23 2025 +0000 deb:4.17.5+72-g01140da4e8-1");
+        assert_eq!(changeset(&Pin { commit: None, ..pin() }), "");
+    }
+
+    fn check(extra: &str, vendor: &str, git: Git, wanted: &str) {
+        let text = format!(
+            "export XEN_VERSION       = 4\nexport XEN_SUBVERSION    = 21\nexport XEN_EXTRAVERSION ?= {extra}$(XEN_VENDORVERSION)\n\
+             export XEN_FULLVERSION   = $(XEN_VERSION).$(XEN_SUBVERSION)$(XEN_EXTRAVERSION)\n"
+        );
+        assert_eq!(version(Some(&text), vendor, &Origin::Git(git), Some(&pin())), wanted);
     }
 
     #[test]
