@@ -2,6 +2,7 @@
 //! one of itself, with its verdict; an operator begins others.
 
 use super::judge::judged;
+use super::told::Told;
 use super::{Gate, Judged, NotPushed, Ran};
 use crate::bisect::{End, Hunt, Hunted, Next, Seen, next};
 use crate::classify::{Blocker, Class, Outcome, Verdict, classify};
@@ -69,41 +70,58 @@ impl<W: World> Gate<'_, W> {
         Ok(can_be_tested.then_some(Hunt { job, testid, row, fixed: false }))
     }
 
-    /// Goes on with the hunts that verdicts began, and says of each candidate among `told` what came of its own.
-    pub(super) fn hunt_on(&mut self, told: &mut Vec<Ran>) -> Result<()> {
-        if !self.plan.policy.bisect {
-            return Ok(());
-        }
-        let branch = &self.plan.branch;
-        for bisection in self.store.open_hunts(branch)? {
-            let Some(number) = bisection.flight.filter(|_| self.plan.job(&bisection.hunt.job).is_some()) else {
-                continue;
-            };
-            let hunted = match self.known_end(&bisection)? {
-                Some(hunted) => hunted,
-                None => {
-                    let Hunt { job, row, .. } = &bisection.hunt;
-                    self.world.say(&format!("{job} is worse in flight {number}: bisecting {} revisions", row.len()));
-                    self.hunt(bisection.bisection, bisection.begun, &bisection.hunt, true)?
-                }
-            };
-            let is_it = |ran: &&mut Ran| matches!(ran, Ran::NotPushed(judged, _) if judged.flight == number);
-            if let Some(Ran::NotPushed(judged, _)) = told.iter_mut().find(is_it) {
-                judged.hunted = Some(hunted);
+    /// Goes on with the hunts that earlier runs began and left, and tells again of each candidate whose hunt came to its end.
+    pub(super) fn hunt_on(&mut self, told: &mut Told<'_, W>) -> Result<()> {
+        for bisection in self.own_hunts()? {
+            let Some(number) = bisection.flight else { continue };
+            let is_told = |ran: &Ran| matches!(ran, Ran::NotPushed(judged, _) if judged.flight == number);
+            if told.since(0).iter().any(is_told) {
                 continue;
             }
-            // An earlier run judged it, and was killed.
+            let hunted = self.hunt_or_know(&bisection)?;
+            if hunted.end.is_none() {
+                // It was stopped, and there is nothing new to tell.
+                continue;
+            }
             let flight = self.store.flight(number)?;
             let verdict = self.with_evidence(&flight, classify)?;
             let is_pushed = self.store.was_pushed(&flight)?;
             let judged = Judged { hunted: Some(hunted), ..judged(&flight, verdict, is_pushed) };
-            told.push(match is_pushed {
+            let ran = match is_pushed {
                 // Somebody forced it meanwhile, or it passed once more; what made it fail is still worth knowing.
                 true => Ran::Pushed(judged),
                 false => Ran::NotPushed(judged, NotPushed::Blocked),
-            });
+            };
+            self.tell(told, ran)?;
         }
         Ok(())
+    }
+
+    /// Hunts for what made this candidate fail, where its verdict has begun that. What came of it is written down there.
+    pub(super) fn hunt_of(&mut self, ran: &mut Ran) -> Result<()> {
+        let Ran::NotPushed(judged, NotPushed::Blocked) = ran else { return Ok(()) };
+        let of_it = |bisection: &Bisection| bisection.flight == Some(judged.flight);
+        if let Some(bisection) = self.own_hunts()?.into_iter().find(of_it) {
+            judged.hunted = Some(self.hunt_or_know(&bisection)?);
+        }
+        Ok(())
+    }
+
+    /// The open hunts that this gate can go on with.
+    fn own_hunts(&self) -> Result<Vec<Bisection>> {
+        let mut hunts = self.store.open_hunts(&self.plan.branch)?;
+        hunts.retain(|bisection| self.plan.policy.bisect && self.plan.job(&bisection.hunt.job).is_some());
+        Ok(hunts)
+    }
+
+    fn hunt_or_know(&mut self, bisection: &Bisection) -> Result<Hunted> {
+        if let Some(hunted) = self.known_end(bisection)? {
+            return Ok(hunted);
+        }
+        let Hunt { job, row, .. } = &bisection.hunt;
+        let number = bisection.flight.unwrap_or_default();
+        self.world.say(&format!("{job} is worse in flight {number}: bisecting {} revisions", row.len()));
+        self.hunt(bisection.bisection, bisection.begun, &bisection.hunt, true)
     }
 
     /// The culprit that an earlier bisection of the same step named, where it is among these commits too.

@@ -1,7 +1,9 @@
 //! One run of a gate: finish what was begun, find a candidate, test it, judge it, push it. Every state is in the store before
 //! the next thing happens, and the same code goes on after a kill.
 //!
-//! `candidates.rs` finds what waits, `queue.rs` takes of it what the policy says. `bisect.rs` hunts a culprit. `retry.rs` obeys who wants to see a flight once more. `jobs.rs` runs the jobs of a flight; `judge.rs` gathers evidence, tries again, decides and pushes.
+//! `candidates.rs` finds what waits, `queue.rs` takes of it what the policy says. `bisect.rs` hunts a culprit. `retry.rs` obeys who wants
+//! to see a flight once more. `jobs.rs` runs the jobs of a flight; `judge.rs` gathers evidence, tries again, decides and
+//! pushes. `told.rs` tells whoever runs it what came of each.
 
 mod bisect;
 mod candidates;
@@ -11,6 +13,7 @@ mod queue;
 mod retry;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use serde::Serialize;
 
@@ -22,6 +25,10 @@ use crate::plan::{JobPlan, Plan};
 use crate::report;
 use crate::store::{NewFlight, Order, OrderKind, Store};
 use crate::world::World;
+
+use candidates::Waiting;
+pub use told::OnRan;
+use told::Told;
 
 /// A gate at work.
 #[derive(Debug)]
@@ -128,17 +135,22 @@ impl<W: World> Gate<'_, W> {
     /// One run: what an earlier one left, else what the policy takes of the waiting candidates. Everything that came of it, at least
     /// one thing.
     pub fn round(&mut self) -> Result<Vec<Ran>> {
-        let mut told = self.resume()?;
+        self.round_telling(&mut |_, _, _| Ok(()))
+    }
+
+    /// The same; each thing is told as soon as it is known.
+    pub fn round_telling(&mut self, on_ran: OnRan<'_, W>) -> Result<Vec<Ran>> {
+        let mut told = Told::new(on_ran);
+        self.resume(&mut told)?;
         self.hunt_on(&mut told)?;
-        while told.is_empty() || self.goes_on(&told)? {
-            told.extend(self.test_next()?);
-            self.hunt_on(&mut told)?;
+        while told.count() == 0 || self.goes_on(&told)? {
+            self.test_next(&mut told)?;
         }
-        Ok(told)
+        Ok(told.into_rans())
     }
 
     /// A round is not over: a batch is to be halved, or each commit is to have its turn.
-    fn goes_on(&mut self, told: &[Ran]) -> Result<bool> {
+    fn goes_on(&mut self, told: &Told<'_, W>) -> Result<bool> {
         if self.order(OrderKind::Stop)?.is_some() {
             return Ok(false);
         }
@@ -148,10 +160,10 @@ impl<W: World> Gate<'_, W> {
         let is_judged = |ran: &Ran| match ran {
             Ran::Pushed(_) => true,
             Ran::NotPushed(judged, NotPushed::Blocked) => judged.verdict.outcome == Outcome::Regressions,
-            Ran::NotPushed(_, NotPushed::Behind(_)) => true,
             _ => false,
         };
-        if !self.plan.policy.each_commit || !told.last().is_some_and(is_judged) {
+        // What was behind it waits again: after a verdict that says nothing, for another day.
+        if !self.plan.policy.each_commit || !told.last_judged().is_some_and(is_judged) {
             return Ok(false);
         }
         let tested = self.tested()?;
@@ -159,27 +171,27 @@ impl<W: World> Gate<'_, W> {
         Ok(waiting.candidates.iter().any(|candidate| !candidate.had_its_turn))
     }
 
-    /// Tests what comes next.
-    fn test_next(&mut self) -> Result<Vec<Ran>> {
+    /// Tests what comes next. Tells at least one thing.
+    fn test_next(&mut self, told: &mut Told<'_, W>) -> Result<()> {
         if let Some(order) = self.order(OrderKind::Stop)? {
-            return Ok(vec![Ran::Stopped(order)]);
+            return self.tell(told, Ran::Stopped(order));
         }
         if let Some(ran) = self.retry_ordered()? {
-            return Ok(vec![ran]);
+            return self.tell(told, ran);
         }
         let tested = self.tested()?;
         if tested.0.len() < self.plan.trees.len() {
             // Before the first push there is nothing to keep the others at.
             let tuple = self.first_tuple(&tested)?;
             let flight = self.begin(Blessing::Real, &tuple, &tested, None, self.all_jobs())?;
-            return Ok(self.carry_on(flight)?.into_iter().collect());
+            return self.finish(told, flight);
         }
-        let waiting = self.waiting(&tested)?;
-        if waiting.candidates.is_empty() {
-            let held = waiting.held;
-            return Ok(if held.is_empty() { vec![Ran::UpToDate(tested)] } else { held });
+        let Waiting { candidates, held } = self.waiting(&tested)?;
+        if candidates.is_empty() {
+            let nothing = held.is_empty().then(|| Ran::UpToDate(tested));
+            return held.into_iter().chain(nothing).try_for_each(|ran| self.tell(told, ran));
         }
-        for ran in &waiting.held {
+        for ran in &held {
             self.world.say(report::ran_text(&self.plan.branch, ran).trim_end());
         }
         if !self.is_usable_baseline(&tested)? {
@@ -187,25 +199,33 @@ impl<W: World> Gate<'_, W> {
             let flight = self.begin(Blessing::Baseline, &tested, &tested, None, self.all_jobs())?;
             self.carry_on(flight)?;
             if !self.is_usable_baseline(&tested)? {
-                return Ok(vec![Ran::NoBaseline { flight }]);
+                return self.tell(told, Ran::NoBaseline { flight });
             }
         }
-        let told = self.test_waiting(&tested, &waiting.candidates)?;
+        let before = told.count();
+        self.test_waiting(told, &tested, &candidates)?;
         // What is in the tested tuple already needs no test.
-        Ok(if told.is_empty() { vec![Ran::UpToDate(tested)] } else { told })
+        if told.count() == before { self.tell(told, Ran::UpToDate(tested)) } else { Ok(()) }
     }
 
-    /// Brings to its end what an earlier run left. Gives what came of its candidates.
-    fn resume(&mut self) -> Result<Vec<Ran>> {
+    /// Brings to its end what an earlier run left, and tells what came of its candidates.
+    fn resume(&mut self, told: &mut Told<'_, W>) -> Result<()> {
         let open = self.store.open_flights(&self.plan.branch)?;
         // What is run again belongs to a flight that waits for it.
         let (again, own): (Vec<_>, Vec<_>) = open.into_iter().partition(|(_, parent)| parent.is_some());
-        let mut told = Vec::new();
         for (flight, _) in again.into_iter().chain(own) {
             self.world.say(&format!("going on with flight {flight}"));
-            told.extend(self.carry_on(flight)?);
+            self.finish(told, flight)?;
         }
-        Ok(told)
+        Ok(())
+    }
+
+    /// Brings a flight to its end, and tells what came of it where it is a candidate's.
+    fn finish(&mut self, told: &mut Told<'_, W>, flight: FlightNo) -> Result<()> {
+        match self.carry_on(flight)? {
+            Some(ran) => self.tell(told, ran),
+            None => Ok(()),
+        }
     }
 
     fn begin(

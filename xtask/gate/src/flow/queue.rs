@@ -2,6 +2,7 @@
 //! (a batch). How many is told by what came of the last ones, so that a kill forgets nothing.
 
 use super::candidates::Candidate;
+use super::told::Told;
 use super::{Gate, NotPushed, Ran, Start};
 use crate::classify::Outcome;
 use crate::error::Result;
@@ -11,10 +12,15 @@ use crate::world::{Beside, World};
 
 impl<W: World> Gate<'_, W> {
     /// Tests what the policy takes of the waiting candidates, on top of a usable baseline.
-    pub(super) fn test_waiting(&mut self, tested: &Tuple, candidates: &[Candidate]) -> Result<Vec<Ran>> {
+    pub(super) fn test_waiting(
+        &mut self,
+        told: &mut Told<'_, W>,
+        tested: &Tuple,
+        candidates: &[Candidate],
+    ) -> Result<()> {
         let policy = self.plan.policy;
         if policy.batch > 1 {
-            return self.test_batch(tested, candidates, policy.batch);
+            return self.test_batch(told, tested, candidates, policy.batch);
         }
         let width = match self.last_judged()? {
             Some((flight, true)) => (flight.width + 1).min(policy.window),
@@ -22,15 +28,21 @@ impl<W: World> Gate<'_, W> {
             Some((flight, false)) => flight.width.min(policy.window),
             None => policy.window,
         };
-        self.test_window(tested, candidates, width.max(1))
+        self.test_window(told, tested, candidates, width.max(1))
     }
 
     /// Several candidates, each on top of the one before, as many at a time as the outside can run. The first that is not pushed
     /// ends it: what stands on it was tested for nothing and waits again.
-    fn test_window(&mut self, tested: &Tuple, candidates: &[Candidate], width: u32) -> Result<Vec<Ran>> {
+    fn test_window(
+        &mut self,
+        told: &mut Told<'_, W>,
+        tested: &Tuple,
+        candidates: &[Candidate],
+        width: u32,
+    ) -> Result<()> {
         let lanes = self.world.lanes().clamp(1, width) as usize;
         let stack = self.stack(tested, candidates, width as usize)?;
-        let mut told = Vec::new();
+        let before = told.count();
         let mut below = tested;
         for tuples in stack.chunks(lanes) {
             let start = Start { width, ..Start::new(Blessing::Real, self.all_jobs()) };
@@ -40,14 +52,14 @@ impl<W: World> Gate<'_, W> {
                 self.run_beside(&flights)?;
             }
             for flight in flights {
-                told.extend(self.carry_on(flight)?);
+                self.finish(told, flight)?;
             }
-            let all_pushed = told.iter().all(|ran| matches!(ran, Ran::Pushed(_)));
+            let all_pushed = told.since(before).iter().all(|ran| matches!(ran, Ran::Pushed(_)));
             if !all_pushed || self.order(OrderKind::Stop)?.is_some() {
                 break;
             }
         }
-        Ok(told)
+        Ok(())
     }
 
     /// Runs the jobs of several flights at the same time, as far as the outside can.
@@ -64,7 +76,13 @@ impl<W: World> Gate<'_, W> {
 
     /// Several candidates as one. Where that is worse than what was tested, half of them, until it is good or a single one is to
     /// blame.
-    fn test_batch(&mut self, tested: &Tuple, candidates: &[Candidate], most: u32) -> Result<Vec<Ran>> {
+    fn test_batch(
+        &mut self,
+        told: &mut Told<'_, W>,
+        tested: &Tuple,
+        candidates: &[Candidate],
+        most: u32,
+    ) -> Result<()> {
         let stack = self.stack(tested, candidates, most as usize)?;
         let count = stack.len() as u32;
         let mut size = match self.last_judged()? {
@@ -73,15 +91,14 @@ impl<W: World> Gate<'_, W> {
             Some((flight, false)) => flight.width.min(most),
             None => most,
         };
-        let mut told = Vec::new();
         loop {
             size = size.clamp(1, count.max(1));
-            let Some(tuple) = stack.get(size as usize - 1) else { return Ok(told) };
+            let Some(tuple) = stack.get(size as usize - 1) else { return Ok(()) };
             let start = Start { width: size, ..Start::new(Blessing::Real, self.all_jobs()) };
             let flight = self.start(tuple, tested, start)?;
-            told.extend(self.carry_on(flight)?);
+            self.finish(told, flight)?;
             if size == 1 || !self.is_batch_to_halve(told.last())? {
-                return Ok(told);
+                return Ok(());
             }
             self.world.say(&format!("{size} candidates together are worse: searching among them"));
             size /= 2;

@@ -32,7 +32,7 @@ pub struct Told {
     pub longest_wait: i64,
 }
 
-/// Gets what came of each run.
+/// Gets each thing that came of a run.
 pub type OnRun<'a> = &'a mut dyn FnMut(&Ran, &Store) -> Result<()>;
 
 /// Plays a script on a state.
@@ -47,11 +47,11 @@ pub fn simulate(script: &Script, store: &mut Store, on_run: OnRun<'_>) -> Result
                 continue;
             };
             for _ in 0..run.times {
-                let round = Gate { store, world: &mut world, plan: &plan }.round()?;
-                for ran in &round {
+                let mut on_ran = |ran: &Ran, store: &Store, _: &SimWorld| {
                     *told.ends.entry(end_word(ran).as_str()).or_default() += 1;
-                    on_run(ran, store)?;
-                }
+                    on_run(ran, store)
+                };
+                let round = Gate { store, world: &mut world, plan: &plan }.round_telling(&mut on_ran)?;
                 let Some(ran) = round.last() else { continue };
                 let word = end_word(ran);
                 if let Some(wanted) = run.expect.filter(|wanted| *wanted != word) {

@@ -10,7 +10,7 @@ use xtask_gate::store::Store;
 
 use super::look::{now, print_report};
 use super::{PolicyArgs, RunArgs, SimulateArgs, bisect};
-use crate::cmd::Session;
+use crate::cmd::{Session, print_json};
 use crate::definition::{self, Name};
 use crate::error::{Context, Error, Kind, Result};
 use crate::gate::{RealWorld, plan};
@@ -48,22 +48,29 @@ pub(super) fn run(session: &Session, state: &Path, args: &RunArgs) -> Result<()>
     let mut store = Store::open(&opened.state)?;
     let say = |line: &str| eprintln!("{line}");
     let mut world = opened.world(session, &say);
-    let round = Gate { store: &mut store, world: &mut world, plan: &opened.plan }.round()?;
     let mut reports = Vec::new();
-    for ran in &round {
-        reports.push(report_of(branch, ran, &store, &world)?);
-    }
-    let text = reports.iter().map(Report::text).collect::<Vec<_>>().join("\n");
+    let mut told = |ran: &Ran, store: &Store, world: &RealWorld<'_>| {
+        let report = report_of(branch, ran, store, world)?;
+        if !session.json {
+            print!("{}{}", if reports.is_empty() { "" } else { "\n" }, report.text());
+        }
+        kept::keep(&opened.dir, &report)?;
+        reports.push(report);
+        Ok(())
+    };
+    let round = Gate { store: &mut store, world: &mut world, plan: &opened.plan }.round_telling(&mut told);
+    // What was told before an error is as true as without it.
     match reports.as_slice() {
-        [report] => print_report(session, &text, report)?,
-        several => print_report(session, &text, &several)?,
+        _ if !session.json => {}
+        [] => {}
+        [report] => print_json(report)?,
+        several => print_json(&several)?,
     }
-    reports.iter().try_for_each(|report| kept::keep(&opened.dir, report))?;
     let in_definition = opened.definition.site.as_ref().map(|dir| session.layout.root.join(dir));
     if let Some(dir) = args.site.clone().or(in_definition) {
         super::site::write(&store, &opened.dir, &store.branches()?, &dir, now())?;
     }
-    round.iter().try_for_each(end)
+    round?.iter().try_for_each(end)
 }
 
 /// One thing that came of a run.

@@ -155,6 +155,21 @@ fn a_test_that_crashes_has_failed_and_one_that_was_killed_says_nothing() {
 }
 
 #[test]
+fn what_is_judged_is_reported_though_a_later_candidate_is_interrupted() {
+    // What starts the test is the gate.
+    let Some(gated) = Gated::new("! grep -q stop \"$GATE_SOURCE_A/f\" || { kill -INT $PPID; sleep 1000; }") else {
+        return;
+    };
+    let good = gated.commit("f", "two\n");
+    gated.commit("f", "stop\n");
+    let ran = gated.checkout.run(&["gate", "run", "g", "--each-commit"]);
+    assert_eq!(ran.code, Some(130), "{}\n{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("[g test] 2: all pass - PUSHED"), "{}\n{}", ran.stdout, ran.stderr);
+    assert_eq!(gated.tested(), good);
+    assert!(gated.checkout.read(".xtask/gate/log/2/report.txt").contains("all pass - PUSHED"));
+}
+
+#[test]
 fn a_rewound_candidate_is_not_begun() {
     let Some(gated) = Gated::new("true") else { return };
     gated.commit("f", "two\n");

@@ -120,11 +120,35 @@ fn a_hunt_waits_while_the_gate_is_stopped() {
     let mut store = Store::open(&path).unwrap();
     assert!(points(&store) > 0 && store.bisections("simulated").unwrap()[0].end.is_none());
     store.order(&Order::new(OrderKind::Stop, "o", "w", 0)).unwrap();
-    let ran = Gate { store: &mut store, world: &mut world, plan: &plan }.run().unwrap();
-    assert!(crate::simulate::line(&ran).ends_with("; bisection interrupted"), "{ran:?}");
+    // Nothing is new about it: it is told once, when its end is known.
+    for _ in 0..2 {
+        let round = Gate { store: &mut store, world: &mut world, plan: &plan }.round().unwrap();
+        assert!(matches!(round[..], [Ran::Stopped(_)]), "{round:?}");
+    }
     store.end_orders(OrderKind::Stop, None, "o", "w", 0).unwrap();
     let ran = Gate { store: &mut store, world: &mut world, plan: &plan }.run().unwrap();
     assert!(crate::simulate::line(&ran).ends_with("; culprit xen xen-4"), "{ran:?}");
+}
+
+#[test]
+fn a_regression_is_told_though_its_hunt_ends_in_an_error() {
+    let events = [commits(3), commit("xen", ", breaks = ['guest']"), commits(3), run("blocked")].concat();
+    let script = Script::parse(&format!("{HUNTING}{HEAD}{events}")).unwrap();
+    let (mut world, mut store, plan) = (SimWorld::new(&script), Store::in_memory().unwrap(), script.plan());
+    for event in &script.event {
+        if let crate::simulate::Event::Commit(commit) = event {
+            world.commit(commit).unwrap();
+        }
+    }
+    store.die_after(110);
+    let mut lines = Vec::new();
+    let mut tell = |ran: &Ran, _: &Store, _: &SimWorld| {
+        lines.push(crate::simulate::line(ran));
+        Ok(())
+    };
+    Gate { store: &mut store, world: &mut world, plan: &plan }.round_telling(&mut tell).unwrap_err();
+    assert!(store.bisections("simulated").unwrap()[0].end.is_none());
+    assert!(lines.len() == 1 && lines[0].starts_with("blocked: flight 2") && !lines[0].contains("bisection"), "{lines:?}");
 }
 
 #[test]

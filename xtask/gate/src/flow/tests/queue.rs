@@ -112,6 +112,50 @@ fn a_window_is_pushed_in_its_order_and_halves_on_failure() {
 }
 
 #[test]
+fn a_window_on_a_machine_that_stays_broken_comes_to_an_end() {
+    let events = [commit("xen", "").repeat(4), run("pushed"), commit("xen", "").repeat(4), broken("boot", 10_000)];
+    let events = [&events[..], &[run("behind")]].concat();
+    let lines = check_policy("machines = 4\npolicy = { each-commit = true, window = 4 }", &events);
+    assert_eq!(words(&lines)[4..], ["blocked", "behind", "behind", "behind"], "{lines:#?}");
+}
+
+#[test]
+fn what_was_told_stays_told_wherever_a_run_ends() {
+    let script = "machines = 2\npolicy = { each-commit = true, window = 2 }";
+    let script = Script::parse(&format!("{script}{HEAD}{}", run("pushed"))).unwrap();
+    let plan = script.plan();
+    let play = |die_after: Option<u64>| {
+        let (mut world, mut store) = (SimWorld::new(&script), Store::in_memory().unwrap());
+        for breaks in [None, None, Some("boot".to_owned()), None] {
+            let breaks = breaks.into_iter().collect();
+            world.commit(&Commit { tree: "xen".to_owned(), breaks, ..Commit::default() }).unwrap();
+        }
+        die_after.into_iter().for_each(|changes| store.die_after(changes));
+        let mut lines = Vec::new();
+        let mut tell = |ran: &Ran, _: &Store, _: &SimWorld| {
+            lines.push(crate::simulate::line(ran));
+            Ok(())
+        };
+        let ended = Gate { store: &mut store, world: &mut world, plan: &plan }.round_telling(&mut tell);
+        (lines, ended.is_ok(), world.waits.len())
+    };
+    let (all, ..) = play(None);
+    assert_eq!(words(&all), ["pushed", "pushed", "blocked", "behind", "blocked"]);
+    let mut seen = 0;
+    for changes in 0.. {
+        let (lines, is_whole, pushed) = play(Some(changes));
+        assert_eq!(lines, all[..lines.len()], "killed before change {changes}");
+        // A kill may come between a push and its record, and nowhere else.
+        assert!(pushed <= lines.len() + 1, "killed before change {changes}: {lines:?}");
+        if is_whole {
+            break;
+        }
+        seen = seen.max(lines.len());
+    }
+    assert_eq!(seen, 4, "some kills came after all but the last were told");
+}
+
+#[test]
 fn a_window_in_a_world_that_runs_one_flight_at_a_time_tests_nothing_for_nothing() {
     let events =
         [commit("xen", ""), commit("xen", ", breaks = ['boot']"), commit("xen", ", repairs = ['boot']"), run("pushed")];
