@@ -13,10 +13,11 @@ use xtask_gate::world::{JobEnd, JobOrder, OnStep, StepEvent};
 
 use super::checkout::Checkout;
 use super::is_machine;
+use super::leftovers::MARK;
 use crate::definition::{Does, Job, Name};
 use crate::error::{Context, Error, Result};
 use crate::machine::{free_bytes, is_full};
-use crate::process::{Cancel, Ended, Program};
+use crate::process::{Cancel, Children, Ended, Program};
 use crate::turn::{self, Hold, Turn};
 
 /// With less free space than this a failure says nothing of the candidate.
@@ -163,6 +164,8 @@ impl Run<'_> {
         cancel: &Cancel,
     ) -> Result<(StepState, Option<String>)> {
         let path = self.logs.join(format!("{name}.log"));
+        let program = program.env(MARK, &self.checkout.logs);
+        let before = Children::now();
         // Artefacts of another flight are not this one's.
         let ended = artefacts
             .map_or(Ok(()), crate::atomic::remove_tree)
@@ -172,6 +175,8 @@ impl Run<'_> {
             })
             .and_then(|file| program.timeout(self.job.timeout).log_to(file).run(cancel))
             .and_then(|ended| self.keep(artefacts, name).map(|()| ended));
+        // A daemon would hold files, ports and processors of the next.
+        before.kill_later();
         match ended {
             Ok(ended) => Ok(self.judged(&ended)),
             Err(error) if is_machine(&error) => Ok((StepState::Broken, Some(one_line(&error)))),

@@ -3,13 +3,14 @@
 //!
 //! `repository.rs`: what git is asked and told. `checkout.rs`: the gate's own checkout of this project. `record.rs`: commits of what was
 //! tested. `versions.rs`: trees without refs. `footers.rs`: what commits need of other trees. `job.rs`: a job's steps. `built.rs`: what a
-//! job was really made of. `again.rs`: whether a test would end as before.
+//! job was really made of. `again.rs`: whether a test would end as before. `leftovers.rs`: what outlives its job, or a killed gate.
 
 mod again;
 mod built;
 mod checkout;
 mod footers;
 mod job;
+mod leftovers;
 mod record;
 mod repository;
 mod versions;
@@ -48,7 +49,8 @@ pub struct RealWorld<'a> {
 }
 
 impl<'a> RealWorld<'a> {
-    /// Everything of one gate; below `dir` is what it keeps.
+    /// Everything of one gate; below `dir` is what it keeps. The caller has its state alone: what a killed gate left there is cleared
+    /// away.
     pub fn new(
         layout: &Layout,
         name: &Name,
@@ -56,7 +58,7 @@ impl<'a> RealWorld<'a> {
         dir: PathBuf,
         cancel: &'a Cancel,
         say: &'a dyn Fn(&str),
-    ) -> RealWorld<'a> {
+    ) -> Result<RealWorld<'a>> {
         let repository = |address: &str, name: &str| Repository {
             address: repository::address(layout, address),
             mirror: dir.join("git").join(format!("{name}.git")),
@@ -82,7 +84,10 @@ impl<'a> RealWorld<'a> {
             offline: false,
             cancel: cancel.clone(),
         };
-        RealWorld { gate, checkout, trees, logs, cancel, say }
+        leftovers::end_processes(&logs);
+        let mirrors = trees.values().chain([&checkout.repository]);
+        mirrors.into_iter().try_for_each(|repository| leftovers::remove_locks(&repository.mirror))?;
+        Ok(RealWorld { gate, checkout, trees, logs, cancel, say })
     }
 
     /// Jobs open no socket; repositories are still asked where they are.

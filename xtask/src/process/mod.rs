@@ -6,7 +6,7 @@
 mod guard;
 mod leftover;
 
-pub use leftover::kill_leftovers;
+pub use leftover::{Children, kill_leftovers};
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

@@ -36,7 +36,7 @@ pub(super) fn run(session: &Session, state: &Path, args: &BisectArgs) -> Result<
         None => flight.baseline.unwrap_or_default(),
     };
     let say = |line: &str| eprintln!("{line}");
-    let mut world = opened.world(session, &say);
+    let mut world = opened.world(session, &say)?;
     let row = world.row(&from, &flight.tuple, args.all)?;
     say(&format!("{} revisions from flight {number}'s baseline to it", row.len()));
     let hunt = Hunt { job: job.clone(), testid: args.testid.clone(), row, fixed: args.fixed };

@@ -34,9 +34,11 @@ impl Opened {
         Ok(Opened { name, definition, dir, state, plan })
     }
 
-    pub(super) fn world<'a>(&self, session: &'a Session, say: &'a dyn Fn(&str)) -> RealWorld<'a> {
+    /// The outside. The state is open: nobody else has it.
+    pub(super) fn world<'a>(&self, session: &'a Session, say: &'a dyn Fn(&str)) -> Result<RealWorld<'a>> {
         let (definition, dir) = (self.definition.clone(), self.dir.clone());
-        RealWorld::new(&session.layout, &self.name, definition, dir, &session.cancel, say).offline(session.offline)
+        let world = RealWorld::new(&session.layout, &self.name, definition, dir, &session.cancel, say)?;
+        Ok(world.offline(session.offline))
     }
 }
 
@@ -47,7 +49,7 @@ pub(super) fn run(session: &Session, state: &Path, args: &RunArgs) -> Result<()>
     set(&mut opened.plan.policy, &args.policy);
     let mut store = Store::open(&opened.state)?;
     let say = |line: &str| eprintln!("{line}");
-    let mut world = opened.world(session, &say);
+    let mut world = opened.world(session, &say)?;
     let mut reports = Vec::new();
     let mut told = |ran: &Ran, store: &Store, world: &RealWorld<'_>| {
         let report = report_of(branch, ran, store, world)?;
