@@ -74,7 +74,7 @@ pub enum Beside {
 pub enum Pushed {
     /// The ref is there.
     Done,
-    /// It was not where it had to be, or the move was no fast-forward; why.
+    /// It was not where it had to be, or the server does not take it; why.
     Refused(String),
 }
 
@@ -121,6 +121,9 @@ pub trait World {
 
     /// Where a ref is now.
     fn read_ref(&mut self, intent: &Intent) -> Result<Option<String>>;
+
+    /// Moving it loses nothing of what is at the old place.
+    fn is_forward(&mut self, intent: &Intent) -> Result<bool>;
 
     /// Moves it, if it still is at the old place.
     fn push(&mut self, intent: &Intent) -> Result<Pushed>;

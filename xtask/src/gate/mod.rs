@@ -278,14 +278,15 @@ impl World for RealWorld<'_> {
         self.repository_at(&intent.repository)?.read_ref(&intent.r#ref)
     }
 
-    fn push(&mut self, intent: &Intent) -> Result<Pushed> {
-        let repository = self.repository_at(&intent.repository)?;
+    fn is_forward(&mut self, intent: &Intent) -> Result<bool> {
         match &intent.old {
-            Some(old) if !intent.rewinds && !repository.contains(&intent.new, old)? => {
-                Ok(Pushed::Refused(format!("{} does not contain {old}", intent.new)))
-            }
-            _ => repository.push(&intent.r#ref, intent.old.as_deref(), &intent.new),
+            Some(old) => self.repository_at(&intent.repository)?.contains(&intent.new, old),
+            None => Ok(true),
         }
+    }
+
+    fn push(&mut self, intent: &Intent) -> Result<Pushed> {
+        self.repository_at(&intent.repository)?.push(&intent.r#ref, intent.old.as_deref(), &intent.new)
     }
 
     fn say(&mut self, line: &str) {

@@ -1,12 +1,12 @@
-//! From the last job to the push: evidence out of the store, another try where chance may have played, the decision, the refs.
+//! From the last job to the decision: evidence out of the store, and another try where chance may have played.
 
 use super::{Gate, Judged, NotPushed, Ran};
 use crate::classify::{Class, Evidence, Verdict, classify};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::{Blessing, Flight, FlightNo, FlightState, JobKind, JobState, Tuple};
 use crate::plan::JobPlan;
-use crate::store::{Intent, OrderKind, PushState};
-use crate::world::{Pushed, World};
+use crate::store::OrderKind;
+use crate::world::World;
 
 impl<W: World> Gate<'_, W> {
     /// What is known of a flight.
@@ -81,7 +81,7 @@ impl<W: World> Gate<'_, W> {
     }
 
     /// The orders that force every moved revision of a flight; `None` where one of them is not forced.
-    fn forces(&self, flight: &Flight) -> Result<Option<Vec<i64>>> {
+    pub(super) fn forces(&self, flight: &Flight) -> Result<Option<Vec<i64>>> {
         let orders = self.store.orders(&flight.branch)?;
         let baseline = flight.baseline.clone().unwrap_or_default();
         let of = |revision: &str| {
@@ -93,75 +93,6 @@ impl<W: World> Gate<'_, W> {
         Ok(flight.tuple.moved_from(&baseline).into_iter().map(|(_, _, revision)| of(&revision.0)).collect())
     }
 
-    /// Moves the refs. What an earlier run may have done is read from the refs themselves.
-    pub(super) fn push(&mut self, flight: &Flight) -> Result<Ran> {
-        let verdict = self.with_evidence(flight, classify)?;
-        if let Some(order) = self.order(OrderKind::Block)?
-            && !self.is_begun(flight)?
-        {
-            let now = self.world.now();
-            self.store.set_flight(flight.flight, FlightState::Done, Some(verdict.outcome.as_str()), now)?;
-            return Ok(Ran::NotPushed(judged(flight, verdict, false), NotPushed::Ordered(order)));
-        }
-        if !self.is_record_left(flight)?
-            && let Some(why) = self.stands_elsewhere(flight)?
-        {
-            return self.refuse(flight, verdict, why);
-        }
-        if let Some(why) = self.is_somewhere_else(flight)? {
-            return self.refuse(flight, verdict, why);
-        }
-        let forces = self.forces(flight)?.unwrap_or_default();
-        let forced = !verdict.outcome.is_tolerable();
-        for (number, intent) in self.store.intents(flight.flight)? {
-            if intent.state == PushState::Done {
-                continue;
-            }
-            let there = self.world.read_ref(&intent)?;
-            let pushed = match there {
-                there if there.as_deref() == Some(&intent.new) => Pushed::Done,
-                there if there == intent.old => self.world.push(&intent)?,
-                there => Pushed::Refused(elsewhere(&intent, there.as_deref())),
-            };
-            if let Pushed::Refused(why) = pushed {
-                if !self.is_record_left(flight)? {
-                    self.store.resolve_push(number, PushState::Refused)?;
-                }
-                return self.refuse(flight, verdict, why);
-            }
-            self.store.resolve_push(number, PushState::Done)?;
-        }
-        let outcome = format!("{} - {}", verdict.outcome.as_str(), if forced { "FORCED" } else { "PUSHED" });
-        let now = self.world.now();
-        // A force that was not needed stands for nothing any more either: its revision is pushed.
-        self.store.finish_pushed(flight.flight, &flight.branch, &flight.tuple, &outcome, &forces, now)?;
-        Ok(Ran::Pushed(judged(flight, verdict, forced)))
-    }
-
-    /// A tree that this flight does not move and that somebody else moved since: with it the tuple was never tested.
-    fn stands_elsewhere(&mut self, flight: &Flight) -> Result<Option<String>> {
-        let baseline = flight.baseline.clone().unwrap_or_default();
-        for (tree, tested) in self.tested()?.0 {
-            let (before, wanted) = (baseline.0.get(&tree), flight.tuple.0.get(&tree));
-            if before == wanted && wanted != Some(&tested) {
-                let with = wanted.map_or("nothing", |revision| &revision.0);
-                return Ok(Some(format!("tested with {tree} at {with}, which is at {tested} now")));
-            }
-        }
-        Ok(None)
-    }
-
-    /// A ref that is neither where it was nor where it goes, looked for before any of them moves: half a declared set was never tested.
-    fn is_somewhere_else(&mut self, flight: &Flight) -> Result<Option<String>> {
-        for (_, intent) in self.store.intents(flight.flight)? {
-            let there = self.world.read_ref(&intent)?;
-            if there != intent.old && there.as_deref() != Some(&intent.new) {
-                return Ok(Some(elsewhere(&intent, there.as_deref())));
-            }
-        }
-        Ok(None)
-    }
-
     /// What it stands on was not pushed: with it the tuple means nothing any more.
     pub(super) fn give_up(&mut self, flight: &Flight, ahead: FlightNo) -> Result<Ran> {
         let verdict = self.with_evidence(flight, classify)?;
@@ -170,43 +101,6 @@ impl<W: World> Gate<'_, W> {
         self.store.set_flight(flight.flight, FlightState::Done, Some(&outcome), now)?;
         Ok(Ran::NotPushed(judged(flight, verdict, false), NotPushed::Behind(ahead)))
     }
-
-    /// A ref is where it goes already: a kill may have kept that from being recorded.
-    fn is_begun(&mut self, flight: &Flight) -> Result<bool> {
-        for (_, intent) in self.store.intents(flight.flight)? {
-            if self.world.read_ref(&intent)?.as_deref() == Some(&intent.new) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// All trees are where they go, and only the last ref, the record's, is not.
-    fn is_record_left(&self, flight: &Flight) -> Result<bool> {
-        let intents = self.store.intents(flight.flight)?;
-        let is_done = |(_, intent): &(i64, Intent)| intent.state == PushState::Done;
-        Ok(intents
-            .split_last()
-            .is_some_and(|(last, trees)| !trees.is_empty() && trees.iter().all(is_done) && !is_done(last)))
-    }
-
-    fn refuse(&mut self, flight: &Flight, verdict: Verdict, why: String) -> Result<Ran> {
-        if self.is_record_left(flight)? {
-            // What was pushed must be recorded: the flight waits for that.
-            let message = format!("flight {} is pushed, and cannot be recorded: {why}", flight.flight);
-            return Err(Error::machine(message)
-                .help(format!("cargo xtask gate run {}   # goes on, once that ref can be moved", flight.branch)));
-        }
-        let outcome = format!("{} - push refused: {why}", verdict.outcome.as_str());
-        let now = self.world.now();
-        self.store.set_flight(flight.flight, FlightState::Done, Some(&outcome), now)?;
-        Ok(Ran::NotPushed(judged(flight, verdict, false), NotPushed::Refused(why)))
-    }
-}
-
-fn elsewhere(intent: &Intent, there: Option<&str>) -> String {
-    let wanted = intent.old.as_deref().unwrap_or("not there");
-    format!("`{}` is {}, wanted {wanted}", intent.r#ref, there.unwrap_or("not there"))
 }
 
 pub(super) fn judged(flight: &Flight, verdict: Verdict, forced: bool) -> Judged {

@@ -2,13 +2,14 @@
 //! the next thing happens, and the same code goes on after a kill.
 //!
 //! `candidates.rs` finds what waits, `queue.rs` takes of it what the policy says. `bisect.rs` hunts a culprit. `retry.rs` obeys who wants
-//! to see a flight once more. `jobs.rs` runs the jobs of a flight; `judge.rs` gathers evidence, tries again, decides and
-//! pushes. `told.rs` tells whoever runs it what came of each.
+//! to see a flight once more. `jobs.rs` runs the jobs of a flight; `judge.rs` gathers evidence, tries again, decides; `push.rs`
+//! moves refs. `told.rs` tells whoever runs it what came of each.
 
 mod bisect;
 mod candidates;
 mod jobs;
 mod judge;
+mod push;
 mod queue;
 mod retry;
 #[cfg(test)]

@@ -93,8 +93,7 @@ fn play(event: &Event, store: &mut Store, world: &mut SimWorld) -> Result<()> {
         }
         Event::Resume(_) => {
             for kind in [OrderKind::Block, OrderKind::Stop] {
-                let now = world.now();
-                store.end_orders(kind, None, "script", "script", now)?;
+                store.end_orders(&Order::new(kind, "script", "script", world.now()))?;
             }
             Ok(())
         }

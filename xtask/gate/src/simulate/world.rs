@@ -16,8 +16,10 @@ pub struct SimWorld {
     /// Runs of a job that its machine will still break.
     broken: BTreeMap<String, u64>,
     record: Option<String>,
-    /// The record's repository refuses, for this reason.
-    pub record_refuses: Option<String>,
+    /// Repositories that refuse whatever is pushed, each with its reason. That of the record is called `record`.
+    pub refuses: BTreeMap<String, String>,
+    /// Moving this tree would lose something.
+    pub loses: Option<String>,
     /// No repository can be reached to push to it.
     pub is_cut_off: bool,
     clock: i64,
@@ -63,7 +65,8 @@ impl SimWorld {
             trees: script.tree.iter().map(|sim| (sim.name.clone(), tree(sim))).collect(),
             broken: BTreeMap::new(),
             record: None,
-            record_refuses: None,
+            refuses: BTreeMap::new(),
+            loses: None,
             is_cut_off: false,
             clock: 1_000_000_000,
             chance: script.seed,
@@ -300,19 +303,25 @@ impl World for SimWorld {
         }
     }
 
+    fn is_forward(&mut self, intent: &Intent) -> Result<bool> {
+        Ok(self.loses.as_ref() != Some(&intent.repository))
+    }
+
     fn push(&mut self, intent: &Intent) -> Result<Pushed> {
         if self.is_cut_off {
             return Err(Error::machine("the network is gone"));
         }
         let before = self.tested_tuple();
-        match (intent.repository.as_str(), &self.record_refuses) {
-            ("record", Some(why)) => return Ok(Pushed::Refused(why.clone())),
-            ("record", None) => {
+        if let Some(why) = self.refuses.get(&intent.repository) {
+            return Ok(Pushed::Refused(why.clone()));
+        }
+        match intent.repository.as_str() {
+            "record" => {
                 self.record = Some(intent.new.clone());
                 let from = self.half_pushed.take().unwrap_or_else(|| before.clone());
                 self.pushed.push((from, before));
             }
-            (name, _) => {
+            name => {
                 self.half_pushed.get_or_insert(before);
                 let number = position(name, &Revision(intent.new.clone()))?;
                 let now = self.clock;

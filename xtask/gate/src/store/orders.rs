@@ -92,25 +92,16 @@ impl Store {
         })
     }
 
-    /// Takes back all orders of that kind for a branch; says how many there were.
-    pub fn end_orders(
-        &mut self,
-        kind: OrderKind,
-        branch: Option<&str>,
-        who: &str,
-        why: &str,
-        now: i64,
-    ) -> Result<usize> {
+    /// Takes back all orders of the same kind for the same branch, where one is named of the same revision; says how many there were.
+    pub fn end_orders(&mut self, like: &Order) -> Result<usize> {
         self.change("take an order back", |tx| {
+            let Order { kind, branch, revision, who, why, at, .. } = like;
             let ended = tx.execute(
-                "UPDATE orders SET ended = ?3 WHERE kind = ?1 AND branch IS ?2 AND ended IS NULL",
-                params![kind.as_str(), branch, now],
+                "UPDATE orders SET ended = ?4 WHERE kind = ?1 AND branch IS ?2 AND (?3 IS NULL OR revision = ?3) AND ended IS NULL",
+                params![kind.as_str(), branch, revision, at],
             )?;
-            let what = format!("end of {}", kind.as_str());
-            audit(
-                tx,
-                &Audit { at: now, who: who.to_owned(), what, branch: branch.map(str::to_owned), why: why.to_owned() },
-            )?;
+            let what = revision.iter().fold(format!("end of {}", kind.as_str()), |what, of| format!("{what} {of}"));
+            audit(tx, &Audit { at: *at, who: who.clone(), what, branch: branch.clone(), why: why.clone() })?;
             Ok(ended)
         })
     }

@@ -80,6 +80,9 @@ enum Command {
     Force {
         /// Branch
         branch: String,
+        /// Take back all that is forced on this branch and was not pushed yet
+        #[arg(long)]
+        end: bool,
         #[command(flatten)]
         who: Who,
     },
@@ -89,6 +92,9 @@ enum Command {
         branch: String,
         /// Revision, in full
         revision: String,
+        /// Take it back
+        #[arg(long)]
+        end: bool,
         #[command(flatten)]
         who: Who,
     },

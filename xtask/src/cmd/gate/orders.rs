@@ -21,20 +21,25 @@ pub(super) fn run(session: &Session, state: &Path, command: &Command) -> Result<
     }
     let mut store = Store::beside(state)?;
     match command {
-        Command::Force { branch, who } => {
+        Command::Force { branch, end: true, who } => take_back(&mut store, &force(branch, None, who)),
+        Command::Force { branch, who, .. } => {
             let flight = last(&store, branch)?;
             for (tree, _, revision) in flight.tuple.moved_from(&flight.baseline.unwrap_or_default()) {
-                force(&mut store, branch, &revision.0, who)?;
+                store.order(&force(branch, Some(&revision.0), who))?;
                 println!("{branch}: {tree} {revision} will be pushed, whatever the verdict is");
             }
             Ok(())
         }
-        Command::ForceRev { branch, revision, who } => {
+        Command::ForceRev { branch, revision, end, who } => {
             let is_prefix = revision.len() < 40 && revision.bytes().all(|byte| byte.is_ascii_hexdigit());
             if is_prefix {
                 return Err(Error::input(format!("`{revision}` is no full commit id: 40 hex digits are wanted")));
             }
-            force(&mut store, branch, revision, who)?;
+            let order = force(branch, Some(revision), who);
+            if *end {
+                return take_back(&mut store, &order);
+            }
+            store.order(&order)?;
             println!("{branch}: {revision} will be pushed, whatever the verdict is");
             Ok(())
         }
@@ -65,9 +70,8 @@ pub(super) fn run(session: &Session, state: &Path, command: &Command) -> Result<
 /// The branch that an order is about. What is taken back may be of a gate that is gone.
 fn branch_of(command: &Command) -> Option<&String> {
     match command {
-        Command::Force { branch, .. } | Command::ForceRev { branch, .. } | Command::Retry { branch, .. } => {
-            Some(branch)
-        }
+        Command::Force { branch, end, .. } | Command::ForceRev { branch, end, .. } => Some(branch).filter(|_| !end),
+        Command::Retry { branch, .. } => Some(branch),
         Command::Block(standing) | Command::Stop(standing) => standing.branch.as_ref().filter(|_| !standing.end),
         Command::Allow { branch, not, .. } => branch.as_ref().filter(|_| !not),
         _ => None,
@@ -102,9 +106,9 @@ fn retry(store: &mut Store, branch: &str, flight: Option<u64>, who: &Who) -> Res
     Ok(())
 }
 
-fn force(store: &mut Store, branch: &str, revision: &str, who: &Who) -> Result<()> {
-    let (branch, revision) = (Some(branch.to_owned()), Some(revision.to_owned()));
-    store.order(&Order { branch, revision, ..said(OrderKind::Force, who) })
+fn force(branch: &str, revision: Option<&str>, who: &Who) -> Order {
+    let (branch, revision) = (Some(branch.to_owned()), revision.map(str::to_owned));
+    Order { branch, revision, ..said(OrderKind::Force, who) }
 }
 
 fn said(kind: OrderKind, who: &Who) -> Order {
@@ -113,10 +117,11 @@ fn said(kind: OrderKind, who: &Who) -> Order {
 
 fn stand(store: &mut Store, kind: OrderKind, standing: &Standing) -> Result<()> {
     let Standing { branch, end, who } = standing;
-    if *end {
-        let ended = store.end_orders(kind, branch.as_deref(), &who.who, &who.why, now())?;
-        println!("{ended} taken back");
-        return Ok(());
-    }
-    store.order(&Order { branch: branch.clone(), ..said(kind, who) })
+    let order = Order { branch: branch.clone(), ..said(kind, who) };
+    if *end { take_back(store, &order) } else { store.order(&order) }
+}
+
+fn take_back(store: &mut Store, like: &Order) -> Result<()> {
+    println!("{} taken back", store.end_orders(like)?);
+    Ok(())
 }

@@ -125,7 +125,7 @@ fn a_hunt_waits_while_the_gate_is_stopped() {
         let round = Gate { store: &mut store, world: &mut world, plan: &plan }.round().unwrap();
         assert!(matches!(round[..], [Ran::Stopped(_)]), "{round:?}");
     }
-    store.end_orders(OrderKind::Stop, None, "o", "w", 0).unwrap();
+    store.end_orders(&Order::new(OrderKind::Stop, "o", "w", 0)).unwrap();
     let ran = Gate { store: &mut store, world: &mut world, plan: &plan }.run().unwrap();
     assert!(crate::simulate::line(&ran).ends_with("; culprit xen xen-4"), "{ran:?}");
 }
@@ -148,7 +148,10 @@ fn a_regression_is_told_though_its_hunt_ends_in_an_error() {
     };
     Gate { store: &mut store, world: &mut world, plan: &plan }.round_telling(&mut tell).unwrap_err();
     assert!(store.bisections("simulated").unwrap()[0].end.is_none());
-    assert!(lines.len() == 1 && lines[0].starts_with("blocked: flight 2") && !lines[0].contains("bisection"), "{lines:?}");
+    assert!(
+        lines.len() == 1 && lines[0].starts_with("blocked: flight 2") && !lines[0].contains("bisection"),
+        "{lines:?}"
+    );
 }
 
 #[test]

@@ -1,16 +1,19 @@
 //! The flow over simulated worlds: what is pushed, what is not, and that a kill changes nothing of it.
 //!
-//! Here one candidate after the other; `again.rs`, `bisect.rs`, `kills.rs`, `operators.rs`, `properties.rs`, `queue.rs` have what their names say.
+//! Here one candidate after the other; `again.rs`, `bisect.rs`, `kills.rs`, `operators.rs`, `properties.rs`, `pushes.rs`, `queue.rs`
+//! have what their names say.
 
 mod again;
 mod bisect;
 mod kills;
 mod operators;
 mod properties;
+mod pushes;
 mod queue;
 
 use super::*;
 use crate::simulate::{Commit, Script, SimWorld, end_word, simulate};
+use crate::store::{Intent, PushState};
 
 const HEAD: &str = "
 summary = 't'
