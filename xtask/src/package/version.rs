@@ -89,17 +89,17 @@ fn of_git(git: &Git, pin: Option<&Pin>, dir: &Path) -> String {
     let base = xen_version(dir).unwrap_or_else(|| "0".to_owned());
     let Some(pin) = pin else { return base };
     let date = humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + std::time::Duration::from_secs(pin.epoch));
-    let date: String = date.to_string().chars().filter(char::is_ascii_digit).take(8).collect();
+    let date: String = date.to_string().chars().filter(char::is_ascii_digit).collect();
     let commit = pin.commit.as_ref().map_or("", |commit| &commit.as_str()[..10]);
-    // Before the release of that number.
-    format!("{base}~git{date}.{commit}")
+    // A number directly after the base comes after a package of that version itself, whose `+sultana1` both dpkg and rpm put before it.
+    format!("{base}.{date}.g{commit}")
 }
 
 /// What follows the name: `4.20.0~rc3` of `RELEASE-4.20.0-rc3`. A candidate comes before what it is one for.
 fn numbers(text: &str) -> Option<String> {
     let first = text.find(|c: char| c.is_ascii_digit())?;
     let mut version = text[first..].to_ascii_lowercase();
-    for word in ["rc", "pre", "alpha", "beta"] {
+    for word in ["rc", "pre", "alpha", "beta", "unstable"] {
         for dash in ["-", ".", "_"] {
             version = version.replace(&format!("{dash}{word}"), &format!("~{word}"));
         }
@@ -107,17 +107,20 @@ fn numbers(text: &str) -> Option<String> {
     Some(version.chars().map(|c| if c.is_ascii_alphanumeric() || ".+~".contains(c) { c } else { '.' }).collect())
 }
 
-/// The number that Xen's tree has for itself.
+/// The number that Xen's tree has for itself: `4.20.1~pre` of a branch on the way to 4.20.1, `4.21~unstable` of one on the way to 4.21.0.
+/// Both come before what they lead to, and after what was released before it.
 fn xen_version(dir: &Path) -> Option<String> {
     let makefile = fs::read_to_string(dir.join("xen/Makefile")).ok()?;
     let value = |name: &str| {
         makefile.lines().find_map(|line| {
             let value = line.trim_start_matches("export ").strip_prefix(name)?.trim_start();
-            let value = value.strip_prefix(":=").or_else(|| value.strip_prefix('='))?.trim();
-            value.bytes().all(|byte| byte.is_ascii_digit()).then(|| value.to_owned())
+            ["?=", ":=", "="].iter().find_map(|sign| value.strip_prefix(sign)).map(str::trim)
         })
     };
-    Some(format!("{}.{}", value("XEN_VERSION")?, value("XEN_SUBVERSION")?))
+    let number = |name: &str| value(name).filter(|value| value.bytes().all(|byte| byte.is_ascii_digit()));
+    // `.1-pre$(XEN_VENDORVERSION)`
+    let extra = value("XEN_EXTRAVERSION").and_then(|extra| extra.split('$').next()).unwrap_or_default();
+    numbers(&format!("{}.{}{extra}", number("XEN_VERSION")?, number("XEN_SUBVERSION")?))
 }
 
 /// What the directory's `Cargo.toml` says.
@@ -144,28 +147,74 @@ mod tests {
         assert_eq!(check("4.20.1", "4.20.1+sultana1-1").minor(), "4.20");
         assert_eq!(Version::new("4.20.1", 2, 3, true).deb(), "2:4.20.1+sultana3~local-1");
         assert_eq!(Version::new("7", 0, 1, false).minor(), "7");
+    }
+
+    /// What `XEN_EXTRAVERSION` says in a tree at a commit of that time.
+    fn branch(minor: u32, extra: &str, epoch: u64) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("xen")).unwrap();
+        let makefile = format!(
+            "export XEN_VERSION      = 4\nexport XEN_SUBVERSION   = {minor}\nexport XEN_EXTRAVERSION ?= {extra}$(XEN_VENDORVERSION)\n"
+        );
+        fs::write(dir.path().join("xen/Makefile"), makefile).unwrap();
+        let pin = format!("commit = '{}'\ntree = '{}'\nepoch = {epoch}\n", "0123456789".repeat(4), "0".repeat(64));
+        let git = toml::from_str("urls = []\nbranch = 'b'").unwrap();
+        Version::new(&of_git(&git, Some(&toml::from_str(&pin).unwrap()), dir.path()), 0, 1, false).deb()
+    }
+
+    /// In their order, as both kinds of package managers see it.
+    fn in_order() -> Vec<String> {
+        let tag = |tag: &str| Version::new(&numbers(tag).unwrap(), 0, 1, false).deb();
+        vec![
+            "4.17.5+72-g01140da4e8-1".to_owned(),
+            "4.17.5+72-g01140da4e8-1+sultana1~local".to_owned(),
+            "4.17.5+72-g01140da4e8-1+sultana1".to_owned(),
+            "4.17.5+72-g01140da4e8-1+sultana2".to_owned(),
+            "4.17.5+72-g01140da4e8-1+sultana10".to_owned(),
+            branch(20, "-unstable", 1_700_000_000),
+            branch(20, "-unstable", 1_700_000_001),
+            tag("RELEASE-4.20.0-rc3"),
+            branch(20, ".0-rc3", 1_700_000_000),
+            tag("RELEASE-4.20.0-rc4"),
+            "4.20.0+sultana1~local-1".to_owned(),
+            tag("RELEASE-4.20.0"),
+            branch(20, ".0", 1_700_000_000),
+            branch(20, ".1-pre", 1_600_000_000),
+            branch(20, ".1-pre", 1_600_000_001),
+            tag("RELEASE-4.20.1"),
+            branch(21, "-unstable", 1_500_000_000),
+            tag("RELEASE-4.21.0"),
+        ]
+    }
+
+    #[test]
+    fn branches_come_before_what_they_lead_to_and_after_what_was_before() {
+        assert_eq!(branch(20, ".1-pre", 1_600_000_000), "4.20.1~pre.20200913122640.g0123456789+sultana1-1");
+        assert_eq!(Version::new("4.21~unstable.1.g0", 0, 1, false).minor(), "4.21");
+        for pair in in_order().windows(2) {
+            assert!(crate::package::dpkg::is_later(&pair[1], &pair[0]), "{pair:?}");
+        }
         if which::which("dpkg").is_err() {
             eprintln!("SKIPPED: dpkg's order of versions: there is no dpkg");
             return;
         }
-        let order = [
-            "4.17.5+72-g01140da4e8-1",
-            "4.17.5+72-g01140da4e8-1+sultana1~local",
-            "4.17.5+72-g01140da4e8-1+sultana1",
-            "4.17.5+72-g01140da4e8-1+sultana2",
-            "4.17.5+72-g01140da4e8-1+sultana10",
-            "4.17.5+72-g01140da4e8-2",
-            "4.20.0~git20250101.0123456789+sultana1-1",
-            "4.20.0~rc3+sultana1-1",
-            "4.20.0-1",
-            "4.20.0+sultana1~local-1",
-            "4.20.0+sultana1-1",
-            "4.20.1-1",
-        ];
-        for pair in order.windows(2) {
-            let argv = ["dpkg", "--compare-versions", pair[0], "lt", pair[1]];
+        for pair in in_order().windows(2) {
+            let argv = ["dpkg", "--compare-versions", &pair[0], "lt", &pair[1]];
             let ended = crate::process::Program::new(argv).run(&crate::process::Cancel::default()).unwrap();
             assert!(ended.status.success(), "{pair:?}");
+        }
+    }
+
+    #[test]
+    fn rpm_sees_the_same_order() {
+        // What `rpm()` makes of them.
+        let evr = |deb: &String| {
+            let (version, release) = deb.rsplit_once('-').unwrap();
+            format!("{}-{release}", version.replace('-', "."))
+        };
+        for pair in in_order().windows(2) {
+            let [one, next] = [evr(&pair[0]), evr(&pair[1])];
+            assert!(rpm_version::Evr::parse(&one) < rpm_version::Evr::parse(&next), "{one} {next}");
         }
     }
 
