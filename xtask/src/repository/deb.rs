@@ -48,7 +48,10 @@ pub fn location(file: &Path, bytes: &[u8]) -> Result<String> {
     let described = described(&file.display().to_string(), bytes)?;
     let source = described.field("Source").or_else(|| described.field("Package")).unwrap_or_default();
     let source = source.split(' ').next().unwrap_or(source);
-    Ok(format!("pool/{source}/{}", file.file_name().unwrap_or_default().to_string_lossy()))
+    let [name, version, arch] =
+        ["Package", "Version", "Architecture"].map(|field| described.field(field).unwrap_or_default());
+    let (epoch, version) = version.split_once(':').unwrap_or(("", version));
+    Ok(super::place(&format!("pool/{source}"), epoch, &format!("{name}_{version}_{arch}.deb")))
 }
 
 /// Writes the indices of all packages in the pool; gives how many these are.
@@ -164,13 +167,15 @@ fn release<'a>(suite: &str, arches: impl Iterator<Item = &'a String>, time: u64,
 fn described(name: &str, bytes: &[u8]) -> Result<Described> {
     let broken = || Error::input(format!("cannot read package `{name}`"));
     let described = control(bytes).map_err(|error| broken().because(error))?;
-    if described.field("Package").is_none() || described.control.contains("\n\n") {
-        return Err(broken().because("its control file is not one stanza with a name"));
+    let is_whole = ["Package", "Version", "Architecture"].iter().all(|field| described.field(field).is_some());
+    if !is_whole || described.control.contains("\n\n") {
+        return Err(broken().because("its control file is not one stanza with a name, a version and an architecture"));
     }
-    // They become names of directories.
-    for field in ["Package", "Source", "Architecture"] {
+    // They become names of files and directories.
+    for (field, more) in [("Package", ""), ("Source", ""), ("Version", "~:"), ("Architecture", "")] {
         let name = described.field(field).and_then(|value| value.split(' ').next()).unwrap_or("-");
-        if name.starts_with('.') || !name.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c)) {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c) || more.contains(c);
+        if name.is_empty() || name.starts_with('.') || !name.chars().all(is_plain) {
             return Err(broken().because(format!("`{name}` is no name for `{field}`")));
         }
     }

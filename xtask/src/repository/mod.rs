@@ -44,6 +44,15 @@ pub fn packages(dir: &Path, ending: &str) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+/// The file of a package below the directory of its kind, by what it says of itself, whatever it is called where it comes from. Names of
+/// files have no epoch, so another one has a directory of its own.
+fn place(dir: &str, epoch: &str, file: &str) -> String {
+    match epoch {
+        "" | "0" => format!("{dir}/{file}"),
+        epoch => format!("{dir}/epoch-{epoch}/{file}"),
+    }
+}
+
 /// What a package's place below the repository is, by its path and content; an error if it is none.
 pub type Locate<'a> = dyn Fn(&Path, &[u8]) -> Result<String> + 'a;
 

@@ -111,6 +111,18 @@ pub(super) fn described(package: &Found) -> Result<Described> {
     })
 }
 
+impl Described {
+    /// Where it is in a repository.
+    pub(super) fn place(&self) -> Result<String> {
+        let file = format!("{}-{}-{}.{}.rpm", self.name, self.version, self.release, self.arch);
+        if file.starts_with('.') || !file.chars().all(|c| c.is_ascii_alphanumeric() || "+-._~^".contains(c)) {
+            return Err(Error::input(format!("cannot read package `{}`", self.location))
+                .because(format!("`{file}` is no name for a file")));
+        }
+        Ok(crate::repository::place("packages", &self.epoch.to_string(), &file))
+    }
+}
+
 /// Nothing for what rpm itself has to be able to.
 fn entry(one: &rpm::Dependency) -> Option<Entry> {
     if one.name.starts_with("rpmlib(") {

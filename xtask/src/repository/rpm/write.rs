@@ -35,10 +35,7 @@ struct Part {
 
 /// Where a package is in the repository.
 pub fn location(file: &Path, bytes: &[u8]) -> Result<String> {
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
-    let found = Found { location: format!("packages/{name}"), bytes: bytes.to_vec() };
-    described(&found)?;
-    Ok(found.location)
+    described(&Found { location: file.display().to_string(), bytes: bytes.to_vec() })?.place()
 }
 
 /// Says of all its packages what they are; gives how many these are.

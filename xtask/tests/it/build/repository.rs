@@ -1,7 +1,7 @@
 //! `repo deb`: what apt makes of it, with a state of its own.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::checkout::{Checkout, files};
@@ -108,12 +108,8 @@ fn apt_sees_each_version_and_removed_ones_no_more() {
 #[test]
 fn apt_forgets_the_newest_package_once_it_is_removed() {
     let Some(checkout) = packed() else { return };
-    // A later source: the times of an archive's members stand in their headers, the second one's at 72.
     let second = package(&checkout, "second");
-    let mut bytes = fs::read(&second).unwrap();
-    let time: u64 = std::str::from_utf8(&bytes[88..100]).unwrap().trim().parse().unwrap();
-    bytes[88..100].copy_from_slice(format!("{:<12}", time + 86_400).as_bytes());
-    fs::write(&second, bytes).unwrap();
+    fs::write(&second, redated(&second)).unwrap();
     repository(&checkout, &["--from", "first"]);
     repository(&checkout, &["--from", "second"]);
     let apt = Apt::new(&checkout, "trusted=yes");
@@ -122,6 +118,33 @@ fn apt_forgets_the_newest_package_once_it_is_removed() {
     fs::remove_file(checkout.path("xen/pool/a").join(name)).unwrap();
     repository(&checkout, &["--index-only"]);
     assert_eq!(apt.versions(), [FIRST]);
+}
+
+#[test]
+fn the_same_version_with_another_epoch_is_another_package() {
+    let Some(checkout) = packed() else { return };
+    let ran = checkout.run(&["package", "deb", "--allow-local", "--out", "epoch", "--epoch", "1"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let [first, epoch] = ["first", "epoch"].map(|dir| package(&checkout, dir));
+    assert_eq!(first.file_name(), epoch.file_name());
+    fs::rename(&first, first.with_file_name("called-otherwise.deb")).unwrap();
+    repository(&checkout, &["--from", "first"]);
+    repository(&checkout, &["--from", "epoch"]);
+    let apt = Apt::new(&checkout, "trusted=yes");
+    assert_eq!(apt.versions(), [format!("1:{FIRST}"), FIRST.to_owned()]);
+    for version in [FIRST.to_owned(), format!("1:{FIRST}")] {
+        let (done, said) = apt.run("apt-get", &["install", "--download-only", "-y", &format!("x={version}")]);
+        assert!(done, "{said}");
+    }
+    assert!(checkout.path("xen/pool/a").join(epoch.file_name().unwrap()).is_file());
+}
+
+/// A package of a later source: the times of an archive's members stand in their headers, the second one's at 72.
+fn redated(package: &Path) -> Vec<u8> {
+    let mut bytes = fs::read(package).unwrap();
+    let time: u64 = std::str::from_utf8(&bytes[88..100]).unwrap().trim().parse().unwrap();
+    bytes[88..100].copy_from_slice(format!("{:<12}", time + 86_400).as_bytes());
+    bytes
 }
 
 /// The one package in a directory.
@@ -186,10 +209,13 @@ fn another_package_of_the_same_version_and_what_is_none_are_refused() {
     };
     refused(&["--from", "nowhere"], &["there are no packages to add in `nowhere`", "cargo xtask package deb"]);
     refused(&["--suite", "../x"], &["cannot use `../x` as the name of a distribution"]);
-    // One that could be added comes before the one that is refused.
-    let (first, second) = (package(&checkout, "first"), package(&checkout, "second"));
-    fs::copy(&second, first.with_file_name("a.deb")).unwrap();
-    fs::copy(&second, &first).unwrap();
+    // One that could be added comes before the one that is refused, whatever that is called.
+    let first = package(&checkout, "first");
+    let ran = checkout.run(&["package", "deb", "--allow-local", "--out", "epoch", "--epoch", "1"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    fs::rename(package(&checkout, "epoch"), first.with_file_name("a.deb")).unwrap();
+    fs::write(first.with_file_name("z.deb"), redated(&first)).unwrap();
+    fs::remove_file(&first).unwrap();
     refused(&["--from", "first"], &["one of the same version, with another content, is there", "--revision 2"]);
     fs::write(&first, "no package").unwrap();
     refused(&["--from", "first"], &["cannot read package"]);
