@@ -29,6 +29,37 @@ pub(super) fn check_packaged(component: &Component, findings: &mut Vec<Finding>)
             findings.push(Finding::new(place("summary"), "`summary` is one line", "one line is wanted"));
         }
         check_globs(&package.files, &|| place("files"), findings);
+        if let Some(beside) = &package.beside {
+            let inside = |key: &str| place("beside").key(key);
+            if !beside.directory.contains("{minor}") {
+                findings.push(Finding::new(
+                    inside("directory"),
+                    "the directory is that of every version",
+                    "`{minor}` is wanted in it",
+                ));
+            }
+            if !component.package.iter().any(|other| other.deb == beside.started_by) {
+                findings.push(Finding::new(
+                    inside("started-by"),
+                    format!("there is no package `{}`", beside.started_by),
+                    "`deb` of another [[package]] is wanted",
+                ));
+            }
+        }
+        for (item, path) in package.obsolete.iter().enumerate() {
+            // It stands in scripts as it is.
+            let plain = |c: char| c.is_ascii_alphanumeric() || "{}/._+-".contains(c);
+            if !path.starts_with(['/', '{']) || !path.chars().all(plain) {
+                findings.push(
+                    Finding::new(
+                        place("obsolete").index(item),
+                        format!("bad path `{path}`"),
+                        "an installed path is wanted",
+                    )
+                    .help("write it as it is on the installed system: `{sysconfdir}/init.d/xen`"),
+                );
+            }
+        }
     }
     for (index, left) in component.unpackaged.iter().enumerate() {
         check_globs(&left.files, &|| Place::of("unpackaged").index(index).key("files"), findings);

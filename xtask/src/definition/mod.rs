@@ -49,7 +49,7 @@ pub use load::{Definitions, gate_names, job_names, manifest_names};
 pub use lock::{Commit, File, Lock, Pin, Submodule};
 pub use manifest::{Apt, Archive, DebianPatches, Git, Local, Manifest, Origin, Signed};
 pub use name::Name;
-pub use packaged::{Packaged, Unpackaged};
+pub use packaged::{Beside, Packaged, Unpackaged};
 pub use placeholder::Placeholder;
 #[cfg(feature = "extras")]
 pub use schema::{component_schema, gate_schema, job_schema, manifest_schema};

@@ -34,9 +34,30 @@ pub struct Packaged {
     /// Packages of which earlier versions, ours or the distribution's, have files that are here now.
     #[serde(default)]
     pub replaces: Vec<String>,
+    /// Configuration that the distribution's package of this name has and this one has not: an upgrade from that takes it away.
+    #[serde(default)]
+    pub obsolete: Vec<String>,
+    /// How two versions of it can be installed.
+    pub beside: Option<Beside>,
     /// It is the one that needs `[runtime-packages]`, and recommends `runtime-needs`.
     #[serde(default)]
     pub runs: bool,
+}
+
+/// Where files stand in a package of Debian's form so that another version's can be beside them. Names of packages have the version then.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "extras", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Beside {
+    /// The directory of this version, with `{minor}` in it. It has `bin` and `lib`.
+    pub directory: String,
+    /// Directories whose programs stand in its `bin` instead.
+    pub programs: Vec<String>,
+    /// Directories whose files stand in its `lib/python` instead.
+    #[serde(default)]
+    pub python: Vec<String>,
+    /// The package that has links at the places of the programs, and what starts the right version's: by its name in `deb`.
+    pub started_by: String,
 }
 
 fn misc() -> String {

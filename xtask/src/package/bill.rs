@@ -19,7 +19,7 @@ pub fn add(
     let mut files = Vec::new();
     for (path, node) in &package.files {
         let Node::File { digest, .. } = node else { continue };
-        let owner = owners.get(path).or_else(|| owners.get(path.strip_suffix(".gz")?));
+        let owner = owners.get(package.origin(path)).or_else(|| owners.get(path.strip_suffix(".gz")?));
         let sha1 = bill::sha1(read(package, path)?);
         let component = owner.unwrap_or(&package.component).clone();
         files.push(File { path: path.clone(), component, sha1, sha256: digest.hash });

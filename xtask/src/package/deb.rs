@@ -51,6 +51,7 @@ pub fn bytes(
         members.push(("shlibs", shlibs(package), 0o644));
     }
     let scripts = scripts(package, Format::Deb);
+    members.extend(scripts.before_install.map(|script| ("preinst", script, 0o755)));
     members.extend(scripts.after_install.map(|script| ("postinst", script, 0o755)));
     members.extend(scripts.after_remove.map(|script| ("postrm", script, 0o755)));
     members.sort();

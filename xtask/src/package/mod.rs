@@ -1,11 +1,13 @@
 //! Packages of a distribution, made from `dist/` without root and without its tools. `[[package]]` of the components says which file is
-//! whose (`split.rs`), `plan.rs` makes packages with their relations of that, `facts.rs` reads what files need, `dpkg.rs` knows which of
-//! Debian's packages bring it. `tidy.rs` makes files what distributions have, `documents.rs` (with `licences.rs` and `bill.rs`) and
-//! `scripts.rs` add what no component installs, and `deb.rs`, `rpm/` or `archive.rs` write it down.
+//! whose (`split.rs`) and where another version's can be beside it (`beside.rs`), `plan.rs` makes packages with their relations of that,
+//! `facts.rs` reads what files need, `dpkg.rs` knows which of Debian's packages bring it. `tidy.rs` makes files what distributions have,
+//! `documents.rs` (with `licences.rs` and `bill.rs`) and `scripts.rs` add what no component installs, and `deb.rs`, `rpm/` or `archive.rs`
+//! write it down.
 //!
 //! Invariant: the same files give the same packages, byte for byte: sorted, owned by root, dated with their source.
 
 pub mod archive;
+mod beside;
 pub mod bill;
 pub mod deb;
 pub mod documents;
@@ -125,6 +127,10 @@ pub struct Package {
     pub files: BTreeMap<String, Node>,
     /// Content of those that we made.
     pub made: BTreeMap<String, Vec<u8>>,
+    /// Where files stand in the result that have another place in the package.
+    pub origins: BTreeMap<String, String>,
+    /// Configuration of the distribution's package of this name that is none here: installed paths.
+    pub obsolete: Vec<String>,
     /// Units that start with the machine.
     pub units: Vec<String>,
     /// Without these it does not work.
@@ -148,11 +154,54 @@ pub struct Package {
 }
 
 impl Package {
+    /// One without files, of which nothing else is known.
+    pub fn new(name: &str, component: &Name, version: &Version) -> Self {
+        Package {
+            name: name.to_owned(),
+            component: component.clone(),
+            components: BTreeSet::from([component.clone()]),
+            version: version.clone(),
+            summary: String::new(),
+            section: String::new(),
+            licence: String::new(),
+            homepage: String::new(),
+            epoch: 0,
+            files: BTreeMap::new(),
+            made: BTreeMap::new(),
+            origins: BTreeMap::new(),
+            obsolete: Vec::new(),
+            units: Vec::new(),
+            depends: BTreeSet::new(),
+            recommends: BTreeSet::new(),
+            provides: BTreeSet::new(),
+            replaces: BTreeSet::new(),
+            conflicts: BTreeSet::new(),
+            libraries: BTreeSet::new(),
+            foreign: Foreign::default(),
+            needed: BTreeSet::new(),
+            named: BTreeSet::new(),
+        }
+    }
+
     /// Adds a file that no component installed.
     pub fn add(&mut self, path: String, bytes: Vec<u8>) {
-        let node = Node::File { digest: crate::digest::Digest::of(&bytes), mode: 0o644 };
+        self.add_with_mode(path, bytes, 0o644);
+    }
+
+    /// The same, and it can be executed.
+    pub fn add_program(&mut self, path: String, bytes: Vec<u8>) {
+        self.add_with_mode(path, bytes, 0o755);
+    }
+
+    fn add_with_mode(&mut self, path: String, bytes: Vec<u8>, mode: u32) {
+        let node = Node::File { digest: crate::digest::Digest::of(&bytes), mode };
         self.files.insert(path.clone(), node);
         self.made.insert(path, bytes);
+    }
+
+    /// Where a file stands in the result, without the first `/`.
+    pub fn origin<'a>(&'a self, path: &'a str) -> &'a str {
+        self.origins.get(path).map_or(path, String::as_str)
     }
 
     /// Files that an administrator may have changed.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::beside::{Moved, Started, moved};
 use super::facts::Facts;
 use super::split::{Holes, resolve, split};
 use super::version::Version;
@@ -80,6 +81,10 @@ pub fn plan(whole: &Whole<'_>) -> Result<Vec<Package>> {
                 (Some(rpm), Format::Rpm) => holes.fill(rpm),
                 _ => deb.clone(),
             };
+            let files = match (&rule.beside, whole.format) {
+                (Some(beside), Format::Deb) => moved(beside, &rule.deb, files, &part.tree, &holes)?,
+                _ => Moved { files, ..Moved::default() },
+            };
             planned.add(name, part, rule, (deb, own), files, &holes)?;
         }
     }
@@ -90,7 +95,7 @@ pub fn plan(whole: &Whole<'_>) -> Result<Vec<Package>> {
             "name them in `files` of a [[package]] of the component, or in [[unpackaged]] (components/README.md)",
         ));
     }
-    Ok(planned.related(whole))
+    planned.related(whole)
 }
 
 /// One package of everything; it stands for all that would have been.
@@ -102,6 +107,7 @@ pub fn single(packages: Vec<Package>) -> Option<Package> {
         names.insert(package.name);
         all.files.extend(package.files);
         all.made.extend(package.made);
+        all.origins.extend(package.origins);
         all.components.extend(package.components);
         all.units.extend(package.units);
         all.depends.extend(package.depends);
@@ -146,6 +152,8 @@ struct Planned {
     names: BTreeMap<String, String>,
     /// Relations that definitions declare: of which, how, to which.
     declared: Vec<(String, Kind, String)>,
+    /// Programs that another package starts.
+    started: Vec<Started>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,15 +171,11 @@ impl Planned {
         part: &Part<'_>,
         rule: &Packaged,
         (deb, name): (String, String),
-        files: BTreeMap<String, crate::tree::Node>,
+        moved: Moved,
         holes: &Holes<'_>,
     ) -> Result<()> {
         let definition = part.definition;
         let package = self.packages.entry(name.clone()).or_insert_with(|| Package {
-            name: name.clone(),
-            component: component.clone(),
-            components: BTreeSet::from([component.clone()]),
-            version: part.version.clone(),
             summary: match rule.deb.contains("{soname}") && name == deb {
                 true => format!("{} ({name})", rule.summary),
                 false => rule.summary.clone(),
@@ -180,27 +184,20 @@ impl Planned {
             licence: definition.licence.clone(),
             homepage: definition.homepage.clone(),
             epoch: part.epoch,
-            files: BTreeMap::new(),
-            made: BTreeMap::new(),
-            units: Vec::new(),
-            depends: BTreeSet::new(),
-            recommends: BTreeSet::new(),
-            provides: BTreeSet::new(),
-            replaces: BTreeSet::new(),
-            conflicts: BTreeSet::new(),
-            libraries: BTreeSet::new(),
-            foreign: Foreign::default(),
-            needed: BTreeSet::new(),
-            named: BTreeSet::new(),
+            ..Package::new(&name, component, &part.version)
         });
         if package.component != *component {
             let other = &package.component;
             return Err(Error::input(format!("`{other}` and `{component}` both make a package `{name}`"))
                 .help(format!("give it another name in components/{component}.toml")));
         }
-        let has_unit = |unit: &&String| files.keys().any(|path| path.ends_with(&format!("/systemd/system/{unit}")));
+        let has_unit =
+            |unit: &&String| moved.files.keys().any(|path| path.ends_with(&format!("/systemd/system/{unit}")));
         package.units.extend(rule.units.iter().filter(has_unit).cloned());
-        package.files.extend(files);
+        package.obsolete.extend(rule.obsolete.iter().map(|path| holes.fill(path)));
+        package.files.extend(moved.files);
+        package.origins.extend(moved.origins);
+        self.started.extend(moved.started);
         if rule.runs {
             package.needed.extend(part.needed.iter().cloned());
             package.named.extend(part.named.iter().cloned());
@@ -219,11 +216,13 @@ impl Planned {
     }
 
     /// With the relations that are declared, and those that files have.
-    fn related(mut self, whole: &Whole<'_>) -> Vec<Package> {
+    fn related(mut self, whole: &Whole<'_>) -> Result<Vec<Package>> {
         let owners: BTreeMap<String, String> = self
             .packages
             .values()
-            .flat_map(|package| package.files.keys().map(|path| (path.clone(), package.name.clone())))
+            .flat_map(|package| {
+                package.files.keys().map(|path| (package.origin(path).to_owned(), package.name.clone()))
+            })
             .collect();
         let versions: BTreeMap<String, Version> =
             self.packages.values().map(|package| (package.name.clone(), package.version.clone())).collect();
@@ -251,11 +250,18 @@ impl Planned {
         }
         let libraries = libraries(&tree, whole, &owners);
         for package in self.packages.values_mut() {
+            let files = &package.files;
+            package.obsolete.retain(|path| !files.contains_key(path.trim_start_matches('/')));
             let own = libraries.iter().filter(|(_, owner)| **owner == package.name);
             package.libraries = own.map(|(soname, _)| soname.clone()).collect();
             package.relate(whole, &tree, &owners, &versions, &libraries);
         }
-        self.packages.into_values().collect()
+        for started in std::mem::take(&mut self.started) {
+            let by = self.names.get(&started.by).and_then(|name| self.packages.get_mut(name));
+            let by = by.ok_or_else(|| Error::input(format!("package `{}` would have no files", started.by)))?;
+            started.add_to(by);
+        }
+        Ok(self.packages.into_values().collect())
     }
 }
 
@@ -292,7 +298,7 @@ impl Package {
                 needs.insert(Relation { name: owner.clone(), version: Some((bound, versions[owner].clone())) });
             }
         };
-        for path in self.files.keys() {
+        for path in self.files.keys().map(|path| self.origins.get(path).unwrap_or(path)) {
             if let Some(owner) = resolve(tree, path).filter(|file| file != path).and_then(|file| owners.get(&file)) {
                 // A link into another package is right for this version of it.
                 need(owner, Bound::Same);

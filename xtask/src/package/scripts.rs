@@ -1,11 +1,15 @@
 //! Maintainer scripts: what a system is told when files come and go. Each may run any number of times, and none stops what runs: who
 //! restarts xenstored loses its guests.
 
+mod obsolete;
+
 use super::{Format, Package};
 
 /// Scripts of one package; those that have nothing to do are not there.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Scripts {
+    /// Before files come; Debian's alone.
+    pub before_install: Option<String>,
     /// After files came.
     pub after_install: Option<String>,
     /// Before files go.
@@ -67,20 +71,25 @@ pub fn scripts(package: &Package, format: Format) -> Scripts {
         install.push_str(BOOT);
         remove.push_str(BOOT);
     }
-    let (on_install, on_remove) = match format {
-        Format::Deb => (
-            "case \"$1\" in configure|abort-upgrade|abort-remove|abort-deconfigure) ;; *) exit 0 ;; esac\n",
-            "case \"$1\" in remove|purge) ;; *) exit 0 ;; esac\n",
-        ),
-        Format::Rpm | Format::Tar => ("", ""),
+    if format != Format::Deb {
+        // rpm runs a text in a shell, dpkg a file.
+        let script = |body: String| (!body.is_empty()).then(|| format!("{body}exit 0\n"));
+        let [after_install, before_remove, after_remove] = [install, going, remove].map(script);
+        return Scripts { before_install: None, after_install, before_remove, after_remove };
+    }
+    let obsolete = obsolete::taken_away(package);
+    install.insert_str(0, &obsolete::forgotten(package));
+    remove.push_str(&obsolete::purged(package));
+    let script = |guard: &str, body: String| {
+        let body = if body.is_empty() { body } else { format!("case \"$1\" in {guard}) ;; *) exit 0 ;; esac\n{body}") };
+        let all = format!("{obsolete}{body}");
+        (!all.is_empty()).then(|| format!("#!/bin/sh\nset -e\n{all}exit 0\n"))
     };
-    // rpm runs a text in a shell, dpkg a file.
-    let head = if format == Format::Deb { "#!/bin/sh\nset -e\n" } else { "" };
-    let script = |body: String, guard: &str| (!body.is_empty()).then(|| format!("{head}{guard}{body}exit 0\n"));
     Scripts {
-        after_install: script(install, on_install),
-        before_remove: script(going, ""),
-        after_remove: script(remove, on_remove),
+        before_install: script("", String::new()),
+        after_install: script("configure|abort-upgrade|abort-remove|abort-deconfigure", install),
+        before_remove: None,
+        after_remove: script("remove|purge", remove),
     }
 }
 
@@ -127,4 +136,31 @@ fn rpm_disable(unit: &str) -> String {
 fi
 "
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::package::version::Version;
+    use crate::process::{Cancel, Program};
+
+    #[test]
+    fn what_is_obsolete_is_taken_away_in_each_script_and_all_are_shell() {
+        let mut package = Package::new("x-common", &"x".parse().unwrap(), &Version::new("1", 0, 1, false));
+        assert_eq!(scripts(&package, Format::Deb), Scripts::default());
+        package.obsolete = vec!["/etc/init.d/x".to_owned(), "/etc/x/old".to_owned()];
+        package.add("etc/init.d/y".to_owned(), Vec::new());
+        let made = scripts(&package, Format::Deb);
+        let remove = made.after_remove.clone().unwrap();
+        for script in [made.before_install, made.after_install, made.after_remove].map(Option::unwrap) {
+            assert!(
+                script.contains("for file in /etc/init.d/x /etc/x/old; do\n\tdpkg-maintscript-helper rm_conffile "),
+                "{script}"
+            );
+            let ended = Program::new(["sh", "-n", "-c", &script]).run(&Cancel::default()).unwrap();
+            assert!(ended.status.success(), "{script}");
+        }
+        assert!(remove.contains("for file in /etc/init.d/y /etc/init.d/x; do\n\t[ -e"), "{remove}");
+        assert_eq!(scripts(&package, Format::Rpm), Scripts::default());
+    }
 }

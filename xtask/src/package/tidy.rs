@@ -1,6 +1,7 @@
 //! Files as distributions have them: programs and libraries without what only debuggers read (binutils does that), libraries that nobody can
 //! execute, manual pages compressed.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
@@ -14,11 +15,14 @@ use crate::tree::Node;
 
 /// Libraries without the right to execute them, which only rpm's tools want; manual pages compressed.
 pub fn settle(package: &mut Package, facts: &Facts, prefix: &str, dist: &Path, format: Format) -> Result<()> {
+    let is_library = |origins: &BTreeMap<String, String>, path: &String| {
+        facts.elf.get(origins.get(path).unwrap_or(path)).is_some_and(|elf| elf.soname.is_some())
+    };
     let pages = format!("{}/share/man/", prefix.trim_start_matches('/'));
     for (path, mut node) in std::mem::take(&mut package.files) {
         let is_page = path.starts_with(&pages) && !path.ends_with(".gz");
         match &mut node {
-            Node::File { mode, .. } if facts.elf.get(&path).is_some_and(|elf| elf.soname.is_some()) => {
+            Node::File { mode, .. } if is_library(&package.origins, &path) => {
                 *mode = if format == Format::Rpm { 0o755 } else { *mode & !0o111 };
             }
             Node::File { digest, mode } if is_page => {
@@ -46,7 +50,7 @@ pub fn settle(package: &mut Package, facts: &Facts, prefix: &str, dist: &Path, f
 
 /// Strips the files of a package that are linked dynamically; `dist` is where they stand and stay as they are.
 pub fn strip(package: &mut Package, facts: &Facts, dist: &Path, cancel: &Cancel) -> Result<()> {
-    let with_symbols = |path: &String| facts.elf.get(path).is_some_and(|elf| elf.has_symbols);
+    let with_symbols = |path: &String| facts.elf.get(package.origin(path)).is_some_and(|elf| elf.has_symbols);
     let paths: Vec<String> = package.files.keys().filter(|path| with_symbols(path)).cloned().collect();
     if paths.is_empty() {
         return Ok(());
@@ -56,7 +60,7 @@ pub fn strip(package: &mut Package, facts: &Facts, dist: &Path, cancel: &Cancel)
     // One call for all: its work is less than starting it.
     let copies: Vec<PathBuf> = (0..paths.len()).map(|number| scratch.path().join(number.to_string())).collect();
     for (path, copy) in paths.iter().zip(&copies) {
-        std::fs::copy(dist.join(path), copy).context(stripping)?;
+        std::fs::copy(dist.join(package.origin(path)), copy).context(stripping)?;
     }
     // The linker reads no comments; `-D` leaves no date.
     let options = ["strip", "-D", "--strip-unneeded", "--remove-section=.comment", "--remove-section=.note"];

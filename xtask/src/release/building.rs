@@ -110,7 +110,9 @@ fn commands(world: &World, name: &Name, placed: &BTreeMap<Name, Placed>, content
     let mut dir = place(at);
     lines.push(format!("cd {dir}"));
     lines.extend(component.patches.iter().map(|patch| format!("patch -p1 < $TOP/{DIR}/{patch}")));
-    let is_configured = contents.members.contains_key(&below(at, "configure"));
+    let makes_it =
+        component.tarball.as_ref().is_some_and(|tarball| tarball.steps.iter().any(|step| step.as_str() == "autogen"));
+    let is_configured = makes_it && contents.members.contains_key(&below(at, "configure"));
     for step in &inputs.steps {
         if step.name == "autogen" && is_configured {
             continue;

@@ -20,6 +20,35 @@ pub fn dist(arguments: &[&str]) -> PathBuf {
     root.join("dist")
 }
 
+/// A checkout of the last commit, in `sultana`, that has Debian's source package of Xen in another version in its `dist/`; none where no
+/// mirror has it any more, which is on record.
+pub fn another_xen(version: &str) -> Option<tempfile::TempDir> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    git_in(dir.path(), &["clone", "-q", root.to_str().unwrap(), "sultana"]);
+    let checkout = dir.path().join("sultana");
+    let manifest = checkout.join("manifests/debian-12.toml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    let (before, rest) = text.split_once("package = \"xen\", version = \"").unwrap();
+    let (_, after) = rest.split_once('"').unwrap();
+    fs::write(&manifest, format!("{before}package = \"xen\", version = \"{version}\"{after}")).unwrap();
+    let xtask = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        let ended = command.args(arguments).current_dir(&checkout).output().unwrap();
+        (ended.status.success(), String::from_utf8_lossy(&ended.stderr).into_owned())
+    };
+    let (done, said) = xtask(&["update", "xen"]);
+    if !done && said.contains("404") {
+        tier::skip(&format!("no mirror has xen {version} any more"));
+        return None;
+    }
+    assert!(done, "{said}");
+    let yes: &[&str] = if std::env::var_os("XTASK_TEST_YES").is_some() { &["--yes"] } else { &[] };
+    let (done, said) = xtask(&[&["build"], yes].concat());
+    assert!(done, "{said}");
+    Some(dir)
+}
+
 /// What a program of `dist/` prints, with the libraries of `dist/`.
 fn says(dist: &Path, program: &str, arguments: &[&str]) -> String {
     let mut command = Command::new(dist.join(program));
@@ -68,7 +97,7 @@ fn with_all_qemu_and_libvirt_run_on_the_libraries_just_built_and_firmware_is_the
     assert!(loaded.contains(ours.to_str().unwrap()), "{loaded}");
     let ovmf = fs::read(dist.join("usr/lib/xen/boot/ovmf.bin")).unwrap();
     assert!(ovmf.len() >= 1 << 20 && contains(&ovmf, "_FVH"));
-    assert!(dist.join("usr/lib/xen/boot/xen-shim").is_file());
+    assert!(dist.join("usr/lib/xen-4.17/boot/xen-shim").is_file());
     for program in ["usr/sbin/libvirtd", "usr/bin/virsh"] {
         let said = says(&dist, program, &["--version"]);
         assert!(said.contains("9.0.0"), "{program}: {said}");

@@ -30,7 +30,8 @@ use write::Made;
 /// Which file becomes part of which package stands in the components, as [[package]]; names are those of
 /// the distribution, whose packages they replace. A version is that of the source with +sultana1 behind
 /// it, so it comes after the distribution's packages of the same source; --revision makes the next one,
-/// and --epoch makes it come after every version of the distribution's. Libraries belong where the
+/// and --epoch makes it come after every version of the distribution's. Packages that an earlier run left in
+/// .xtask/packages are replaced; a directory of yours (--out) keeps what is in it. Libraries belong where the
 /// distribution has them: `cargo xtask configure --preset distro-debian`, or distro-fedora, then build.
 ///
 /// Try them in a root of your own, or install them here:
@@ -166,6 +167,9 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         std::fs::create_dir_all(&out).context(|| format!("cannot make `{}`", out.display()))?;
         crate::machine::need(&out, packages.iter().map(crate::package::Package::bytes).sum(), "packaging")?;
         write::write(session, &out, &made, &common, &dir)?;
+        if args.out.is_none() {
+            write::replace_earlier(&out, &made)?;
+        }
     }
     tell(session, args, &out, &made)
 }

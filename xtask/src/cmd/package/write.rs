@@ -85,6 +85,37 @@ pub(super) fn write(session: &Session, out: &Path, made: &[Made<'_>], common: &C
     })
 }
 
+/// What a run wrote into the directory that is ours, as sha256sum writes it.
+const LIST: &str = "SHA256SUMS";
+
+/// Makes `out` what this run wrote: packages of an earlier one go. What somebody else put there, or changed since, stays and is named.
+pub(super) fn replace_earlier(out: &Path, made: &[Made<'_>]) -> Result<()> {
+    let sum = |name: &str| -> Result<Option<String>> {
+        let bytes = crate::atomic::read(&out.join(name))?;
+        Ok(bytes.map(|bytes| crate::digest::Digest::of(&bytes).hash.to_string()))
+    };
+    let names: BTreeSet<&str> = made.iter().map(|made| made.file.as_str()).collect();
+    let list = crate::atomic::read(&out.join(LIST))?.unwrap_or_default();
+    for line in String::from_utf8_lossy(&list).lines() {
+        let Some((known, name)) = line.split_once("  ").filter(|(_, name)| !name.contains('/')) else { continue };
+        let path = out.join(name);
+        match sum(name)? {
+            Some(now) if !names.contains(name) && now == known => {
+                std::fs::remove_file(&path).context(|| format!("cannot remove `{}`", path.display()))?;
+            }
+            Some(_) if !names.contains(name) => {
+                eprintln!("note: `{}` is of an earlier run and was changed since, so it stays", path.display());
+            }
+            _ => {}
+        }
+    }
+    let mut list = String::new();
+    for name in names {
+        list.push_str(&format!("{}  {name}\n", sum(name)?.unwrap_or_default()));
+    }
+    crate::atomic::write(&out.join(LIST), list.as_bytes())
+}
+
 fn bytes(made: &Made<'_>, common: &Common<'_>, read: &dyn Fn(&str) -> Result<Vec<u8>>) -> Result<Vec<u8>> {
     match &made.relations {
         Relations::Deb(depends) => deb::bytes(made.package, common, depends, read),
@@ -101,7 +132,7 @@ pub(super) fn content(package: &Package, dist: &Path, path: &str) -> Result<Vec<
     if let Some(bytes) = package.made.get(path) {
         return Ok(bytes.clone());
     }
-    let file = dist.join(path);
+    let file = dist.join(package.origin(path));
     let reading = || format!("cannot read `{}`", file.display());
     let bytes = std::fs::read(&file).context(reading)?;
     match package.files.get(path) {

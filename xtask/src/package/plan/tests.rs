@@ -114,11 +114,14 @@ fn toolstack(version: &str) -> Vec<Package> {
     let version = Version::new(version, 0, 1, false);
     let (prefix, libdir) = (directories.prefix.trim_start_matches('/'), directories.libdir.trim_start_matches('/'));
     let mut tree = Tree::default();
-    for path in ["sbin/xl", "bin/xenstore-ls", "lib/xen/bin/pygrub", "lib/python3/dist-packages/xen/x.py"] {
+    let boot = format!("lib/xen-{}/boot/hvmloader", version.minor());
+    for path in ["sbin/xl", "bin/xenstore-ls", "lib/xen/bin/pygrub", "lib/python3/dist-packages/xen/x.py", &boot] {
         tree.insert_file(&format!("{prefix}/{path}"), b"", 0o755);
     }
+    let second_name = Node::Symlink { target: "/usr/lib/xen/bin/pygrub".to_owned() };
+    tree.0.insert(format!("{prefix}/bin/pygrub"), second_name);
     let library = format!("libxenctrl.so.{}", version.minor());
-    for path in [&library, "libxenctrl.so", "xenfsimage/fat/fsimage.so"] {
+    for path in [&library, "libxenctrl.so"] {
         tree.insert_file(&format!("{libdir}/{path}"), b"", 0o755);
     }
     tree.insert_file("etc/xen/xl.conf", b"", 0o644);
@@ -130,29 +133,53 @@ fn toolstack(version: &str) -> Vec<Package> {
 }
 
 #[test]
-fn the_toolstack_of_another_version_takes_the_place_of_the_one_that_is_there() {
+fn toolstacks_of_two_versions_have_no_path_in_common_but_in_packages_of_one_name() {
     let (old, new) = (toolstack("4.17.5"), toolstack("4.20.0"));
-    let common = crate::package::Common { arch: "amd64", maintainer: "m", sysconfdir: "/etc" };
-    let control = |package: &Package| crate::package::deb::control(package, &common, &BTreeSet::new());
-    let mut replaced = Vec::new();
+    let names = |packages: &[Package]| packages.iter().map(|package| package.name.clone()).collect::<Vec<_>>();
+    let wanted = ["libxen-dev", "libxenmisc4.17", "xen-utils-4.17", "xen-utils-common", "xenstore-utils"];
+    assert_eq!(names(&old), wanted);
     for new in &new {
-        let shared = |old: &&Package| old.name != new.name && old.files.keys().any(|path| new.files.contains_key(path));
-        for old in old.iter().filter(shared) {
-            assert!(control(old).contains("\nProvides: xen-utils\n"), "{}", control(old));
-            let says = control(new);
-            assert!(says.contains("\nConflicts: xen-utils\n") && says.contains("\nReplaces: "), "{says}");
-            assert!(new.replaces.contains(&Relation::any("xen-utils")), "{says}");
-            replaced.push(format!("{} {}", old.name, new.name));
+        for old in old.iter().filter(|old| old.name != new.name) {
+            let shared: Vec<&String> = old.files.keys().filter(|path| new.files.contains_key(*path)).collect();
+            assert_eq!(shared, Vec::<&String>::new(), "{} {}", old.name, new.name);
+            assert!(
+                !old.conflicts.iter().chain(&old.replaces).any(|one| one.name == new.name && one.version.is_none())
+            );
         }
     }
-    assert_eq!(replaced, ["xen-utils-4.17 xen-utils-4.20"]);
-    assert!(new.iter().any(|package| package.name == "libxenmisc4.20"));
+}
+
+#[test]
+fn programs_of_a_version_stand_in_its_directory_and_the_launcher_at_their_places() {
+    let packages = toolstack("4.17.5");
+    let [utils, common] = ["xen-utils-4.17", "xen-utils-common"]
+        .map(|name| packages.iter().find(|package| package.name == name).unwrap());
+    let origins: Vec<(&str, &str)> = utils.files.keys().map(|path| (path.as_str(), utils.origin(path))).collect();
+    let wanted = [
+        ("usr/lib/xen-4.17/bin/pygrub", "usr/lib/xen/bin/pygrub"),
+        ("usr/lib/xen-4.17/bin/xl", "usr/sbin/xl"),
+        ("usr/lib/xen-4.17/boot/hvmloader", "usr/lib/xen-4.17/boot/hvmloader"),
+        ("usr/lib/xen-4.17/lib/python/xen/x.py", "usr/lib/python3/dist-packages/xen/x.py"),
+    ];
+    assert_eq!(origins, wanted);
+    let target = |path: &str| match &common.files[path] {
+        Node::Symlink { target } => target.as_str(),
+        other => panic!("{path} is {other:?}"),
+    };
+    assert_eq!(target("usr/sbin/xl"), "../lib/xen-common/bin/xen-utils-wrapper");
+    assert_eq!(target("usr/bin/pygrub"), "../lib/xen-common/bin/xen-utils-wrapper");
+    assert_eq!(target("usr/lib/xen/bin/pygrub"), "../../xen-common/bin/xen-utils-wrapper");
+    let launcher = String::from_utf8(common.made["usr/lib/xen-common/bin/xen-utils-wrapper"].clone()).unwrap();
+    assert!(
+        launcher.contains("directory=\"/usr/lib/xen-$version\"") && launcher.contains("xen-utils-$version"),
+        "{launcher}"
+    );
 }
 
 #[test]
 fn the_one_package_replaces_what_its_parts_do() {
     let outside = Relation::any("xen-utils");
     let all = single(toolstack("4.17.5")).unwrap();
-    assert!(all.replaces.contains(&outside) && all.provides.contains(&outside), "{:?}", all.replaces);
+    assert!(all.provides.contains(&outside), "{:?}", all.provides);
     assert!(all.replaces.iter().all(|relation| relation.version.is_none()), "{:?}", all.replaces);
 }

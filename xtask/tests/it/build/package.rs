@@ -280,3 +280,34 @@ fn what_cannot_be_packed_is_refused_by_name() {
     assert_eq!(ran.code, Some(2));
     ran.says(&["cannot use `nobody` as maintainer"]);
 }
+
+#[test]
+fn a_run_replaces_what_an_earlier_one_left_and_nothing_of_somebody_else() {
+    let Some(checkout) = built() else { return };
+    let package = |revision: &str| {
+        let ran = checkout.run(&["package", "deb", "--allow-local", "--revision", revision]);
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        ran
+    };
+    let there = || -> Vec<String> {
+        let names = fs::read_dir(checkout.path(".xtask/packages/deb")).unwrap();
+        let mut names: Vec<String> = names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    package("1");
+    let first = there();
+    assert_eq!(first.len(), 4, "{first:?}");
+    checkout.write(".xtask/packages/deb/mine.deb", "mine");
+    let signed = first.iter().find(|name| name.starts_with("x-tools_")).unwrap();
+    checkout.write(&format!(".xtask/packages/deb/{signed}"), "signed");
+    package("2").says(&[signed.as_str(), "was changed since, so it stays"]);
+    let second = there();
+    assert_eq!(second.len(), 6, "{second:?}");
+    assert!(second.contains(signed) && second.contains(&"mine.deb".to_owned()));
+    package("2");
+    assert_eq!(there(), second);
+    let mut check = Command::new("sha256sum");
+    let checked = check.args(["-c", "SHA256SUMS"]).current_dir(checkout.path(".xtask/packages/deb")).status().unwrap();
+    assert!(checked.success());
+}

@@ -1,39 +1,50 @@
 //! The packages of the default manifest in a clean Debian: installed by apt, working, upgraded from one to the next and from Debian's own,
-//! and gone without a trace.
+//! two versions beside each other, and gone without a trace.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use super::root::{Root, packages, said, xtask};
-use crate::default_manifest::dist;
+use crate::default_manifest::{another_xen, dist};
 use crate::tier::{self, Tier};
 
-impl Root {
-    /// Paths of everything that our packages installed.
-    fn ours(&self) -> Vec<String> {
-        let names = self.run("dpkg-query -W -f '${Package} ${Version}\n' | grep sultana | cut -d' ' -f1");
-        let names = names.split_whitespace().collect::<Vec<_>>().join(" ");
-        self.run(&format!("dpkg -L {names} | sort -u")).lines().map(str::to_owned).collect()
-    }
+/// Names of the packages that are ours.
+const OURS: &str = "$(dpkg-query -W -f '${Package} ${Version}\n' | grep sultana | cut -d' ' -f1)";
 
-    /// All of ours go, with their configuration, and nothing of them stays.
-    fn purge(&self) {
-        let paths = self.ours();
-        assert!(paths.iter().any(|path| path == "/usr/sbin/xl"));
-        self.run("apt-get purge -y $(dpkg-query -W -f '${Package} ${Version}\n' | grep sultana | cut -d' ' -f1)");
-        let is_ours = |path: &&String| {
-            let there = self.path(path.trim_start_matches('/'));
-            there.symlink_metadata().is_ok_and(|found| !found.is_dir() && !found.is_symlink())
-                || there.is_dir() && (path.contains("xen") || path.contains("blktap"))
-        };
-        assert_eq!(paths.iter().filter(is_ours).collect::<Vec<_>>(), Vec::<&String>::new());
+impl Root {
+    /// All of Xen goes, with its configuration, and everything is as it was.
+    fn purge(&self, before: &BTreeSet<String>) {
+        assert!(self.path("usr/sbin/xl").is_symlink());
+        self.run(&format!("apt-get purge -y {OURS}"));
+        let now = self.listing();
+        let more: Vec<&String> = now.difference(before).collect();
+        let less: Vec<&String> = before.difference(&now).collect();
+        assert!(more.is_empty() && less.is_empty(), "left behind: {more:#?}, gone: {less:#?}");
+        // Once more by hand, as dpkg may after an error.
+        assert_eq!(self.run("dpkg-query -W '*xen*' 2>/dev/null | grep -c sultana || true"), "0\n");
     }
 
     /// Everything starts as far as it can without a hypervisor.
     fn works(&self) {
-        self.loads(self.ours().into_iter());
-        self.starts();
+        self.loads(self.run(&format!("dpkg -L {OURS} | sort -u")).lines().map(str::to_owned));
+        self.starts("$(echo /usr/lib/xen-4.*/lib/python | cut -d' ' -f1)");
         self.run("test -L /etc/systemd/system/multi-user.target.wants/xenstored.service");
-        assert_eq!(self.run("for p in $(dpkg-query -W -f '${Package} ' '*xen*' blktap); do dpkg --verify $p 2>/dev/null || true; done | grep -v xl.conf || true"), "");
+        let verify =
+            "for p in $(dpkg-query -W -f '${Package} ' '*xen*' blktap); do dpkg --verify $p 2>/dev/null || true; done";
+        assert_eq!(self.run(&format!("({verify}) | grep -v xl.conf || true")), "");
+    }
+
+    fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.path(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        fs::write(self.path(path), text).unwrap();
+    }
+
+    /// Links that start a script of the old kind.
+    fn started(&self, script: &str) -> String {
+        self.run(&format!("find /etc/rc?.d -name '[SK]??{script}'"))
     }
 }
 
@@ -45,34 +56,107 @@ fn debs(root: &Root, out: &str, arguments: &[&str]) -> String {
 }
 
 #[test]
-fn packages_work_in_a_clean_debian_take_over_from_its_own_and_leave_nothing() {
+fn packages_work_in_a_clean_debian_upgrade_and_leave_nothing() {
     if !tier::need(Tier::Full) {
         return;
     }
     let Some(root) = Root::new() else { return };
     dist(&[]);
-    debs(&root, "first", &[]);
+    let (_, second) = (debs(&root, "first", &[]), debs(&root, "second", &["--revision", "2"]));
     said(xtask(&["repo", "deb", "--from"]).arg(root.path("first")).arg(root.path("repository")));
-    fs::write(root.path("etc/apt/sources.list.d/xen.list"), "deb [trusted=yes] file:/repository sultana main\n")
-        .unwrap();
+    root.write("etc/apt/sources.list.d/xen.list", "deb [trusted=yes] file:/repository sultana main\n");
     root.run("apt-get update");
     // Updates of Debian's may come after our version.
-    let names = "xen-utils-4.17 xen-hypervisor-4.17-amd64 xen-hypervisor-4.17-amd64-dbg libxen-dev blktap xen-seabios";
-    root.install(&format!("-t sultana {names}"));
-    fs::remove_file(root.path("etc/apt/sources.list.d/xen.list")).unwrap();
+    let names = "-t sultana xen-utils-4.17 xen-hypervisor-4.17-amd64 xen-hypervisor-4.17-amd64-dbg libxen-dev blktap xen-seabios";
+    root.prepare(names);
+    let before = root.listing();
+    root.install(names);
     root.works();
-    fs::write(root.path("etc/xen/xl.conf"), "# mine\n").unwrap();
-    let second = debs(&root, "second", &["--revision", "2"]);
+    root.write("etc/xen/xl.conf", "# mine\n");
     root.install(&second);
     root.works();
-    assert_eq!(fs::read_to_string(root.path("etc/xen/xl.conf")).unwrap(), "# mine\n");
-    root.purge();
+    assert_eq!(root.read("etc/xen/xl.conf"), "# mine\n");
+    root.purge(&before);
+}
 
-    root.install("xen-utils-4.17 xen-hypervisor-4.17-amd64 libxen-dev");
-    fs::write(root.path("etc/xen/xl.conf"), "# mine\n").unwrap();
+#[test]
+fn packages_take_over_from_debians_own_keep_what_was_changed_and_leave_nothing() {
+    if !tier::need(Tier::Full) {
+        return;
+    }
+    let Some(root) = Root::new() else { return };
+    dist(&[]);
     let after = debs(&root, "after", &["--epoch", "1"]);
+    let theirs = "xen-utils-4.17 xen-hypervisor-4.17-amd64 libxen-dev";
+    root.prepare(theirs);
+    root.prepare(&after);
+    let before = root.listing();
+    root.install(theirs);
+    assert!(root.started("xen").contains("xen") && root.path("etc/init.d/xen").is_file());
+    root.write("etc/xen/xl.conf", "# mine\n");
+    root.write("etc/xen/oxenstored.conf", "# mine too\n");
+    root.write("etc/default/xen", "XENSTORED_ARGS=-T\n");
     root.run(&format!("apt-get install -y --no-install-recommends -o Dpkg::Options::=--force-confold {after}"));
     root.works();
-    assert_eq!(fs::read_to_string(root.path("etc/xen/xl.conf")).unwrap(), "# mine\n");
-    root.purge();
+    assert_eq!(root.read("etc/xen/xl.conf"), "# mine\n");
+    assert_eq!(root.read("etc/xen/oxenstored.conf.dpkg-bak"), "# mine too\n");
+    assert_eq!(root.read("etc/default/xen.dpkg-bak"), "XENSTORED_ARGS=-T\n");
+    for gone in ["etc/init.d/xen", "etc/init.d/xen.dpkg-bak", "etc/xen/oxenstored.conf", "etc/default/xen"] {
+        assert!(!root.path(gone).exists(), "{gone} is still there");
+    }
+    assert_eq!(root.started("xen"), "");
+    // Scripts can be run again, and find nothing more to do.
+    let kept = root.listing();
+    root.run("dpkg-reconfigure xen-utils-common && /var/lib/dpkg/info/xen-utils-common.postinst configure 1");
+    assert_eq!(root.listing(), kept);
+    root.purge(&before);
+}
+
+#[test]
+fn two_versions_are_installed_beside_each_other_and_one_goes_without_the_other() {
+    if !tier::need(Tier::Full) {
+        return;
+    }
+    let Some(root) = Root::new() else { return };
+    dist(&[]);
+    let old = debs(&root, "old", &[]);
+    let Some(checkout) = another_xen("4.20.3+127-gc42374a105-1") else { return };
+    let mut package = xtask(&["package", "deb", "--out"]);
+    said(package.arg(root.path("new")).current_dir(checkout.path().join("sultana")));
+    root.prepare(&old);
+    let before = root.listing();
+    root.install(&old);
+    let only_old = root.listing();
+    root.install("./new/*.deb");
+    let is_there = |name: &str| root.run(&format!("dpkg-query -W -f '${{db:Status-Abbrev}}' {name}"));
+    for version in ["4.17", "4.20"] {
+        for name in ["xen-utils-VERSION", "libxenmiscVERSION", "xen-hypervisor-VERSION-amd64"] {
+            assert_eq!(is_there(&name.replace("VERSION", version)), "ii ", "{name} of {version}");
+        }
+        let xl = root.run(&format!("/usr/lib/xen-{version}/bin/xl 2>&1 || true"));
+        assert!(xl.starts_with("Usage xl "), "{xl}");
+        assert!(root.path(&format!("usr/lib/xen-{version}/boot/hvmloader")).is_file());
+    }
+    root.works();
+    // The running hypervisor says which one it is; without one it is the newest.
+    let started = || root.run("sh -x /usr/sbin/xl 2>&1 | grep -e exec -e ^xl: || true");
+    assert_eq!(started(), "+ exec /usr/lib/xen-4.20/bin/xl\n");
+    fs::create_dir_all(root.path("sys/hypervisor/version")).unwrap();
+    root.write("sys/hypervisor/version/major", "4\n");
+    for (minor, says) in [
+        ("17", "+ exec /usr/lib/xen-4.17/bin/xl\n"),
+        ("20", "+ exec /usr/lib/xen-4.20/bin/xl\n"),
+        ("19", "xl: Xen 4.19 runs, and its xl is not installed (apt install xen-utils-4.19)\n"),
+    ] {
+        root.write("sys/hypervisor/version/minor", &format!("{minor}\n"));
+        assert_eq!(started(), says);
+    }
+    fs::remove_dir_all(root.path("sys/hypervisor")).unwrap();
+    root.run("apt-get purge -y xen-utils-4.20 libxenmisc4.20 xen-hypervisor-4.20-amd64 xen-hypervisor-4.20-amd64-dbg libxen-dev");
+    assert_eq!(started(), "+ exec /usr/lib/xen-4.17/bin/xl\n");
+    root.works();
+    let lost: Vec<String> =
+        only_old.difference(&root.listing()).filter(|line| line.contains("4.17")).cloned().collect();
+    assert_eq!(lost, Vec::<String>::new());
+    root.purge(&before);
 }

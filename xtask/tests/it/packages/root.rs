@@ -87,6 +87,38 @@ impl Root {
         found.lines().map(str::to_owned).collect()
     }
 
+    /// Everything that is there with its kind and where links lead, but for what package managers note of themselves.
+    pub fn listing(&self) -> BTreeSet<String> {
+        let others = [
+            "./proc",
+            "./sys",
+            "./dev",
+            "./tmp",
+            "./run",
+            "./root",
+            "./var/cache",
+            "./var/lib/apt",
+            "./var/lib/dpkg",
+            "./var/lib/ucf",
+            "./var/log/apt",
+            "./var/log/dpkg.log",
+            "./var/log/alternatives.log",
+        ];
+        let others = others.map(|path| format!("-path {path}")).join(" -o ");
+        let arguments = format!(". ( {others} ) -prune -o -printf %y_%p_%l\\n");
+        let found = printed(Command::new("find").args(arguments.split(' ')).current_dir(self.dir()));
+        found.lines().map(str::to_owned).collect()
+    }
+
+    /// apt installs what packages need that is not of Xen, so that only those make a difference.
+    pub fn prepare(&self, packages: &str) {
+        let planned = self.run(&format!("apt-get install -s --no-install-recommends {packages}"));
+        let names = planned.lines().filter_map(|line| line.strip_prefix("Inst ")?.split(' ').next());
+        let others: Vec<&str> = names.filter(|name| !name.contains("xen") && !name.contains("blktap")).collect();
+        assert!(others.contains(&"python3"), "{planned}");
+        self.install(&others.join(" "));
+    }
+
     /// Each of these files that is an ELF finds all its libraries.
     pub fn loads(&self, paths: impl Iterator<Item = String>) {
         for path in paths {
@@ -98,15 +130,15 @@ impl Root {
         }
     }
 
-    /// Programs start as far as they can without a hypervisor.
-    pub fn starts(&self) {
+    /// Programs start as far as they can without a hypervisor. `python` is where their modules are, if Python does not look there.
+    pub fn starts(&self, python: &str) {
         let xl = self.run("xl 2>&1 || true");
         assert!(xl.starts_with("Usage xl "), "{xl}");
         self.run("vhd-util create -n /tmp/disk.vhd -s 10");
         assert_eq!(self.run("vhd-util query -n /tmp/disk.vhd -v"), "10\n");
         self.run("rm /tmp/disk.vhd");
         assert!(self.run("tap-ctl 2>&1 || true").starts_with("usage: tap-ctl "));
-        self.run("python3 -c 'import xen.lowlevel.xc, xen.lowlevel.xs'");
+        self.run(&format!("PYTHONPATH={python} python3 -c 'import xen.lowlevel.xc, xen.lowlevel.xs, xenfsimage'"));
     }
 }
 

@@ -64,7 +64,7 @@ impl Root {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let paths = self.rpm(&[&["-ql"][..], &names].concat(), &[]);
         self.loads(paths.lines().map(str::to_owned));
-        self.starts();
+        self.starts("");
         let verified = Command::new("rpm").arg("--root").arg(self.dir()).arg("-V").args(&names).output().unwrap();
         let verified = String::from_utf8(verified.stdout).unwrap();
         let other = |line: &&str| !line.ends_with("/etc/xen/xl.conf");
