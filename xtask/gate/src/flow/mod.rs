@@ -189,7 +189,7 @@ impl<W: World> Gate<'_, W> {
         }
         let Waiting { candidates, held } = self.waiting(&tested)?;
         if candidates.is_empty() {
-            let nothing = held.is_empty().then(|| Ran::UpToDate(tested));
+            let nothing = held.is_empty().then_some(Ran::UpToDate(tested));
             return held.into_iter().chain(nothing).try_for_each(|ran| self.tell(told, ran));
         }
         for ran in &held {
