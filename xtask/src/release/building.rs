@@ -79,7 +79,8 @@ pub(super) fn text(world: &World, placed: &BTreeMap<Name, Placed>, contents: &Co
         }
         text.push_str(&format!("\n{name}: {}\n\n", component.summary));
         for line in commands(world, name, placed, contents)? {
-            text.push_str(&format!("    {line}\n"));
+            // A step's own script may have several lines.
+            text.push_str(&format!("    {}\n", line.replace('\n', "\n    ")));
         }
     }
     Ok(text)

@@ -30,9 +30,11 @@ use write::Made;
 /// Which file becomes part of which package stands in the components, as [[package]]; names are those of
 /// the distribution, whose packages they replace. A version is that of the source with +sultana1 behind
 /// it, so it comes after the distribution's packages of the same source; --revision makes the next one,
-/// and --epoch makes it come after every version of the distribution's. Packages that an earlier run left in
-/// .xtask/packages are replaced; a directory of yours (--out) keeps what is in it. Libraries belong where the
+/// and --epoch makes it come after every version of the distribution's. Libraries belong where the
 /// distribution has them: `cargo xtask configure --preset distro-debian`, or distro-fedora, then build.
+///
+/// What an earlier run left in .xtask/packages is replaced; a directory of yours (--out) keeps what is in it.
+/// Debian's packages of two versions of Xen can be installed beside each other: `xl` is that of the running one.
 ///
 /// Try them in a root of your own, or install them here:
 ///

@@ -139,7 +139,7 @@ fn two_versions_are_installed_beside_each_other_and_one_goes_without_the_other()
     }
     root.works();
     // The running hypervisor says which one it is; without one it is the newest.
-    let started = || root.run("sh -x /usr/sbin/xl 2>&1 | grep -e exec -e ^xl: || true");
+    let started = || root.run("sh -x /usr/sbin/xl 2>&1 | grep -e '^+ exec' -e ^xl: || true");
     assert_eq!(started(), "+ exec /usr/lib/xen-4.20/bin/xl\n");
     fs::create_dir_all(root.path("sys/hypervisor/version")).unwrap();
     root.write("sys/hypervisor/version/major", "4\n");
