@@ -98,7 +98,7 @@ impl<W: World> Gate<'_, W> {
         let verdict = self.with_evidence(flight, classify)?;
         let outcome = format!("{} behind flight {ahead}, which was not pushed", verdict.outcome.as_str());
         let now = self.world.now();
-        self.store.set_flight(flight.flight, FlightState::Done, Some(&outcome), now)?;
+        self.store.give_up(flight.flight, &outcome, now)?;
         Ok(Ran::NotPushed(judged(flight, verdict, false), NotPushed::Behind(ahead)))
     }
 }

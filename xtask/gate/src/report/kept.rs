@@ -5,11 +5,29 @@ use std::path::{Path, PathBuf};
 
 use super::{Bisection, Report, VERSION, mail};
 use crate::error::{Context, Result};
-use crate::model::FlightNo;
+use crate::model::{FlightNo, Tuple};
 
 /// Where everything of a flight is that is a file, from the state's directory.
 pub fn dir(flight: FlightNo) -> PathBuf {
     PathBuf::from("log").join(flight.to_string())
+}
+
+/// The directories of flights that are there, whether the state knows the flights or not.
+pub fn dirs(state_dir: &Path) -> Result<Vec<(FlightNo, PathBuf)>> {
+    let logs = state_dir.join("log");
+    let cannot = || format!("cannot read `{}`", logs.display());
+    if !logs.is_dir() {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    for entry in logs.read_dir().context(cannot)? {
+        let entry = entry.context(cannot)?;
+        // A greater number is none of ours.
+        let number = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
+        found.extend(number.map(|number| (FlightNo::from(number), entry.path())));
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// Keeps a report of a candidate, as JSON and as a mail.
@@ -22,12 +40,13 @@ pub fn keep(state_dir: &Path, report: &Report) -> Result<()> {
     candidate.bisection.iter().try_for_each(|bisection| keep_bisection(state_dir, bisection))
 }
 
-/// The report of a flight. Nothing where there is none: it is no candidate's, or was killed between its verdict and its report, or
-/// another version wrote it.
-pub fn report(state_dir: &Path, flight: FlightNo) -> Result<Option<Report>> {
+/// The report of a flight that tested this. Nothing where there is none: it is no candidate's, or was killed between its verdict and
+/// its report, or another version wrote it, or another state did.
+pub fn report(state_dir: &Path, flight: FlightNo, tuple: &Tuple) -> Result<Option<Report>> {
     let bytes = xtask_content::atomic::read(&state_dir.join(dir(flight)).join("report.json"))?;
     let report: Option<Report> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    Ok(report.filter(|report| report.version == VERSION))
+    let is_its = |report: &Report| report.candidate.as_ref().is_some_and(|candidate| candidate.tuple == *tuple);
+    Ok(report.filter(|report| report.version == VERSION && is_its(report)))
 }
 
 /// Keeps what a bisection came to; the same hunt again replaces it.

@@ -130,7 +130,8 @@ fn page<'a>(
         hits: jobs.iter().flat_map(|job| &job.steps).filter(|step| step.hit).count(),
         jobs,
         seconds,
-        candidate: kept::report(branch.site.state_dir, flight.flight)?.and_then(|report| report.candidate),
+        candidate: kept::report(branch.site.state_dir, flight.flight, &flight.tuple)?
+            .and_then(|report| report.candidate),
         again: row.parent.map(|parent| branch.flight_link(parent)),
         retries: Vec::new(),
         newer: None,

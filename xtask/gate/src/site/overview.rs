@@ -61,7 +61,7 @@ pub(super) fn row(branch: &Branch<'_>) -> Result<Row> {
         outcome: flight.outcome.clone().unwrap_or_else(|| flight.state.to_string()),
     });
     let last = status.last.as_ref();
-    let report = last.map(|(flight, ..)| kept::report(site.state_dir, *flight)).transpose()?.flatten();
+    let report = last.map(|(flight, .., tuple)| kept::report(site.state_dir, *flight, tuple)).transpose()?.flatten();
     let blocking = report.and_then(|report| report.candidate).map(|candidate| candidate.findings).unwrap_or_default();
     let blocking = blocking.into_iter().filter(|failure| failure.blocks.is_some());
     Ok(Row {

@@ -69,6 +69,19 @@ impl Store {
         })
     }
 
+    /// The numbers of flights go on behind this one, where they have not come so far. True where that changed something.
+    pub fn number_after(&mut self, last: FlightNo) -> Result<bool> {
+        self.change("number flights", |tx| {
+            tx.execute(
+                "INSERT INTO sqlite_sequence (name, seq) SELECT 'flights', 0
+                 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'flights')",
+                [],
+            )?;
+            let sql = "UPDATE sqlite_sequence SET seq = ?1 WHERE name = 'flights' AND seq < ?1";
+            Ok(tx.execute(sql, [last])? > 0)
+        })
+    }
+
     /// A job's state changes; what it had as steps is forgotten when it begins (again).
     pub fn begin_job(&mut self, (flight, place): Place, runvars: &BTreeMap<String, String>) -> Result<()> {
         self.change("begin a job", |tx| {
@@ -164,6 +177,14 @@ impl Store {
     /// The flight goes on to its next state.
     pub fn set_flight(&mut self, flight: FlightNo, state: FlightState, outcome: Option<&str>, now: i64) -> Result<()> {
         self.change("end a flight", |tx| set_flight(tx, flight, state, outcome, now))
+    }
+
+    /// The flight is done, since the one that it stood on was not pushed: what came of it says nothing of the queue.
+    pub fn give_up(&mut self, flight: FlightNo, outcome: &str, now: i64) -> Result<()> {
+        self.change("give up a flight", |tx| {
+            tx.prepare_cached("UPDATE flights SET gave_up = 1 WHERE flight = ?1")?.execute([flight])?;
+            set_flight(tx, flight, FlightState::Done, Some(outcome), now)
+        })
     }
 
     /// One flight, whole.

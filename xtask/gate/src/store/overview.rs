@@ -66,7 +66,7 @@ impl Store {
         self.ask("the last verdict", |db| {
             let mut query = db.prepare_cached(
                 "SELECT flight FROM flights WHERE branch = ?1 AND blessing = 'real' AND state = 'done'
-                 AND outcome NOT LIKE '% behind %' ORDER BY flight DESC LIMIT 1",
+                 AND NOT gave_up ORDER BY flight DESC LIMIT 1",
             )?;
             query.query_row([branch], |row| row.get(0)).optional()
         })

@@ -1,4 +1,4 @@
--- Form 1. A later form is a script that begins where the one before it ends: schema-2.sql.
+-- Form 1. A later form is a script that begins where the one before it ends: schema-2.sql and so on.
 CREATE TABLE tuples (
     tuple INTEGER PRIMARY KEY,
     text  TEXT NOT NULL UNIQUE -- JSON object: tree to revision, sorted

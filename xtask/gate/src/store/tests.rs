@@ -33,8 +33,39 @@ fn a_state_of_another_form_is_refused_by_readers_and_writers() {
     drop(Store::open(&path).unwrap());
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 7).unwrap();
     for error in [Store::open(&path).unwrap_err(), Store::look(&path).unwrap_err()] {
-        assert!(error.report().contains("has form 7, this gate knows 2"), "{}", error.report());
+        assert!(error.report().contains("has form 7, this gate knows 3"), "{}", error.report());
     }
+}
+
+#[test]
+fn a_state_of_an_older_form_is_brought_to_this_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("gate.db");
+    let old = Connection::open(&path).unwrap();
+    FORMS[..2].iter().for_each(|form| old.execute_batch(form).unwrap());
+    old.execute_batch(
+        "PRAGMA user_version = 2;
+         INSERT INTO tuples VALUES (1, '{}');
+         INSERT INTO flights (flight, branch, blessing, state, tuple, started, outcome, ahead) VALUES
+         (1, 'b', 'real', 'done', 1, 1, 'regressions - FAIL', NULL),
+         (2, 'b', 'real', 'done', 1, 1, 'all pass behind flight 1, which was not pushed', 1);",
+    )
+    .unwrap();
+    drop(old);
+    let error = Store::look(&path).unwrap_err();
+    assert!(error.report().contains("has form 2, this gate knows 3"), "{}", error.report());
+    let store = Store::open(&path).unwrap();
+    assert_eq!(store.last_judged("b").unwrap(), Some(1));
+    assert_eq!(store.flight(2).unwrap().ahead, Some(1));
+}
+
+#[test]
+fn flights_are_numbered_behind_what_is_there() {
+    let mut store = Store::in_memory().unwrap();
+    assert!(store.number_after(7).unwrap());
+    assert_eq!(new_flight(&mut store).unwrap(), 8);
+    assert!(!store.number_after(8).unwrap() && store.number_after(11).unwrap());
+    assert_eq!(new_flight(&mut store).unwrap(), 12);
 }
 
 #[test]

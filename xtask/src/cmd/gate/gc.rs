@@ -1,11 +1,11 @@
 //! `gate gc`: rows, logs and checkouts that nothing refers to.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use xtask_gate::model::FlightNo;
+use xtask_gate::report::kept;
 use xtask_gate::store::{Audit, Store};
 
 use super::GcArgs;
@@ -32,7 +32,8 @@ pub(super) fn run(session: &Session, state: &Path, args: &GcArgs) -> Result<()> 
     };
     let unreferenced = store.unreferenced(args.keep)?;
     let dir = state.parent().unwrap_or(&session.layout.root);
-    let mut directories = logs(&dir.join("log"), &unreferenced.logs_kept)?;
+    let logs = kept::dirs(dir)?.into_iter().filter(|(flight, _)| !unreferenced.logs_kept.contains(flight));
+    let mut directories: Vec<PathBuf> = logs.map(|(_, path)| path).collect();
     let defined = gate_names(&session.layout);
     for branch in store.branches()? {
         // Nothing else of it: versions are pins that origins forget.
@@ -60,22 +61,4 @@ pub(super) fn run(session: &Session, state: &Path, args: &GcArgs) -> Result<()> 
     let mut text = format!("{would} {} flights, {} directories\n", gone.flights.len(), gone.directories.len());
     gone.directories.iter().for_each(|directory| text += &format!("  {}\n", directory.display()));
     print_report(session, &text, &gone)
-}
-
-/// Logs of flights that are not kept; they have the flight's number as their name.
-fn logs(dir: &Path, kept: &BTreeSet<FlightNo>) -> Result<Vec<PathBuf>> {
-    let cannot = || format!("cannot read `{}`", dir.display());
-    if !dir.is_dir() {
-        return Ok(Vec::new());
-    }
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir).context(cannot)? {
-        let entry = entry.context(cannot)?;
-        let number = entry.file_name().to_str().and_then(|name| name.parse::<FlightNo>().ok());
-        if number.is_some_and(|number| !kept.contains(&number)) {
-            found.push(entry.path());
-        }
-    }
-    found.sort();
-    Ok(found)
 }

@@ -34,6 +34,20 @@ impl Opened {
         Ok(Opened { name, definition, dir, state, plan })
     }
 
+    /// The state, for this run alone. Where it was lost, or is an old copy, there are logs of flights that it does not know: no flight
+    /// has the number of one of those.
+    pub(super) fn store(&self) -> Result<Store> {
+        let mut store = Store::open(&self.state)?;
+        let last = kept::dirs(&self.dir)?.pop().map_or(0, |(flight, _)| flight);
+        if last > 0 && store.number_after(last)? {
+            eprintln!(
+                "`{}` does not know flight {last}, whose logs are kept: numbers go on after it",
+                self.state.display()
+            );
+        }
+        Ok(store)
+    }
+
     /// The outside. The state is open: nobody else has it.
     pub(super) fn world<'a>(&self, session: &'a Session, say: &'a dyn Fn(&str)) -> Result<RealWorld<'a>> {
         let (definition, dir) = (self.definition.clone(), self.dir.clone());
@@ -47,7 +61,7 @@ pub(super) fn run(session: &Session, state: &Path, args: &RunArgs) -> Result<()>
     let mut opened = Opened::new(session, state, branch)?;
     opened.plan.policy.bisect &= !args.no_bisect;
     set(&mut opened.plan.policy, &args.policy);
-    let mut store = Store::open(&opened.state)?;
+    let mut store = opened.store()?;
     let say = |line: &str| eprintln!("{line}");
     let mut world = opened.world(session, &say)?;
     let mut reports = Vec::new();

@@ -6,6 +6,7 @@ mod culprit;
 mod forge;
 mod gated;
 mod killed;
+mod leftovers;
 mod ours;
 mod project;
 mod run;
