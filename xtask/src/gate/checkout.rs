@@ -121,7 +121,7 @@ impl Checkout {
     }
 
     /// The commit of this project that a flight is tested with: the candidate where that is this project, else what the gate's
-    /// ref was when the flight began.
+    /// ref was when the flight began, or the one that it measures.
     pub(super) fn project_of(&self, flight: FlightNo, tuple: &Tuple) -> Result<String> {
         let project = self.gate.trees.iter().find(|(_, tracked)| tracked.project);
         if let Some((name, tracked)) = project {
@@ -130,7 +130,7 @@ impl Checkout {
                 .fetch(&tracked.refs().iter().flat_map(|refs| [refs.untested, refs.tested]).collect::<Vec<_>>())?;
             return commit.ok_or_else(|| Error::input(format!("the tuple names no revision of `{name}`")));
         }
-        let noted = self.logs.join(flight.to_string()).join("project");
+        let noted = self.project_file(flight);
         if let Ok(commit) = fs::read_to_string(&noted) {
             return Ok(commit.trim().to_owned());
         }
@@ -139,14 +139,27 @@ impl Checkout {
         Ok(tip)
     }
 
+    /// A flight that begins has the commit of this project that another one had, where that noted it.
+    pub(super) fn take_project(&self, flight: FlightNo, like: FlightNo) -> Result<()> {
+        match crate::atomic::read(&self.project_file(like))? {
+            Some(commit) => crate::atomic::write(&self.project_file(flight), &commit),
+            None => Ok(()),
+        }
+    }
+
+    fn project_file(&self, flight: FlightNo) -> PathBuf {
+        self.logs.join(flight.to_string()).join("project")
+    }
+
     /// The tip of the ref that has components and manifests.
     pub(super) fn tip(&self) -> Result<String> {
         let from = self.record()?.from.as_str();
-        self.repository.fetch(&[from])?;
-        self.repository.read_ref(from)?.ok_or_else(|| {
+        let tip = self.repository.read_ref(from)?.ok_or_else(|| {
             Error::input(format!("`{}` has no ref `{from}` to take definitions from", self.repository.address))
                 .help("it is `from` in the gate's [record]")
-        })
+        })?;
+        self.repository.fetch(&[from])?;
+        Ok(tip)
     }
 
     /// Where tested tuples are written down.

@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use xtask_gate::model::{Flight, JobKind, Revision, Tier, Tuple};
+use xtask_gate::model::{Flight, FlightNo, JobKind, Revision, Tier, Tuple};
 use xtask_gate::plan::{JobPlan, Plan, Policy, TreePlan};
 use xtask_gate::report::Commit;
 use xtask_gate::store::{Intent, PushState};
@@ -59,10 +59,9 @@ impl<'a> RealWorld<'a> {
         cancel: &'a Cancel,
         say: &'a dyn Fn(&str),
     ) -> Result<RealWorld<'a>> {
-        let repository = |address: &str, name: &str| Repository {
-            address: repository::address(layout, address),
-            mirror: dir.join("git").join(format!("{name}.git")),
-            cancel: cancel.clone(),
+        let repository = |address: &str, name: &str| {
+            let mirror = dir.join("git").join(format!("{name}.git"));
+            Repository::new(repository::address(layout, address), mirror, cancel)
         };
         let mut trees = BTreeMap::new();
         for (name, tree) in &gate.trees {
@@ -226,6 +225,10 @@ impl World for RealWorld<'_> {
         let Some((repository, refs)) = self.tree(tree)? else { return Ok(Vec::new()) };
         repository.fetch(&[refs.untested, refs.tested])?;
         Ok(footers::needed(&repository.footers("Depends-On", &old.0, &new.0)?))
+    }
+
+    fn begin_like(&mut self, flight: FlightNo, like: FlightNo) -> Result<()> {
+        self.checkout.take_project(flight, like)
     }
 
     fn digest(&mut self, order: &JobOrder<'_>) -> Result<Option<String>> {

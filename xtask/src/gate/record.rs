@@ -13,8 +13,8 @@ impl Checkout {
         self.prepare(flight.flight, &flight.tuple)?;
         let project = self.project_of(flight.flight, &flight.tuple)?;
         let repository = &self.repository;
-        repository.fetch(&[to])?;
         let old = repository.read_ref(to)?;
+        repository.fetch(&[to])?;
         let cannot = || format!("cannot make the commit that records flight {}", flight.flight);
         let index = self.index("record-index")?.display().to_string();
         let indexed = |arguments: &[&str]| -> Result<String> {

@@ -1,8 +1,11 @@
 //! One repository that a gate watches and pushes to, through a bare mirror of its own. The network is the git program's.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use xtask_gate::model::Revision;
 use xtask_gate::report::Commit;
@@ -21,7 +24,9 @@ pub(super) struct Repository {
     /// What of it is here.
     pub(super) mirror: PathBuf,
     /// Set when the user wants to stop.
-    pub(super) cancel: Cancel,
+    cancel: Cancel,
+    /// Where refs over there were when they were looked at last.
+    seen: Rc<RefCell<BTreeMap<String, Option<String>>>>,
 }
 
 /// A path in a definition is relative to the repository's root; all else is a URL.
@@ -36,7 +41,16 @@ pub(super) fn git(git_dir: &Path, arguments: &[&str]) -> Program {
     git_program(dir.into_iter().chain(arguments.iter().map(OsStr::new)))
 }
 
+/// What a ref over there is called here.
+fn mirrored(name: &str) -> String {
+    format!("refs/gate/{}", name.trim_start_matches("refs/"))
+}
+
 impl Repository {
+    pub(super) fn new(address: String, mirror: PathBuf, cancel: &Cancel) -> Repository {
+        Repository { address, mirror, cancel: cancel.clone(), seen: Rc::default() }
+    }
+
     /// What a call prints.
     pub(super) fn ask(&self, arguments: &[&str], what: impl FnOnce() -> String) -> Result<String> {
         self.made()?;
@@ -60,26 +74,45 @@ impl Repository {
         let out = self.ask(&["ls-remote", "--refs", &self.address, name], cannot)?;
         // The pattern is matched from the end: refs/heads/x is also the end of refs/heads/refs/heads/x.
         let is_it = |line: &&str| line.split_once('\t').is_some_and(|(_, found)| found == name);
-        Ok(out.lines().find(is_it).and_then(|line| line.split_once('\t')).map(|(id, _)| id.to_owned()))
+        let found = out.lines().find(is_it).and_then(|line| line.split_once('\t')).map(|(id, _)| id.to_owned());
+        self.seen.borrow_mut().insert(name.to_owned(), found.clone());
+        Ok(found)
     }
 
-    /// Brings these refs here, those that exist.
+    /// Brings these refs here, those that exist, as they were when they were read last: what is here is not asked for again.
     pub(super) fn fetch(&self, refs: &[&str]) -> Result<()> {
         for name in refs {
-            if self.read_ref(name)?.is_some() {
-                let spec = format!("+{name}:refs/gate/{}", name.trim_start_matches("refs/"));
-                let cannot = || format!("cannot fetch `{name}` from `{}`", self.address);
-                self.ask(&["fetch", "--quiet", "--no-tags", &self.address, &spec], cannot)?;
+            let seen = self.seen.borrow().get(*name).cloned();
+            let there = seen.map_or_else(|| self.read_ref(name), Ok)?;
+            if there.is_none() || there == self.here(name)? {
+                continue;
             }
+            let spec = format!("+{name}:{}", mirrored(name));
+            let cannot = || format!("cannot fetch `{name}` from `{}`", self.address);
+            self.ask(&["fetch", "--quiet", "--no-tags", &self.address, &spec], cannot)?;
+            // It may have moved on since it was read.
+            let here = self.here(name)?;
+            self.seen.borrow_mut().insert((*name).to_owned(), here);
         }
         Ok(())
     }
 
+    /// Where a ref was when it was brought here.
+    fn here(&self, name: &str) -> Result<Option<String>> {
+        let found = self.mirrored()?.refname_to_id(&mirrored(name));
+        Ok(found.ok().map(|id| id.to_string()))
+    }
+
+    /// The mirror, to read.
+    fn mirrored(&self) -> Result<git2::Repository> {
+        self.made()?;
+        git2::Repository::open_bare(&self.mirror).context(|| format!("cannot read `{}`", self.mirror.display()))
+    }
+
     /// Going from `old` to `new` loses nothing. Both are here, or `new` cannot contain `old`.
     pub(super) fn contains(&self, new: &str, old: &str) -> Result<bool> {
-        self.made()?;
         let cannot = || format!("cannot read `{}`", self.mirror.display());
-        let repository = git2::Repository::open_bare(&self.mirror).context(cannot)?;
+        let repository = self.mirrored()?;
         let id = |text: &str| git2::Oid::from_str(text).context(|| format!("`{text}` is no commit id"));
         let (new, old) = (id(new)?, id(old)?);
         let objects = repository.odb().context(cannot)?;
@@ -98,6 +131,8 @@ impl Repository {
         let ended =
             git(&self.mirror, &["push", "--quiet", "--porcelain", &lease, &self.address, &spec]).run(&self.cancel)?;
         if ended.status.success() {
+            self.ask(&["update-ref", &mirrored(name), new], || format!("cannot note `{name}`"))?;
+            self.seen.borrow_mut().insert(name.to_owned(), Some(new.to_owned()));
             return Ok(Pushed::Done);
         }
         let said = String::from_utf8_lossy(&ended.stdout);
@@ -132,6 +167,7 @@ impl Repository {
         let out = self.ask(&["shortlog", &range], || format!("cannot list the commits of `{}`", self.address))?;
         Ok(out.lines().map(str::to_owned).collect())
     }
+
     /// The commits between two, newest first.
     pub(super) fn log(&self, tree: &str, old: &str, new: &str) -> Result<Vec<Commit>> {
         let arguments = ["log", "--format=%H%x00%an <%ae>%x00%s", &format!("{old}..{new}")];

@@ -60,8 +60,8 @@ impl Checkout {
         let source = Checkout::source(tree)?;
         let record = self.record()?;
         for name in [&record.to, &record.from] {
-            self.repository.fetch(&[name])?;
             if let Some(commit) = self.repository.read_ref(name)? {
+                self.repository.fetch(&[name])?;
                 let lock: Option<Lock> = self.recorded(&commit, &self.lock_path())?;
                 return Ok(lock.and_then(|mut lock| lock.sources.remove(&source)).map(|pin| revision_of(&pin)));
             }
@@ -109,7 +109,9 @@ impl Checkout {
     }
 
     fn recorded_version(&self, source: &Name, revision: &Revision) -> Result<Option<Version>> {
-        let Some(commit) = self.repository.read_ref(&self.record()?.to)? else { return Ok(None) };
+        let to = &self.record()?.to;
+        let Some(commit) = self.repository.read_ref(to)? else { return Ok(None) };
+        self.repository.fetch(&[to])?;
         let lock: Option<Lock> = self.recorded(&commit, &self.lock_path())?;
         let pin = lock.and_then(|mut lock| lock.sources.remove(source)).filter(|pin| revision_of(pin) == *revision);
         let Some(pin) = pin else { return Ok(None) };

@@ -3,37 +3,38 @@
 
 use super::judge::judged;
 use super::told::Told;
-use super::{Gate, Judged, NotPushed, Ran};
+use super::{Gate, Judged, NotPushed, Ran, Start};
 use crate::bisect::{End, Hunt, Hunted, Next, Seen, next};
 use crate::classify::{Blocker, Class, Outcome, Verdict, classify};
 use crate::error::{Error, Result};
-use crate::model::{Blessing, Flight, FlightState, JobState, StepState, Tuple};
+use crate::model::{Blessing, Flight, FlightNo, FlightState, JobState, StepState, Tuple};
 use crate::plan::JobPlan;
 use crate::store::{Bisection, OrderKind};
 use crate::world::World;
 
 impl<W: World> Gate<'_, W> {
-    /// Tests until the end is known. Flights of earlier hunts count.
-    pub fn bisect(&mut self, hunt: &Hunt) -> Result<Hunted> {
+    /// Tests until the end is known, with what flight `like` was made of. Flights of earlier hunts count.
+    pub fn bisect(&mut self, hunt: &Hunt, like: Option<FlightNo>) -> Result<Hunted> {
         // Asked before it is recorded, so that what cannot be hunted is nowhere.
         self.jobs_for(&hunt.job)?;
         for number in self.store.open_bisections(&self.plan.branch)? {
             self.carry_on(number)?;
         }
         let now = self.world.now();
-        let (number, begun) = self.store.begin_bisection(&self.plan.branch, hunt, now)?;
-        self.hunt(number, begun, hunt, false)
+        let begun = self.store.begin_bisection(&self.plan.branch, hunt, now)?;
+        self.hunt(&Bisection { flight: like, ..begun }, false)
     }
 
     /// Tests until the end is known, or an operator stops the gate and it is to heed that.
-    fn hunt(&mut self, number: i64, begun: i64, hunt: &Hunt, heeds_stop: bool) -> Result<Hunted> {
+    fn hunt(&mut self, bisection: &Bisection, heeds_stop: bool) -> Result<Hunted> {
+        let Bisection { hunt, begun, .. } = bisection;
         let jobs = self.jobs_for(&hunt.job)?;
-        let mut seen = hunt.row.iter().map(|tuple| self.seen(hunt, tuple, begun)).collect::<Result<Vec<_>>>()?;
+        let mut seen = hunt.row.iter().map(|tuple| self.seen(hunt, tuple, *begun)).collect::<Result<Vec<_>>>()?;
         loop {
             let place = match next(&seen) {
                 Next::End(end) => {
                     let now = self.world.now();
-                    self.store.end_bisection(number, end, now)?;
+                    self.store.end_bisection(bisection.bisection, end, now)?;
                     return Ok(Hunted { hunt: hunt.clone(), end: Some(end), seen });
                 }
                 Next::Test(_) if heeds_stop && self.order(OrderKind::Stop)?.is_some() => {
@@ -42,9 +43,10 @@ impl<W: World> Gate<'_, W> {
                 Next::Test(place) => place,
             };
             let tuple = &hunt.row[place];
-            let flight = self.begin(Blessing::Bisect, tuple, tuple, None, jobs.clone())?;
+            let start = Start { like: bisection.flight, ..Start::new(Blessing::Bisect, jobs.clone()) };
+            let flight = self.start(tuple, tuple, start)?;
             self.carry_on(flight)?;
-            seen[place] = self.seen(hunt, tuple, begun)?;
+            seen[place] = self.seen(hunt, tuple, *begun)?;
         }
     }
 
@@ -121,7 +123,7 @@ impl<W: World> Gate<'_, W> {
         let Hunt { job, row, .. } = &bisection.hunt;
         let number = bisection.flight.unwrap_or_default();
         self.world.say(&format!("{job} is worse in flight {number}: bisecting {} revisions", row.len()));
-        self.hunt(bisection.bisection, bisection.begun, &bisection.hunt, true)
+        self.hunt(bisection, true)
     }
 
     /// The culprit that an earlier bisection of the same step named, where it is among these commits too.

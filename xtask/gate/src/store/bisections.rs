@@ -27,13 +27,15 @@ pub struct Bisection {
 }
 
 impl Store {
-    /// Records that an operator hunts, and tells its number and when it began. One that is open goes on, and so does one that named its
-    /// culprit; any other is begun anew.
-    pub fn begin_bisection(&mut self, branch: &str, hunt: &Hunt, now: i64) -> Result<(i64, i64)> {
+    /// Records that an operator hunts. A hunt that is open goes on, and so does one that named its culprit; any other is begun anew.
+    pub fn begin_bisection(&mut self, branch: &str, hunt: &Hunt, now: i64) -> Result<Bisection> {
         let goes_on = |known: &Bisection| known.hunt == *hunt && matches!(known.end, None | Some(End::Complete(_)));
         match self.bisections(branch)?.into_iter().find(goes_on) {
-            Some(known) => Ok((known.bisection, known.begun)),
-            None => Ok((self.change("begin a bisection", |tx| insert(tx, None, branch, hunt, now))?, now)),
+            Some(known) => Ok(known),
+            None => {
+                let bisection = self.change("begin a bisection", |tx| insert(tx, None, branch, hunt, now))?;
+                Ok(Bisection { bisection, flight: None, hunt: hunt.clone(), end: None, begun: now, ended: None })
+            }
         }
     }
 

@@ -6,7 +6,6 @@ use xtask_gate::bisect::{Hunt, Hunted};
 use xtask_gate::flow::Gate;
 use xtask_gate::model::Revision;
 use xtask_gate::report::{Bisection, kept};
-use xtask_gate::store::Store;
 use xtask_gate::world::World;
 
 use super::BisectArgs;
@@ -19,7 +18,7 @@ use crate::gate::RealWorld;
 pub(super) fn run(session: &Session, state: &Path, args: &BisectArgs) -> Result<()> {
     let BisectArgs { branch, job, .. } = args;
     let opened = Opened::new(session, state, branch)?;
-    let mut store = Store::open(&opened.state)?;
+    let mut store = opened.store()?;
     let number = match args.flight {
         Some(number) => number,
         None => store.branch_status(branch)?.last.map(|(number, ..)| number).ok_or_else(|| {
@@ -40,7 +39,7 @@ pub(super) fn run(session: &Session, state: &Path, args: &BisectArgs) -> Result<
     let row = world.row(&from, &flight.tuple, args.all)?;
     say(&format!("{} revisions from flight {number}'s baseline to it", row.len()));
     let hunt = Hunt { job: job.clone(), testid: args.testid.clone(), row, fixed: args.fixed };
-    let hunted = Gate { store: &mut store, world: &mut world, plan: &opened.plan }.bisect(&hunt)?;
+    let hunted = Gate { store: &mut store, world: &mut world, plan: &opened.plan }.bisect(&hunt, Some(number))?;
     let report = Bisection::of(branch, number, &hunted, commits(&world, &hunted));
     kept::keep_bisection(&opened.dir, &report)?;
     print_report(session, &report.text(), &report)?;

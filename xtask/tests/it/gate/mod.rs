@@ -9,6 +9,7 @@ mod killed;
 mod leftovers;
 mod ours;
 mod project;
+mod remembered;
 mod run;
 mod site;
 mod verdicts;

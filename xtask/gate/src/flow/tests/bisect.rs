@@ -32,7 +32,7 @@ fn a_killed_bisection_over_two_trees_names_the_planted_commit() {
         let mut store = Store::open(&path).unwrap();
         store.do_not_sync().unwrap();
         store.die_after(40);
-        match (Gate { store: &mut store, world: &mut world, plan: &plan }).bisect(&hunt) {
+        match (Gate { store: &mut store, world: &mut world, plan: &plan }).bisect(&hunt, None) {
             Ok(hunted) => break hunted.end.unwrap(),
             Err(_) => kills += 1,
         }
@@ -43,7 +43,7 @@ fn a_killed_bisection_over_two_trees_names_the_planted_commit() {
     let mut store = Store::open(&path).unwrap();
     assert!(!store.has_ever_passed("simulated", "guest", "run").unwrap());
     let fixed = Hunt { row: hunt.row.iter().rev().cloned().collect(), fixed: true, ..hunt };
-    let ended = Gate { store: &mut store, world: &mut world, plan: &plan }.bisect(&fixed).unwrap();
+    let ended = Gate { store: &mut store, world: &mut world, plan: &plan }.bisect(&fixed, None).unwrap();
     assert_eq!(ended.end, Some(End::Complete(64 - 23)), "{:?}", ended.seen);
 }
 
@@ -167,7 +167,7 @@ fn a_hunt_that_a_broken_machine_ended_can_be_begun_again() {
     let hunt = Hunt { job: "boot".to_owned(), testid: None, row, fixed: false };
     let mut hunted = |broken| {
         world.break_host("boot", broken).unwrap();
-        Gate { store: &mut store, world: &mut world, plan: &plan }.bisect(&hunt).unwrap()
+        Gate { store: &mut store, world: &mut world, plan: &plan }.bisect(&hunt, None).unwrap()
     };
     let first = hunted(99);
     assert_eq!(first.end, Some(End::Unreproducible(3)), "{first:?}");
