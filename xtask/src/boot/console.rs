@@ -1,6 +1,7 @@
 //! The serial line of a made-up machine: what it prints, what must come of that within which time, and what is typed. The machine is
 //! ended, whatever happened, before the driver returns.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::os::unix::process::ExitStatusExt;
@@ -17,6 +18,8 @@ const POLL: Duration = Duration::from_millis(100);
 const MOST_BYTES: usize = 8 << 20;
 /// Nothing that is looked for is longer.
 const LONGEST_LINE: usize = 4096;
+/// More than the hypervisor prints into a line of dom0's.
+const LONGEST_TALK: usize = 16 << 10;
 /// Xen's input buffer is small: a longer piece loses bytes.
 const PIECE_BYTES: usize = 8;
 /// How long an echo may take.
@@ -43,7 +46,9 @@ enum Sign {
     Told(String),
     /// A line with that, whole.
     Line(String),
-    /// That, with nothing behind it: a prompt.
+    /// A line of dom0 with that, whole. The hypervisor may have printed into it.
+    Answer(String),
+    /// That, with nothing behind it: a prompt, an echo. The hypervisor may have printed into it.
     Text(String),
 }
 
@@ -58,6 +63,11 @@ impl Expect {
         Expect { name: name.to_owned(), sign: Sign::Line(text.to_owned()), limit }
     }
 
+    /// A line with `text`, which is dom0's.
+    pub(super) fn answer(name: &str, text: &str, limit: Duration) -> Self {
+        Expect { name: name.to_owned(), sign: Sign::Answer(text.to_owned()), limit }
+    }
+
     /// A prompt, or an echo.
     pub(super) fn text(name: &str, text: &str, limit: Duration) -> Self {
         Expect { name: name.to_owned(), sign: Sign::Text(text.to_owned()), limit }
@@ -67,7 +77,7 @@ impl Expect {
 impl Sign {
     fn words(&self) -> &str {
         match self {
-            Sign::Told(words) | Sign::Line(words) | Sign::Text(words) => words,
+            Sign::Told(words) | Sign::Line(words) | Sign::Answer(words) | Sign::Text(words) => words,
         }
     }
 
@@ -76,9 +86,15 @@ impl Sign {
         matches!(self, Sign::Told(words) if line.strip_prefix(words.as_str()).is_some_and(|said| said.starts_with("bad")))
     }
 
+    /// It is said by dom0, and by nobody else.
+    fn is_dom0s(&self) -> bool {
+        matches!(self, Sign::Answer(_) | Sign::Text(_))
+    }
+
     /// What has it in `text`, which goes on unless `is_over`.
     fn find(&self, text: &str, is_over: bool) -> Option<String> {
         let words = self.words();
+        let text = &*if self.is_dom0s() { Cow::Owned(without_hypervisor(text)) } else { Cow::Borrowed(text) };
         text.match_indices(words).find_map(|(at, _)| {
             let rest = &text[at + words.len()..];
             let (line, is_whole) = match rest.split_once(['\r', '\n']) {
@@ -87,13 +103,21 @@ impl Sign {
             };
             let fits = match self {
                 Sign::Told(_) => is_whole && (line.starts_with("ok") || line.starts_with("bad")),
-                Sign::Line(_) => is_whole,
+                Sign::Line(_) | Sign::Answer(_) => is_whole,
                 Sign::Text(_) => true,
             };
             let line = if matches!(self, Sign::Text(_)) { "" } else { line };
             fits.then(|| format!("{words}{line}"))
         })
     }
+}
+
+/// What dom0 says: the hypervisor prints lines of its own whenever it wants to, and the rest of dom0's comes behind them.
+fn without_hypervisor(text: &str) -> String {
+    let mut pieces = text.split("(XEN) ");
+    let first = pieces.next().unwrap_or_default();
+    let rest = pieces.map(|piece| piece.split_once('\n').map_or("", |(_, behind)| behind));
+    std::iter::once(first).chain(rest).collect()
 }
 
 /// What came of an expectation: the line that had it, or why there was none.
@@ -184,7 +208,7 @@ impl Console<'_> {
         let mut bad_since: Option<Instant> = None;
         loop {
             let over = self.over.clone();
-            let last_line = self.last_line();
+            let (last_line, near_end) = (self.last_line(), self.near_end(LONGEST_TALK));
             open.retain_mut(|(expect, from)| match expect.sign.find(&self.text[*from..], over.is_some()) {
                 Some(line) => {
                     if expect.sign.is_bad(&line) {
@@ -194,7 +218,7 @@ impl Console<'_> {
                     false
                 }
                 None => {
-                    *from = last_line.max(*from);
+                    *from = if expect.sign.is_dom0s() { near_end } else { last_line }.max(*from);
                     true
                 }
             });
@@ -226,11 +250,16 @@ impl Console<'_> {
     /// Where the line begins that is still being printed; of one without end, where its last part does.
     fn last_line(&self) -> usize {
         let begins = self.text.rfind('\n').map_or(0, |at| at + 1);
-        let mut near = self.text.len().saturating_sub(LONGEST_LINE);
+        begins.max(self.near_end(LONGEST_LINE))
+    }
+
+    /// So many bytes before what comes next, or a few more.
+    fn near_end(&self, bytes: usize) -> usize {
+        let mut near = self.text.len().saturating_sub(bytes);
         while !self.text.is_char_boundary(near) {
             near -= 1;
         }
-        begins.max(near)
+        near
     }
 
     /// Waits for the machine's own end.
@@ -288,12 +317,8 @@ impl Console<'_> {
 
     fn take(&mut self, bytes: &[u8]) -> Result<()> {
         self.log.write_all(bytes).context(|| "cannot write the log of a console".to_owned())?;
-        let before = self.text.len();
+        let from = self.near_end(64);
         self.text.push_str(&String::from_utf8_lossy(bytes));
-        let mut from = before.saturating_sub(64);
-        while !self.text.is_char_boundary(from) {
-            from -= 1;
-        }
         let fatal = FATAL.iter().find_map(|fatal| Sign::Line((*fatal).to_owned()).find(&self.text[from..], true));
         if let Some(line) = fatal {
             self.over.get_or_insert(format!("it crashed: {line}"));
@@ -378,6 +403,18 @@ mod tests {
     fn a_line_is_typed_piece_by_piece_as_it_is_echoed() {
         let (good, said) = check("cat", &[Expect::line("all", "3+4=$((3", LONG)], "echo 3+4=$((3+4))");
         assert!(good && said[0].starts_with("3+4=$((3+4))"), "{said:?}");
+    }
+
+    #[test]
+    fn what_the_hypervisor_prints_into_an_echo_and_an_answer_is_none_of_them() {
+        let read = |bytes: u32| format!("dd bs=1 count={bytes} 2>/dev/null");
+        let script = format!(
+            "{}; {} >/dev/null; printf '6*7)(XEN) uart interrupt\\r\\n)(XEN) polling\\r\\nup\\r\\n4(XEN) more\\r\\n2up\\r\\n'; sleep 100",
+            read(8),
+            read(8)
+        );
+        let (good, said) = check(&script, &[Expect::answer("all", "42up", LONG)], "echo $((6*7))up");
+        assert!(good && said == ["42up"], "{said:?}");
     }
 
     #[test]

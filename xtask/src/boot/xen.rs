@@ -141,9 +141,9 @@ fn drive(console: &mut Console<'_>, report: &mut Report, boot: &Boot<'_>, until:
                 return Ok(());
             }
             // A prompt that only stands there is none: the answer is not in what was typed.
-            let typed = console.type_line("echo $((6*7))up")?;
-            let answered = typed && console.expect(&[Expect::line("prompt-answers", "42up", SOON)], &mut came)?;
-            if answered {
+            if !console.type_line("echo $((6*7))up")? {
+                came("prompt-answers", Err("it does not echo what is typed".to_owned()));
+            } else if console.expect(&[Expect::answer("prompt-answers", "42up", SOON)], &mut came)? {
                 console.type_line("poweroff -f")?;
             }
         }
