@@ -107,7 +107,10 @@ fn packages_take_over_from_debians_own_keep_what_was_changed_and_leave_nothing()
     assert_eq!(root.started("xen"), "");
     // Scripts can be run again, and find nothing more to do.
     let kept = root.listing();
-    root.run("dpkg-reconfigure xen-utils-common && /var/lib/dpkg/info/xen-utils-common.postinst configure 1");
+    let again = "DPKG_MAINTSCRIPT_NAME=postinst DPKG_MAINTSCRIPT_PACKAGE=xen-utils-common";
+    root.run(&format!(
+        "dpkg-reconfigure xen-utils-common && {again} /var/lib/dpkg/info/xen-utils-common.postinst configure 1"
+    ));
     assert_eq!(root.listing(), kept);
     root.purge(&before);
 }
@@ -155,8 +158,10 @@ fn two_versions_are_installed_beside_each_other_and_one_goes_without_the_other()
     root.run("apt-get purge -y xen-utils-4.20 libxenmisc4.20 xen-hypervisor-4.20-amd64 xen-hypervisor-4.20-amd64-dbg libxen-dev");
     assert_eq!(started(), "+ exec /usr/lib/xen-4.17/bin/xl\n");
     root.works();
-    let lost: Vec<String> =
-        only_old.difference(&root.listing()).filter(|line| line.contains("4.17")).cloned().collect();
-    assert_eq!(lost, Vec::<String>::new());
+    // Links to compile with went with their package, whatever they led to.
+    let is_versioned = |line: &&String| line.split('_').nth(1).is_some_and(|path| path.contains("4.17"));
+    let now = root.listing();
+    let lost: Vec<&String> = only_old.difference(&now).filter(is_versioned).collect();
+    assert_eq!(lost, Vec::<&String>::new());
     root.purge(&before);
 }
