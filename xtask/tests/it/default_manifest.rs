@@ -20,33 +20,54 @@ pub fn dist(arguments: &[&str]) -> PathBuf {
     root.join("dist")
 }
 
-/// A checkout of the last commit, in `sultana`, that has Debian's source package of Xen in another version in its `dist/`; none where no
-/// mirror has it any more, which is on record.
-pub fn another_xen(version: &str) -> Option<tempfile::TempDir> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let dir = tempfile::tempdir().unwrap();
-    git_in(dir.path(), &["clone", "-q", root.to_str().unwrap(), "sultana"]);
-    let checkout = dir.path().join("sultana");
-    let manifest = checkout.join("manifests/debian-12.toml");
-    let text = fs::read_to_string(&manifest).unwrap();
-    let (before, rest) = text.split_once("package = \"xen\", version = \"").unwrap();
-    let (_, after) = rest.split_once('"').unwrap();
-    fs::write(&manifest, format!("{before}package = \"xen\", version = \"{version}\"{after}")).unwrap();
-    let xtask = |arguments: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-        let ended = command.args(arguments).current_dir(&checkout).output().unwrap();
-        (ended.status.success(), String::from_utf8_lossy(&ended.stderr).into_owned())
-    };
-    let (done, said) = xtask(&["update", "xen"]);
-    if !done && said.contains("404") {
-        tier::skip(&format!("no mirror has xen {version} any more"));
-        return None;
+/// A checkout of the last commit: in its `dist/` is what its manifest has, and nothing that was built with `--all` before.
+pub struct Checkout(tempfile::TempDir);
+
+impl Checkout {
+    fn cloned() -> Checkout {
+        let dir = tempfile::tempdir().unwrap();
+        git_in(dir.path(), &["clone", "-q", crate::repository().to_str().unwrap(), "sultana"]);
+        Checkout(dir)
     }
-    assert!(done, "{said}");
-    let yes: &[&str] = if std::env::var_os("XTASK_TEST_YES").is_some() { &["--yes"] } else { &[] };
-    let (done, said) = xtask(&[&["build"], yes].concat());
-    assert!(done, "{said}");
-    Some(dir)
+
+    /// With the default manifest's `dist/`.
+    pub fn built() -> Checkout {
+        let checkout = Checkout::cloned();
+        checkout.build();
+        checkout
+    }
+
+    /// With Debian's source package of Xen in another version; none where no mirror has it any more, which is on record.
+    pub fn of_xen(version: &str) -> Option<Checkout> {
+        let checkout = Checkout::cloned();
+        let manifest = checkout.0.path().join("sultana/manifests/debian-12.toml");
+        let text = fs::read_to_string(&manifest).unwrap();
+        let (before, rest) = text.split_once("package = \"xen\", version = \"").unwrap();
+        let (_, after) = rest.split_once('"').unwrap();
+        fs::write(&manifest, format!("{before}package = \"xen\", version = \"{version}\"{after}")).unwrap();
+        let ended = checkout.xtask(&["update", "xen"]).output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr);
+        if !ended.status.success() && said.contains("404") {
+            tier::skip(&format!("no mirror has xen {version} any more"));
+            return None;
+        }
+        assert!(ended.status.success(), "{said}");
+        checkout.build();
+        Some(checkout)
+    }
+
+    fn build(&self) {
+        let yes: &[&str] = if std::env::var_os("XTASK_TEST_YES").is_some() { &["--yes"] } else { &[] };
+        let ended = self.xtask(&[&["build"], yes].concat()).output().unwrap();
+        assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    }
+
+    /// A command of ours about it.
+    pub fn xtask(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        command.args(arguments).current_dir(self.0.path().join("sultana"));
+        command
+    }
 }
 
 /// What a program of `dist/` prints, with the libraries of `dist/`.

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use super::root::{Root, packages, said, xtask};
-use crate::default_manifest::{another_xen, dist};
+use super::root::{Root, packages, said};
+use crate::default_manifest::Checkout;
 use crate::tier::{self, Tier};
 
 /// Names of the packages that are ours.
@@ -49,8 +49,8 @@ impl Root {
 }
 
 /// `package deb` into a directory of the root, as apt there names them.
-fn debs(root: &Root, out: &str, arguments: &[&str]) -> String {
-    let made = packages("deb", &root.path(out), arguments);
+fn debs(root: &Root, of: &Checkout, out: &str, arguments: &[&str]) -> String {
+    let made = packages(of, "deb", &root.path(out), arguments);
     let name = |path: &std::path::PathBuf| format!("./{out}/{}", path.file_name().unwrap().to_str().unwrap());
     made.iter().map(name).collect::<Vec<_>>().join(" ")
 }
@@ -61,9 +61,9 @@ fn packages_work_in_a_clean_debian_upgrade_and_leave_nothing() {
         return;
     }
     let Some(root) = Root::new() else { return };
-    dist(&[]);
-    let (_, second) = (debs(&root, "first", &[]), debs(&root, "second", &["--revision", "2"]));
-    said(xtask(&["repo", "deb", "--from"]).arg(root.path("first")).arg(root.path("repository")));
+    let checkout = Checkout::built();
+    let (_, second) = (debs(&root, &checkout, "first", &[]), debs(&root, &checkout, "second", &["--revision", "2"]));
+    said(checkout.xtask(&["repo", "deb", "--from"]).arg(root.path("first")).arg(root.path("repository")));
     root.write("etc/apt/sources.list.d/xen.list", "deb [trusted=yes] file:/repository sultana main\n");
     root.run("apt-get update");
     // Updates of Debian's may come after our version.
@@ -85,8 +85,8 @@ fn packages_take_over_from_debians_own_keep_what_was_changed_and_leave_nothing()
         return;
     }
     let Some(root) = Root::new() else { return };
-    dist(&[]);
-    let after = debs(&root, "after", &["--epoch", "1"]);
+    let checkout = Checkout::built();
+    let after = debs(&root, &checkout, "after", &["--epoch", "1"]);
     let theirs = "xen-utils-4.17 xen-hypervisor-4.17-amd64 libxen-dev";
     root.prepare(theirs);
     root.prepare(&after);
@@ -121,11 +121,10 @@ fn two_versions_are_installed_beside_each_other_and_one_goes_without_the_other()
         return;
     }
     let Some(root) = Root::new() else { return };
-    dist(&[]);
-    let old = debs(&root, "old", &[]);
-    let Some(checkout) = another_xen("4.20.3+127-gc42374a105-1") else { return };
-    let mut package = xtask(&["package", "deb", "--out"]);
-    said(package.arg(root.path("new")).current_dir(checkout.path().join("sultana")));
+    let checkout = Checkout::built();
+    let old = debs(&root, &checkout, "old", &[]);
+    let Some(newer) = Checkout::of_xen("4.20.3+127-gc42374a105-1") else { return };
+    said(newer.xtask(&["package", "deb", "--out"]).arg(root.path("new")));
     root.prepare(&old);
     let before = root.listing();
     root.install(&old);

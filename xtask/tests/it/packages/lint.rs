@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use super::root::packages;
-use crate::default_manifest::dist;
+use crate::default_manifest::Checkout;
 use crate::tier::{self, Tier};
 
 /// Tags of lintian that stay, with the packages that have them.
@@ -109,9 +109,8 @@ fn lintian_finds_only_what_is_listed() {
     if !tier::need(Tier::Full) || !tier::programs(&[("lintian", "lintian")]) {
         return;
     }
-    dist(&[]);
     let out = tempfile::tempdir().unwrap();
-    let made = packages("deb", out.path(), &[]);
+    let made = packages(&Checkout::built(), "deb", out.path(), &[]);
     let ended = Command::new("lintian").arg("--allow-root").args(&made).env("LC_ALL", "C.UTF-8").output().unwrap();
     let said = String::from_utf8(ended.stdout).unwrap();
     assert!(made.len() > 10 && said.contains(": no-manual-page"), "{said}");
@@ -134,9 +133,8 @@ fn rpmlint_finds_only_what_is_listed() {
     if !tier::need(Tier::Full) || !tier::programs(&[("rpmlint", "rpmlint"), ("rpm", "rpm")]) {
         return;
     }
-    dist(&[]);
     let out = tempfile::tempdir().unwrap();
-    let made = packages("rpm", out.path(), &[]);
+    let made = packages(&Checkout::built(), "rpm", out.path(), &[]);
     let ended = Command::new("rpmlint").args(&made).env("LC_ALL", "C.UTF-8").output().unwrap();
     let said = String::from_utf8(ended.stdout).unwrap();
     assert!(made.len() > 5 && said.contains("packages and 0 specfiles checked"), "{said}");

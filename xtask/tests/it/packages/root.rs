@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::default_manifest::Checkout;
 use crate::tier;
 
 /// What a program prints; it must succeed.
@@ -110,11 +111,12 @@ impl Root {
         found.lines().map(str::to_owned).collect()
     }
 
-    /// apt installs what packages need that is not of Xen, so that only those make a difference.
+    /// apt installs what packages need that is neither ours nor of Xen, so that only those make a difference.
     pub fn prepare(&self, packages: &str) {
         let planned = self.run(&format!("apt-get install -s --no-install-recommends {packages}"));
-        let names = planned.lines().filter_map(|line| line.strip_prefix("Inst ")?.split(' ').next());
-        let others: Vec<&str> = names.filter(|name| !name.contains("xen") && !name.contains("blktap")).collect();
+        let theirs = planned.lines().filter(|line| !line.contains("sultana"));
+        let names = theirs.filter_map(|line| line.strip_prefix("Inst ")?.split(' ').next());
+        let others: Vec<&str> = names.filter(|name| !name.contains("xen")).collect();
         assert!(planned.contains("\nInst xen-utils-4.17 "), "{planned}");
         self.install(&others.join(" "));
     }
@@ -143,15 +145,8 @@ impl Root {
     }
 }
 
-/// `package KIND` of the repository into a directory: the paths of the packages.
-pub fn packages(kind: &str, out: &Path, arguments: &[&str]) -> Vec<PathBuf> {
-    let mut package = xtask(&["package", kind, "--maintainer", "Test <test@xenproject.org>", "--out"]);
+/// `package KIND` of a checkout into a directory: the paths of the packages.
+pub fn packages(of: &Checkout, kind: &str, out: &Path, arguments: &[&str]) -> Vec<PathBuf> {
+    let mut package = of.xtask(&["package", kind, "--maintainer", "Test <test@xenproject.org>", "--out"]);
     printed(package.arg(out).args(arguments)).lines().map(PathBuf::from).collect()
-}
-
-/// A command of ours, about the repository.
-pub fn xtask(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-    command.args(arguments).current_dir(crate::repository());
-    command
 }

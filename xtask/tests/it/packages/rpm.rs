@@ -6,8 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::root::{Root, packages, printed, said, xtask};
-use crate::default_manifest::dist;
+use super::root::{Root, packages, printed, said};
+use crate::default_manifest::Checkout;
 use crate::tier::{self, Tier};
 
 const PROGRAMS: [(&str, &str); 4] =
@@ -77,10 +77,10 @@ fn rpms_say_what_they_need_and_two_runs_give_the_same_bytes() {
     if !tier::need(Tier::Full) || !tier::programs(&PROGRAMS) {
         return;
     }
-    dist(&[]);
+    let checkout = Checkout::built();
     let out = tempfile::tempdir().unwrap();
-    let first = packages("rpm", &out.path().join("first"), &[]);
-    let again = packages("rpm", &out.path().join("again"), &[]);
+    let first = packages(&checkout, "rpm", &out.path().join("first"), &[]);
+    let again = packages(&checkout, "rpm", &out.path().join("again"), &[]);
     assert!(first.len() > 5);
     for (one, other) in first.iter().zip(&again) {
         assert!(fs::read(one).unwrap() == fs::read(other).unwrap(), "{} differs", one.display());
@@ -110,19 +110,19 @@ fn rpms_install_without_force_work_upgrade_and_leave_nothing() {
     }
     let Some(root) = Root::new() else { return };
     root.install("python3 python3-distutils libyajl2 liblzo2-2 libncurses6 bridge-utils iproute2 systemd");
-    dist(&[]);
+    let checkout = Checkout::built();
     let out = tempfile::tempdir().unwrap();
     root.rpm(&["--initdb"], &[]);
     root.rpm(&["-i"], &[system(&root, out.path())]);
     let before = root.files();
-    root.rpm(&["-i"], &packages("rpm", &out.path().join("first"), &[]));
+    root.rpm(&["-i"], &packages(&checkout, "rpm", &out.path().join("first"), &[]));
     root.rpms_work();
     assert!(root.path("etc/systemd/system/multi-user.target.wants/xenstored.service").is_symlink());
     fs::write(root.path("etc/xen/xl.conf"), "# mine\n").unwrap();
-    packages("rpm", &out.path().join("second"), &["--revision", "2"]);
+    packages(&checkout, "rpm", &out.path().join("second"), &["--revision", "2"]);
     let repository = out.path().join("repository");
     for from in ["first", "second"] {
-        said(xtask(&["repo", "rpm", "--from"]).arg(out.path().join(from)).arg(&repository));
+        said(checkout.xtask(&["repo", "rpm", "--from"]).arg(out.path().join(from)).arg(&repository));
     }
     root.dnf(&repository, &["upgrade"]);
     assert!(root.rpm(&["-q", "xen-runtime"], &[]).contains("sultana2"));
@@ -167,11 +167,11 @@ fn an_index_says_what_createrepo_says() {
     if !tier::need(Tier::Full) || !tier::programs(&PROGRAMS) {
         return;
     }
-    dist(&[]);
+    let checkout = Checkout::built();
     let out = tempfile::tempdir().unwrap();
-    packages("rpm", &out.path().join("made"), &[]);
+    packages(&checkout, "rpm", &out.path().join("made"), &[]);
     let (ours, theirs) = (out.path().join("ours"), out.path().join("theirs"));
-    said(xtask(&["repo", "rpm", "--from"]).arg(out.path().join("made")).arg(&ours));
+    said(checkout.xtask(&["repo", "rpm", "--from"]).arg(out.path().join("made")).arg(&ours));
     said(Command::new("cp").arg("-r").arg(ours.join("packages")).arg(out.path().join("packages")));
     fs::create_dir(&theirs).unwrap();
     fs::rename(out.path().join("packages"), theirs.join("packages")).unwrap();
