@@ -77,6 +77,17 @@ fn check_tarball(component: &Component, findings: &mut Vec<Finding>) {
         let message = format!("`{}` is no directory in an archive", tarball.at);
         findings.push(Finding::new(place("at"), message, fault).help("`.` is the top"));
     }
+    let paths =
+        tarball.file.iter().map(|path| ("file", path)).chain(tarball.packed.iter().map(|path| ("packed", path)));
+    let copies = tarball.copy.iter().flat_map(|(to, from)| [("copy", to), ("copy", from)]);
+    for (key, path) in paths.chain(copies) {
+        if let Some(fault) = relative_fault(path) {
+            findings.push(Finding::new(place(key), format!("`{path}` is no path in an archive"), fault));
+        }
+    }
+    if let Some(packed) = tarball.packed.as_ref().filter(|path| !path.ends_with(".tar.gz")) {
+        findings.push(Finding::new(place("packed"), format!("`{packed}` is packed otherwise"), "only .tar.gz is made"));
+    }
     check_globs(&|| place("carry"), &tarball.carry, findings);
     check_globs(&|| place("generated"), &tarball.generated, findings);
     let is_made = !tarball.carry.is_empty() || !tarball.generated.is_empty();

@@ -121,6 +121,13 @@ pub struct Tarball {
     /// The same for what it has when asked for: what autoconf makes.
     #[serde(default)]
     pub generated: Vec<String>,
+    /// Directory of the archive file that the source was unpacked from, for a build that unpacks it itself.
+    pub file: Option<String>,
+    /// The source as one `.tar.gz`, for such a build where the source is no archive.
+    pub packed: Option<String>,
+    /// Files that are copied to it from elsewhere in the archive, by their new names.
+    #[serde(default)]
+    pub copy: BTreeMap<String, String>,
 }
 
 /// Files of another source.

@@ -1,9 +1,11 @@
 //! The `archive` origin: one tar archive, from the first of its addresses that gives the locked content.
 
+use std::path::PathBuf;
+
 use super::scratch::Scratch;
 use super::unpack::{Strip, unpack};
 use super::{Fetching, Order, Prepared, Wanted, attempts, download, files};
-use crate::definition::{Archive, File, Pin};
+use crate::definition::{Archive, File, Name, Pin};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 
@@ -22,17 +24,14 @@ pub(super) fn prepare(ctx: &Fetching<'_>, archive: &Archive, order: &Order<'_>) 
                 ))
                 .help(format!("cargo xtask update {source}")));
             };
-            match files::held(ctx, file)? {
-                Some(path) => (files::digest_of(file), path),
-                None => fetch(ctx, order, archive, &file.path, Some(files::digest_of(file)))?,
-            }
+            locked(ctx, source, archive, file)?
         }
         Wanted::Newest(_) => match files::placed(ctx, &name)? {
             Some(placed) => {
                 (ctx.say)(&format!("source `{source}`: taking `{}`", placed.display()));
                 files::keep(ctx, &placed, None).map_err(files::fatal)?
             }
-            None => fetch(ctx, order, archive, &name, None)?,
+            None => fetch(ctx, source, archive, &name, None)?,
         },
     };
     if let Some(wanted) = archive.sha256.filter(|wanted| *wanted != digest.hash) {
@@ -64,14 +63,21 @@ pub(super) fn prepare(ctx: &Fetching<'_>, archive: &Archive, order: &Order<'_>) 
     Ok(Prepared { pin, tree })
 }
 
+/// A locked file, from the store or from one of its addresses.
+pub(super) fn locked(ctx: &Fetching<'_>, source: &Name, archive: &Archive, file: &File) -> Result<(Digest, PathBuf)> {
+    match files::held(ctx, file)? {
+        Some(path) => Ok((files::digest_of(file), path)),
+        None => fetch(ctx, source, archive, &file.path, Some(files::digest_of(file))),
+    }
+}
+
 fn fetch(
     ctx: &Fetching<'_>,
-    order: &Order<'_>,
+    source: &Name,
     archive: &Archive,
     name: &str,
     wanted: Option<Digest>,
-) -> Result<(Digest, std::path::PathBuf)> {
-    let source = order.source;
+) -> Result<(Digest, PathBuf)> {
     let help =
         |error: Error| error.help(format!("to give it a file that you have: cargo xtask fetch {source} --from FILE"));
     let is_local = |url: &&String| !url.contains("://") || url.starts_with("file:");

@@ -29,7 +29,7 @@ mod working_tree;
 
 use std::path::{Path, PathBuf};
 
-use crate::definition::{Apt, Name, Origin, Pin};
+use crate::definition::{Apt, File, Name, Origin, Pin};
 use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::process::Cancel;
@@ -204,6 +204,21 @@ pub fn archived(
     match (origin, pin) {
         (Origin::Git(git), Some(pin)) => git::archived(layout, (source, git, pin), (place, tree), cancel),
         _ => Ok(Archived::default()),
+    }
+}
+
+/// The file that a source was unpacked from, with its name and where it stands; `None` where it was not one archive.
+pub fn archive_file(
+    ctx: &Fetching<'_>,
+    source: &Name,
+    origin: &Origin,
+    pin: Option<&Pin>,
+) -> Result<Option<(File, PathBuf)>> {
+    match (origin, pin.map(|pin| &pin.files[..])) {
+        (Origin::Archive(archive), Some([file])) => {
+            archive::locked(ctx, source, archive, file).map(|(_, path)| Some((file.clone(), path)))
+        }
+        _ => Ok(None),
     }
 }
 

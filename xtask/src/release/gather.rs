@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::contents::{Contents, Owner, below};
-use super::{crates, generated, own, version};
+use super::{crates, generated, own, placed, version};
 use crate::definition::{Driver, Name, Origin};
 use crate::error::{Context, Error, Result};
 use crate::origin::{self, Archived, read_working_tree};
@@ -38,7 +38,7 @@ pub fn gather(world: &World, wishes: Wishes, cancel: &Cancel, say: &dyn Fn(&str)
     let top = top(world, &places)?;
     let epoch = world.sources().iter().filter_map(|source| world.pin(source)).map(|pin| pin.epoch).max();
     let mut contents = Contents::new(name(world, top)?, epoch.unwrap_or(crate::world::LOCAL_EPOCH));
-    let mut placed = BTreeMap::new();
+    let mut all = BTreeMap::new();
     for (source, at) in &places {
         cancel.check()?;
         let (tree, dir) = locked(world, source)?;
@@ -54,12 +54,13 @@ pub fn gather(world: &World, wishes: Wishes, cancel: &Cancel, say: &dyn Fn(&str)
         let tree = archived.tree(tree);
         contents.add_tree(at, &tree, &dir, &Owner::Source(source.clone()))?;
         contents.keep_bytes(at, archived.into_changed());
-        placed.insert(source.clone(), Placed { at: at.clone(), tree });
+        all.insert(source.clone(), Placed { at: at.clone(), tree });
     }
     for name in &world.plan.order {
         let component = world.component(name);
         if let Some(tarball) = &component.tarball {
             generated::add(world, name, tarball, wishes.generated, &mut contents, cancel)?;
+            placed::add(world, name, tarball, &all, &mut contents, wishes.offline, cancel)?;
         }
         if matches!(component.build, Driver::Cargo(_)) {
             let source = world.needed_source(&component.source)?;
@@ -68,7 +69,7 @@ pub fn gather(world: &World, wishes: Wishes, cancel: &Cancel, say: &dyn Fn(&str)
             crates::add(&source.dir, &vendored, at, &mut contents, cancel)?;
         }
     }
-    own::add(world, &placed, &mut contents, wishes.offline, cancel, say)?;
+    own::add(world, &all, &mut contents, wishes.offline, cancel, say)?;
     contents.check()?;
     Ok(contents)
 }

@@ -1,8 +1,8 @@
 //! Releases: one archive with everything that a set of components is built from, and the proof that it is that.
 //!
-//! - `contents.rs`: what an archive holds, as a value. `gather.rs` makes it from the locked sources and its three other parts:
-//!   `generated.rs` (what steps make), `crates.rs` (vendored ones), `own.rs` (our files below `sultana/`, with
-//!   the commands of `building.rs`, and what `bills.rs` tells of it all).
+//! - `contents.rs`: what an archive holds, as a value. `gather.rs` makes it from the locked sources and its four other parts:
+//!   `generated.rs` (what steps make), `placed.rs` (files at the places where Xen's build looks), `crates.rs` (vendored ones), `own.rs` (our
+//!   files below `sultana/`, with the commands of `building.rs`, and what `bills.rs` tells of it all).
 //! - `version.rs`: what it is called. `refusal.rs`: what keeps a checkout from being released.
 //! - `write.rs`: the value as bytes, the same on every machine. `account.rs`: an archive compared with the value it should be.
 //! - `proof.rs`: an archive built in a sandbox as its own `BUILDING` says, which `script.rs` reads, and the result compared.
@@ -19,6 +19,7 @@ mod crates;
 mod gather;
 mod generated;
 mod own;
+mod placed;
 mod proof;
 pub mod refusal;
 mod script;

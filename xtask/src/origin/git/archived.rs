@@ -87,7 +87,8 @@ pub(in crate::origin) fn archived(
             .piped(None, theirs);
         let listed = std::thread::scope(|scope| {
             let listed = scope.spawn(|| list(ours, &files));
-            let ended = program.run(cancel).and_then(|ended| ended.success(cannot));
+            let help = format!("cargo xtask force-update {source}   # checks it out again");
+            let ended = program.run(cancel).and_then(|ended| ended.success(cannot).map_err(|error| error.help(help)));
             let listed = listed.join().unwrap_or_else(|_| Err(Error::machine("a thread that reads an archive died")));
             ended.and(listed)
         })?;

@@ -3,6 +3,7 @@
 mod attributes;
 mod changeset;
 mod default;
+mod places;
 mod refused;
 mod repro;
 mod small;
