@@ -206,8 +206,8 @@ impl Repro<'_> {
     }
 }
 
-/// Holds a program, and what it starts, on the first processor that we may use.
-fn one_processor() -> Vec<String> {
+/// Holds a program, and what it starts, on the first processor that we may use. Nothing where that cannot be done.
+pub fn one_processor() -> Vec<String> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap_or_default();
     let first: String = allowed.trim().chars().take_while(char::is_ascii_digit).collect();

@@ -12,6 +12,7 @@ use crate::definition::Origin;
 use crate::error::{Context, Error, Result};
 use crate::origin::{self, State};
 use crate::process::Cancel;
+use crate::release::refusal;
 use crate::state;
 use crate::world::World;
 
@@ -230,36 +231,25 @@ impl Must {
 }
 
 fn local_work(world: &World, found: &mut Vec<Finding>) -> Result<()> {
-    for source in world.sources() {
-        let (origin, pin) = (world.origin(&source)?, world.pin(&source));
-        match origin::state(&world.layout, &source, origin, pin)? {
-            State::Worked { .. } | State::Foreign => {
-                let help = format!(
-                    "cargo xtask status {source}; to throw it away: cargo xtask force-update {source} --discard"
-                );
-                found.push(finding(format!("source `{source}` is not what the lock names"), help));
-            }
-            State::Missing | State::OffPin { .. } => {
-                found.push(finding(
-                    format!("source `{source}` is not here at its pin"),
-                    format!("cargo xtask fetch {source}"),
-                ));
-            }
-            State::Local | State::AtPin => {}
+    let sources = world.sources();
+    for source in &sources {
+        if let State::Missing | State::OffPin { .. } =
+            origin::state(&world.layout, source, world.origin(source)?, world.pin(source))?
+        {
+            let help = format!("cargo xtask fetch {source}");
+            found.push(finding(format!("source `{source}` is not here at its pin"), help));
         }
     }
-    match origin::uncommitted_in(&world.layout.root)? {
-        None => found.push(finding("this checkout is in no git repository", "release from a clone")),
-        Some(changes) if changes.is_empty() => {}
-        Some(changes) => {
-            let shown: Vec<String> = changes.iter().take(5).map(ToString::to_string).collect();
-            let more = if changes.len() > 5 { format!(" and {} more", changes.len() - 5) } else { String::new() };
-            found.push(finding(
-                format!("this repository holds what is not committed: {}{more}", shown.join(", ")),
-                "git status; git commit",
-            ));
-        }
+    let worked_in = refusal::worked_in(&world.layout, &world.definitions, &|name| sources.contains(name), &|_| {})?;
+    for (source, work) in &worked_in {
+        let help =
+            format!("cargo xtask status {source}; to throw it away: cargo xtask force-update {source} --discard");
+        found.push(finding(format!("source `{source}` is not what the lock names: {work}"), help));
     }
+    if origin::uncommitted_in(&world.layout.root)?.is_none() {
+        found.push(finding("this checkout is in no git repository", "release from a clone"));
+    }
+    found.extend(refusal::uncommitted(&world.layout, &|_| true, "release").err().map(Finding::from));
     Ok(())
 }
 

@@ -46,18 +46,15 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     if session.json {
         super::print_json(&rows)?;
     } else {
+        let name = |row: &texts::Row| format!("{} {}", row.name, short(&row.version));
+        let width = rows.iter().map(|row| name(row).len()).max().unwrap_or_default();
         for row in &rows {
             let licence = row.licence.as_deref().unwrap_or("unknown");
-            println!(
-                "  {:<9} {:<24} {licence} ({} texts)",
-                row.kind,
-                format!("{} {}", row.name, short(&row.version)),
-                row.texts.len()
-            );
+            println!("  {:<9} {:<width$} {licence} ({})", row.kind, name(row), counted(row.texts.len()));
         }
         problems.iter().for_each(|problem| println!("{problem}"));
         if let Some(out) = &args.out {
-            println!("{}: {} texts", out.display(), rows.iter().map(|row| row.texts.len()).sum::<usize>());
+            println!("{}: {}", out.display(), counted(rows.iter().map(|row| row.texts.len()).sum()));
         }
     }
     if !args.strict || problems.is_empty() {
@@ -68,6 +65,10 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     );
     // One value of JSON says it all.
     Err(if session.json { error.said() } else { error })
+}
+
+fn counted(texts: usize) -> String {
+    format!("{texts} text{}", if texts == 1 { "" } else { "s" })
 }
 
 /// Commits are long.

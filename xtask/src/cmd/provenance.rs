@@ -17,9 +17,9 @@ use crate::world::World;
 ///     cargo xtask provenance                       one line of JSON for each component that is built
 ///     cargo xtask provenance xen-tools --out DIR   DIR/xen-tools.intoto.json
 ///
-/// It comes out of the stored action: sources, patches, crates, tools and packages with digests, and the
-/// steps. What was built without the sandbox, or before its source changed, is refused. To sign, in the
-/// environment or as arguments; the file is then a DSSE envelope, DIR/xen-tools.intoto.dsse.json:
+/// It comes out of the stored action: sources, patches, crates, tools and packages with digests, and
+/// the steps. What was built without the sandbox, or before its source changed, is refused. To sign,
+/// in the environment or as arguments; the file is then a DSSE envelope, DIR/xen-tools.intoto.dsse.json:
 ///
 ///     XTASK_SIGN='gpg --detach-sign --output "$SIGNATURE" "$FILE"'
 ///     XTASK_SIGN_VERIFY='gpg --verify "$SIGNATURE" "$FILE"'

@@ -9,7 +9,7 @@ use super::{Selection, Session};
 use crate::definition::Name;
 use crate::error::{Error, Result};
 use crate::machine::Machine;
-use crate::repro::{Blamed, Circumstance, Repro, libfaketime};
+use crate::repro::{Blamed, Circumstance, Repro, libfaketime, one_processor};
 use crate::run::{Mode, Report};
 use crate::world::World;
 
@@ -60,6 +60,9 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let clock = libfaketime(world.machine.arch());
     if clock.is_none() {
         say("the clock only goes on: libfaketime is not installed, which would set it ahead");
+    }
+    if one_processor().is_empty() {
+        say("the processors stay: taskset is not installed, which would leave one; only the number of jobs changes");
     }
     let jobs = args.jobs.unwrap_or_else(|| world.machine.cores()).max(1);
     let repro = Repro { world: &world, jobs, clock, report: &report, cancel: &session.cancel };

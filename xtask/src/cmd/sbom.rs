@@ -11,7 +11,7 @@ use crate::world::World;
 
 /// Write a bill of materials: components, sources with their pins, patches, crates, licences
 ///
-///     cargo xtask sbom                                   SPDX 2.3 of the default manifest, on standard output
+///     cargo xtask sbom                                   SPDX 2.3 of the default manifest, to the terminal
 ///     cargo xtask sbom --format cyclonedx --out xen.cdx.json
 ///     cargo xtask sbom blktap                            of one component and what it needs
 ///     cargo xtask sbom --files --out xen.spdx.json       with each installed file and its digests

@@ -35,14 +35,13 @@ pub fn moving(definitions: &Definitions, lock: &Lock, sources: &[&Name], doing: 
         .help(format!("cargo xtask freeze --manifest {manifest}   # holds what the lock has now")))
 }
 
-/// Refuses sources that somebody works in. A directory in no repository, which nobody can judge, is said.
-pub fn local_work(
+/// Sources that somebody works in, each with what is there. A directory in no repository, which nobody can judge, is said.
+pub fn worked_in(
     layout: &Layout,
     definitions: &Definitions,
     wanted: &dyn Fn(&Name) -> bool,
-    doing: &str,
     say: &dyn Fn(&str),
-) -> Result<()> {
+) -> Result<Vec<(Name, String)>> {
     let mut found = Vec::new();
     for (name, origin) in definitions.manifest.sources.iter().filter(|(name, _)| wanted(name)) {
         let pin = definitions.lock.as_ref().and_then(|lock| lock.sources.get(name));
@@ -61,12 +60,25 @@ pub fn local_work(
             },
             State::Missing | State::AtPin | State::OffPin { .. } => None,
         };
-        found.extend(work.map(|work| format!("  {name}: {work}")));
+        found.extend(work.map(|work| (name.clone(), work)));
     }
+    Ok(found)
+}
+
+/// Refuses sources that somebody works in.
+pub fn local_work(
+    layout: &Layout,
+    definitions: &Definitions,
+    wanted: &dyn Fn(&Name) -> bool,
+    doing: &str,
+    say: &dyn Fn(&str),
+) -> Result<()> {
+    let found = worked_in(layout, definitions, wanted, say)?;
     if found.is_empty() {
         return Ok(());
     }
-    Err(Error::input(format!("cannot {doing}: sources hold local work\n{}", found.join("\n")))
+    let lines: Vec<String> = found.iter().map(|(name, work)| format!("  {name}: {work}")).collect();
+    Err(Error::input(format!("cannot {doing}: sources hold local work\n{}", lines.join("\n")))
         .help("to throw it away: cargo xtask force-update NAME --discard")
         .help("to keep it as patches: cargo xtask dev export NAME; what is in this repository: git commit"))
 }

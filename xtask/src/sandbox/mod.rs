@@ -104,7 +104,15 @@ impl Sandbox {
         use crate::error::Context;
         for name in WRITABLE.iter().chain(&READ_ONLY) {
             let dir = self.dir.join(name);
-            fs::create_dir_all(&dir).context(|| format!("cannot make `{}`", dir.display()))?;
+            let cannot = || format!("cannot make `{}`", dir.display());
+            match &self.crates {
+                // Nothing binds them there.
+                Some(crates) if *name == "crates" && self.bwrap.is_none() => {
+                    crate::placing::remove_file(&dir)?;
+                    std::os::unix::fs::symlink(crates, &dir).context(cannot)?;
+                }
+                _ => fs::create_dir_all(&dir).context(cannot)?,
+            }
         }
         Ok(())
     }
@@ -127,7 +135,14 @@ impl Sandbox {
         let mut env = variables.clone();
         env.extend(step.env.clone());
         let Some(bwrap) = &self.bwrap else {
-            return Program::new(step.argv.clone()).dir(&step.dir).only_env(env).timeout(step.timeout);
+            let mut argv: Vec<OsString> = step.argv.iter().map(Into::into).collect();
+            // Which program a name means the step's search path says, not ours: that has rustup in front of the toolchain.
+            if !step.argv[0].contains('/')
+                && let Ok(found) = which::which_in(&argv[0], env.get("PATH"), &step.dir)
+            {
+                argv[0] = found.into_os_string();
+            }
+            return Program::new(argv).dir(&step.dir).only_env(env).timeout(step.timeout);
         };
         let Guise { paths, user, host, before, variables } = &self.guise;
         env.extend(variables.clone());

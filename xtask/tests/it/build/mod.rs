@@ -2,6 +2,7 @@
 
 pub mod checkout;
 mod compat;
+mod crates;
 mod damage;
 mod deps;
 mod elsewhere;
