@@ -178,10 +178,7 @@ fn not_the_same(args: &Args, way: Way, wanted: &Merged, differences: &[Differenc
 }
 
 fn not_what_the_lock_says(args: &Args, findings: &[Finding]) -> Error {
-    let line = |finding: &Finding| {
-        let path = if finding.path.is_empty() { "the archive" } else { &finding.path };
-        format!("  {path} {}", finding.what)
-    };
+    let line = |finding: &Finding| format!("  {finding}");
     let message = format!("`{}` is not what the lock says\n{}", args.file.display(), some(findings, line));
     Error::step(message).help("cargo xtask tarball   # makes the archive that this checkout stands for")
 }

@@ -1,7 +1,9 @@
 //! An archive compared with what it should be: every byte of it is a member that belongs there, or is named. What differs is found
 //! member by member; where nothing does, the whole file is compared, so that nothing hides between members or behind the last.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -26,6 +28,20 @@ pub struct Finding {
     pub what: String,
 }
 
+/// As it is printed: what a name would do to a terminal is spelt out.
+impl std::fmt::Display for Finding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let path = if self.path.is_empty() { "the archive" } else { &self.path };
+        for char in path.chars().chain([' ']).chain(self.what.chars()) {
+            match char.is_control() {
+                true => char.escape_default().try_for_each(|char| f.write_char(char))?,
+                false => f.write_char(char)?,
+            }
+        }
+        Ok(())
+    }
+}
+
 /// What an archive has at a path.
 #[derive(Debug, PartialEq, Eq)]
 struct Found {
@@ -46,8 +62,19 @@ pub fn account(
     let mut file = BufReader::with_capacity(1 << 20, File::open(archive).context(cannot)?);
     let format = Format::of(file.fill_buf().context(cannot)?)
         .ok_or_else(|| Error::input(cannot()).because("it is no .tar.gz, .tar.xz or .tar.zst"))?;
-    let (found, mut findings) = read(format.reader(&mut file)?, contents, cancel)
-        .map_err(|error| Error::input(format!("`{}` is no whole archive", archive.display())).because(error))?;
+    let is_over = Cell::new(false);
+    let (mut found, mut findings) = (BTreeMap::new(), Vec::new());
+    let from = Limited { from: format.reader(&mut file)?, left: limit(contents), is_over: &is_over };
+    match read(from, contents, cancel, &mut found, &mut findings) {
+        // Nobody waits for the end of a bomb.
+        Err(_) if is_over.get() => {
+            findings.push(Finding { path: String::new(), what: BOMB.to_owned() });
+            return Ok(findings);
+        }
+        read => {
+            read.map_err(|error| Error::input(format!("`{}` is no whole archive", archive.display())).because(error))?
+        }
+    }
     let mut tell = |path: &str, what: String| findings.push(Finding { path: path.to_owned(), what });
     let directories = contents.directories();
     let wanted: BTreeSet<&String> = contents.members.keys().chain(&directories).collect();
@@ -72,14 +99,45 @@ pub fn account(
     Ok(findings)
 }
 
+const BOMB: &str = "goes on long after everything that a release has: it is not read any further";
+
+/// More bytes than the archive can have: those of all files, and of each member two headers, a long name and what fills its last block.
+fn limit(contents: &Contents) -> u64 {
+    const MEMBER: u64 = 4 << 10;
+    const ENDS: u64 = 1 << 20;
+    let members = contents.members.len() + contents.directories().len();
+    contents.bytes() + MEMBER * members as u64 + ENDS
+}
+
+/// Reads so many bytes; more are an error.
+struct Limited<'a, R> {
+    from: R,
+    left: u64,
+    is_over: &'a Cell<bool>,
+}
+
+impl<R: Read> Read for Limited<'_, R> {
+    fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+        if self.left == 0 {
+            self.is_over.set(true);
+            return Err(std::io::Error::other(BOMB));
+        }
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
+        let read = self.from.read(&mut bytes[..most])?;
+        self.left -= read as u64;
+        Ok(read)
+    }
+}
+
 /// Every member, and what is wrong with those that cannot be compared.
 fn read<'a>(
     from: impl Read + 'a,
     contents: &Contents,
     cancel: &Cancel,
-) -> Result<(BTreeMap<String, Found>, Vec<Finding>)> {
+    all: &mut BTreeMap<String, Found>,
+    findings: &mut Vec<Finding>,
+) -> Result<()> {
     let cannot = || "a member cannot be read".to_owned();
-    let (mut all, mut findings) = (BTreeMap::new(), Vec::new());
     let mut archive = tar::Archive::new(from);
     for entry in archive.entries().context(cannot)? {
         cancel.check()?;
@@ -91,10 +149,16 @@ fn read<'a>(
             tell(&name, &format!("is extra: it is not below `{}/`", contents.top));
             continue;
         };
-        let odd = odd(entry.header(), contents.epoch);
+        let mut odd = odd(entry.header(), contents.epoch);
+        if entry.pax_extensions().context(cannot)?.is_some() {
+            odd.push("has a pax header, which no release has".to_owned());
+        }
         let mode = entry.header().mode().context(cannot)?;
         let node = match entry.header().entry_type() {
-            EntryType::Regular => Node::File { digest: Digest::of_reader(&mut entry).context(cannot)?, mode },
+            EntryType::Regular => {
+                let digest = Digest::of_reader(&mut entry).context(|| format!("`{path}` cannot be read"))?;
+                Node::File { digest, mode }
+            }
             EntryType::Symlink => {
                 let target = entry.link_name_bytes().map(|it| String::from_utf8_lossy(&it).into_owned());
                 Node::Symlink { target: target.unwrap_or_default() }
@@ -111,7 +175,7 @@ fn read<'a>(
             tell(&path, "is there twice");
         }
     }
-    Ok((all, findings))
+    Ok(())
 }
 
 fn odd(header: &tar::Header, epoch: u64) -> Vec<String> {
@@ -143,10 +207,15 @@ fn whole(
     if is == should {
         return Ok(None);
     }
-    let unpacked = Digest::of_reader(&mut format.reader(open()?)?).context(cannot)?;
+    let is_over = Cell::new(false);
+    let mut unpacked = Limited { from: format.reader(open()?)?, left: limit(contents), is_over: &is_over };
+    // What cannot be unpacked stands behind the last member, or it would have been met.
+    let unpacked = Digest::of_reader(&mut unpacked).ok();
     let mut plain = Counting::default();
     tar(contents, &mut plain, cancel, &|_| {})?;
-    let what = if plain.digest() == unpacked {
+    let what = if is_over.get() {
+        BOMB.to_owned()
+    } else if Some(plain.digest()) == unpacked {
         format!(
             "was packed by something else, or has something behind its end: it is {}, should be {}",
             is.short(),

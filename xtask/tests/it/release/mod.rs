@@ -3,6 +3,7 @@
 mod attributes;
 mod changeset;
 mod default;
+mod hostile;
 mod places;
 mod refused;
 mod repro;
