@@ -102,7 +102,7 @@ pub trait World {
     /// What the commits of a tree after `old` up to `new` need of other trees.
     fn depends_on(&mut self, tree: &str, old: &Revision, new: &Revision) -> Result<Vec<Needed>>;
 
-    /// A flight begins that is to be made of the same definitions as another one: it is a measurement of that.
+    /// A flight begins, or goes on, that is to be made of the same definitions as another one: it is a measurement of that.
     fn begin_like(&mut self, _flight: FlightNo, _like: FlightNo) -> Result<()> {
         Ok(())
     }

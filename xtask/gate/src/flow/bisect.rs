@@ -3,7 +3,7 @@
 
 use super::judge::judged;
 use super::told::Told;
-use super::{Gate, Judged, NotPushed, Ran, Start};
+use super::{Gate, Judged, NotPushed, Ran};
 use crate::bisect::{End, Hunt, Hunted, Next, Seen, next};
 use crate::classify::{Blocker, Class, Outcome, Verdict, classify};
 use crate::error::{Error, Result};
@@ -43,8 +43,10 @@ impl<W: World> Gate<'_, W> {
                 Next::Test(place) => place,
             };
             let tuple = &hunt.row[place];
-            let start = Start { like: bisection.flight, ..Start::new(Blessing::Bisect, jobs.clone()) };
-            let flight = self.start(tuple, tuple, start)?;
+            let flight = self.begin(Blessing::Bisect, tuple, tuple, None, jobs.clone())?;
+            if let Some(like) = bisection.flight {
+                self.world.begin_like(flight, like)?;
+            }
             self.carry_on(flight)?;
             seen[place] = self.seen(hunt, tuple, *begun)?;
         }

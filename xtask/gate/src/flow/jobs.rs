@@ -15,6 +15,9 @@ impl<W: World> Gate<'_, W> {
     /// Runs what is left of a flight's jobs.
     pub(super) fn run_jobs(&mut self, flight: &Flight) -> Result<()> {
         let number = flight.flight;
+        if let Some(parent) = flight.parent {
+            self.world.begin_like(number, parent)?;
+        }
         let mut smoke = None;
         for place in 0..flight.jobs.len() {
             let now = self.store.flight(number)?;

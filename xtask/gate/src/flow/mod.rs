@@ -116,8 +116,6 @@ pub enum NotPushed {
 struct Start<'a> {
     blessing: Blessing,
     parent: Option<FlightNo>,
-    /// The flight whose definitions it has too; else it has those of today.
-    like: Option<FlightNo>,
     width: u32,
     order: Option<i64>,
     jobs: Vec<&'a JobPlan>,
@@ -125,7 +123,7 @@ struct Start<'a> {
 
 impl<'a> Start<'a> {
     fn new(blessing: Blessing, jobs: Vec<&'a JobPlan>) -> Start<'a> {
-        Start { blessing, parent: None, like: None, width: 1, order: None, jobs }
+        Start { blessing, parent: None, width: 1, order: None, jobs }
     }
 }
 
@@ -249,7 +247,7 @@ impl<W: World> Gate<'_, W> {
 
     /// Begins a flight of each tuple, compared with the one before it.
     fn start_all(&mut self, tuples: &[&Tuple], baseline: &Tuple, start: Start<'_>) -> Result<Vec<FlightNo>> {
-        let Start { blessing, parent, like, width, order, mut jobs } = start;
+        let Start { blessing, parent, width, order, mut jobs } = start;
         // Smoke first; otherwise as they stand, each behind what it needs.
         jobs.sort_by_key(|job| job.tier);
         let (branch, now) = (&self.plan.branch, self.world.now());
@@ -264,9 +262,6 @@ impl<W: World> Gate<'_, W> {
         let queue: Vec<_> = tuples.iter().copied().zip(below).map(|(tuple, below)| new(tuple, below)).collect();
         let flights = self.store.begin_queue(&queue)?;
         for (flight, tuple) in flights.iter().zip(tuples) {
-            if let Some(like) = parent.or(like) {
-                self.world.begin_like(*flight, like)?;
-            }
             self.world.say(&format!("flight {flight} ({blessing}): {tuple}"));
         }
         Ok(flights)
