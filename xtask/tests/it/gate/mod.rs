@@ -3,6 +3,7 @@
 mod booted;
 mod ci;
 mod culprit;
+mod debian;
 mod forge;
 mod gated;
 mod killed;
