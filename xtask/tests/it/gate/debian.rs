@@ -7,10 +7,11 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::build::checkout::{repository, sealed};
+use crate::build::checkout::sealed;
 use crate::build::run::{Ran, ran};
 use crate::default_manifest::dist;
 use crate::origin::git::git_in;
+use crate::repository;
 use crate::tier::{self, Tier};
 
 const LOCK: &str = "manifests/debian-12.lock";
