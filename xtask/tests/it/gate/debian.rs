@@ -140,7 +140,7 @@ fn debian_12_is_gated_to_the_newer_xen_with_real_builds_and_boots() {
         assert_eq!(jobs.iter().filter_map(|job| job["name"].as_str()).collect::<Vec<_>>(), JOBS);
         for job in jobs {
             let is_built = job["runvars"]["built_revision_xen"] == version;
-            assert!(job["state"] == "pass" && is_built, "{job}");
+            assert!(job["state"] == "pass" && is_built, "{job}\n{}", clone.failed_boots());
             let steps = job["steps"].as_array().unwrap();
             assert!(steps.len() > 1 && steps.iter().all(|step| step["state"] == "pass"), "{job}");
         }
