@@ -98,7 +98,10 @@ impl<'a> RealWorld<'a> {
     /// Where a tree is; `None` for one without refs.
     fn tree(&self, name: &str) -> Result<Option<(&Repository, Refs<'_>)>> {
         let tracked = self.gate.trees.get(name);
-        let tracked = tracked.ok_or_else(|| Error::input(format!("the gate has no tree `{name}`")))?;
+        let tracked = tracked.ok_or_else(|| {
+            let known = self.gate.trees.keys().map(Name::as_str).collect::<Vec<_>>().join(", ");
+            Error::input(format!("the gate has no tree `{name}`; it has {known}"))
+        })?;
         Ok(self.trees.get(name).zip(tracked.refs()))
     }
 
@@ -111,6 +114,14 @@ impl<'a> RealWorld<'a> {
         let mut all = self.trees.values().chain([&self.checkout.repository]);
         all.find(|repository| repository.address == address)
             .ok_or_else(|| Error::input(format!("the gate works with no repository `{address}` any more")))
+    }
+
+    /// The revision of a tree that somebody names: a commit, tag or branch, or the version of a tree without refs.
+    pub fn named(&self, tree: &str, text: &str) -> Result<Revision> {
+        match self.tree(tree)? {
+            Some((repository, refs)) => repository.named(text, &[refs.untested, refs.tested]),
+            None => Ok(Revision(text.to_owned())),
+        }
     }
 
     /// The commits between two revisions, newest first.

@@ -97,6 +97,37 @@ impl Repository {
         Ok(())
     }
 
+    /// The commit that somebody names: by its id, or the beginning of it, where these refs have it; by a tag or a branch over there.
+    pub(super) fn named(&self, text: &str, refs: &[&str]) -> Result<Revision> {
+        self.fetch(refs)?;
+        let commit = |name: &str| -> Result<Option<Revision>> {
+            let found =
+                self.mirrored()?.revparse_single(name).and_then(|object| object.peel_to_commit().map(|it| it.id()));
+            Ok(found.ok().map(|id| Revision(id.to_string())))
+        };
+        if text.len() >= 7
+            && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+            && let Some(revision) = commit(text)?
+        {
+            return Ok(revision);
+        }
+        // Complete names only: what begins with `-` or has a `*` is none.
+        let names = match text.starts_with("refs/") {
+            true => vec![text.to_owned()],
+            false => ["tags", "heads"].iter().map(|kind| format!("refs/{kind}/{text}")).collect(),
+        };
+        for name in names.iter().filter(|name| git2::Reference::is_valid_name(name)) {
+            self.fetch(&[name])?;
+            if self.here(name)?.is_some()
+                && let Some(revision) = commit(&mirrored(name))?
+            {
+                return Ok(revision);
+            }
+        }
+        Err(Error::input(format!("`{}` has no commit, tag or branch `{text}`", self.address))
+            .help(format!("git ls-remote --refs {}", self.address)))
+    }
+
     /// Where a ref was when it was brought here.
     fn here(&self, name: &str) -> Result<Option<String>> {
         let found = self.mirrored()?.refname_to_id(&mirrored(name));

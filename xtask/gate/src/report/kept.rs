@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Bisection, Report, VERSION, mail};
 use crate::error::{Context, Result};
-use crate::model::{FlightNo, Tuple};
+use crate::model::{FlightNo, Revision, Tuple};
 
 /// Where everything of a flight is that is a file, from the state's directory.
 pub fn dir(flight: FlightNo) -> PathBuf {
@@ -49,12 +49,19 @@ pub fn report(state_dir: &Path, flight: FlightNo, tuple: &Tuple) -> Result<Optio
     Ok(report.filter(|report| report.version == VERSION && is_its(report)))
 }
 
-/// Keeps what a bisection came to; the same hunt again replaces it.
+/// Keeps what a bisection came to; the same hunt again, between the same ends, replaces it.
 pub fn keep_bisection(state_dir: &Path, bisection: &Bisection) -> Result<()> {
-    let Bisection { flight, job, testid, fixed, .. } = bisection;
-    let what = [job.as_str(), testid.as_deref().unwrap_or_default(), if *fixed { "fixed" } else { "" }];
+    let Bisection { flight, job, testid, fixed, points, .. } = bisection;
+    let mut what = vec![job.clone()];
+    what.extend(testid.clone());
+    what.extend(fixed.then(|| "fixed".to_owned()));
+    if let (Some(first), Some(last)) = (points.first(), points.last()) {
+        for (tree, old, new) in last.tuple.moved_from(&first.tuple) {
+            what.extend([tree, old.map_or("", Revision::short), new.short()].map(str::to_owned));
+        }
+    }
     let safe = |text: &str| text.replace(|letter: char| !letter.is_ascii_alphanumeric() && letter != '-', "_");
-    let name = format!("{flight:06}-{}.json", what.map(safe).join("-").trim_end_matches('-'));
+    let name = format!("{flight:06}-{}.json", safe(&what.join("-")));
     let json = serde_json::to_vec_pretty(bisection).context(|| "cannot encode a bisection".to_owned())?;
     xtask_content::atomic::write(&state_dir.join("bisection").join(name), &json)
 }

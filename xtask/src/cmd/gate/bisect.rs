@@ -4,13 +4,13 @@ use std::path::Path;
 
 use xtask_gate::bisect::{Hunt, Hunted};
 use xtask_gate::flow::Gate;
-use xtask_gate::model::Revision;
+use xtask_gate::model::{Revision, Tuple};
 use xtask_gate::report::{Bisection, kept};
 use xtask_gate::world::World;
 
-use super::BisectArgs;
 use super::look::print_report;
 use super::run::Opened;
+use super::{BisectArgs, Named};
 use crate::cmd::Session;
 use crate::error::{Error, Result};
 use crate::gate::RealWorld;
@@ -36,8 +36,11 @@ pub(super) fn run(session: &Session, state: &Path, args: &BisectArgs) -> Result<
     };
     let say = |line: &str| eprintln!("{line}");
     let mut world = opened.world(session, &say)?;
-    let row = world.row(&from, &flight.tuple, args.all)?;
-    say(&format!("{} revisions from flight {number}'s baseline to it", row.len()));
+    let (first, last) = if args.fixed { (&args.bad, &args.good) } else { (&args.good, &args.bad) };
+    let (from, to) = (moved(&world, from, first)?, moved(&world, flight.tuple, last)?);
+    check_ends(&mut world, &from, &to)?;
+    let row = world.row(&from, &to, args.all)?;
+    say(&format!("{} revisions from {from} to {to}", row.len()));
     let hunt = Hunt { job: job.clone(), testid: args.testid.clone(), row, fixed: args.fixed };
     let hunted = Gate { store: &mut store, world: &mut world, plan: &opened.plan }.bisect(&hunt, Some(number))?;
     let report = Bisection::of(branch, number, &hunted, commits(&world, &hunted));
@@ -47,6 +50,30 @@ pub(super) fn run(session: &Session, state: &Path, args: &BisectArgs) -> Result<
         Some(_) => Ok(()),
         None => Err(Error::step("no culprit").said()),
     }
+}
+
+/// A tuple with trees at the revisions that somebody names.
+fn moved(world: &RealWorld<'_>, tuple: Tuple, named: &[Named]) -> Result<Tuple> {
+    named.iter().try_fold(tuple, |tuple, Named { tree, revision }| Ok(tuple.with(tree, &world.named(tree, revision)?)))
+}
+
+/// There is something between the ends, and each tree goes forward: else no commit of it could be the culprit.
+fn check_ends(world: &mut RealWorld<'_>, from: &Tuple, to: &Tuple) -> Result<()> {
+    let moved = to.moved_from(from);
+    if moved.is_empty() {
+        return Err(Error::input(format!("nothing moves between the ends: both are {to}"))
+            .help("name other ones: --from FLIGHT, --good TREE=REVISION, --bad TREE=REVISION"));
+    }
+    for (tree, old, new) in moved {
+        let Some(old) = old else { continue };
+        if !world.contains(tree, new, old)? {
+            return Err(Error::input(format!(
+                "cannot go from {tree} {old} to {new}: the one is not in the other's history"
+            ))
+            .help("each tree goes from an older revision to a newer one; --fixed asks what mended a job"));
+        }
+    }
+    Ok(())
 }
 
 /// People and commits of the culprit; that they cannot be told keeps nobody from reading the rest.

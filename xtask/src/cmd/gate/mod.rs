@@ -15,6 +15,7 @@ mod run;
 mod site;
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use super::Session;
 #[cfg(feature = "gate")]
@@ -49,6 +50,14 @@ enum Command {
     /// Test candidates, and push what nothing speaks against
     Run(RunArgs),
     /// Find the commit that made a job fail, between a flight's baseline and it
+    ///
+    ///     cargo xtask gate bisect unstable boot                              what broke the last candidate
+    ///     cargo xtask gate bisect unstable boot --flight 7 --from 3          between two flights
+    ///     cargo xtask gate bisect unstable boot --good xen=RELEASE-4.19.0    since a release
+    ///     cargo xtask gate bisect unstable boot --fixed --from 7             what mended it
+    ///
+    /// Trees that nobody names stay as the flights had them. Both ends are tried first.
+    #[command(verbatim_doc_comment)]
     Bisect(BisectArgs),
     /// Show all branches: what is tested, what came of the last candidate, what operators said
     Status {
@@ -259,12 +268,36 @@ struct BisectArgs {
     /// The flight in which it did not [default: that flight's baseline]
     #[arg(long, value_name = "N")]
     from: Option<u64>,
+    /// A tree where the job does well: a tag, a branch or a commit [default: as --from had it, with --fixed as --flight had it]
+    #[arg(long, value_name = "TREE=REVISION")]
+    good: Vec<Named>,
+    /// A tree where it does not [default: as --flight had it, with --fixed as --from had it]
+    #[arg(long, value_name = "TREE=REVISION")]
+    bad: Vec<Named>,
     /// Go into merges too, not along first parents only
     #[arg(long)]
     all: bool,
     /// When was it fixed: it failed at first, and passes at the end
     #[arg(long)]
     fixed: bool,
+}
+
+/// A revision of a tree, in somebody's words.
+#[derive(Clone, Debug)]
+#[cfg_attr(not(feature = "gate"), allow(dead_code, reason = "only the other binary reads them"))]
+struct Named {
+    tree: String,
+    revision: String,
+}
+
+impl FromStr for Named {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Named, String> {
+        let named = text.split_once('=').filter(|(tree, revision)| !tree.is_empty() && !revision.is_empty());
+        let (tree, revision) = named.ok_or("TREE=REVISION is wanted, as in xen=RELEASE-4.20.0")?;
+        Ok(Named { tree: tree.to_owned(), revision: revision.to_owned() })
+    }
 }
 
 /// An order that stands until it is taken back.

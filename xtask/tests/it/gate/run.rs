@@ -75,6 +75,38 @@ fn a_bisection_names_the_planted_commit_and_builds_each_revision_once() {
 }
 
 #[test]
+fn a_bisection_goes_between_the_revisions_that_somebody_names() {
+    let Some(gated) = Gated::new("! grep -q bug \"$GATE_SOURCE_A/f\"") else { return };
+    let first = gated.commit("f", "good\n");
+    let culprit = gated.commit("f", "bug\n");
+    gated.commit("f", "bug, and more\n");
+    gated.upstream.git(&["push", "-q", "origin", "HEAD:refs/tags/bad"]);
+    gated.commit("f", "good again\n");
+    gated.ends(0, &["all pass - PUSHED"]);
+    let bisect = |more: &[&str]| gated.checkout.run(&[&["gate", "bisect", "g", "test"], more].concat());
+    let ran = bisect(&["--good", &format!("a={}", &first[..9]), "--bad", "a=bad"]);
+    assert_eq!(ran.code, Some(0), "{}\n{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains(&format!("culprit: a {culprit}")), "{}", ran.stdout);
+    // The tip is good: asked when it was mended, from the same tag on.
+    let mended = bisect(&["--fixed", "--bad", "a=bad"]);
+    assert!(mended.stdout.contains(&format!("fixed by: a {}", gated.tested())), "{}\n{}", mended.stdout, mended.stderr);
+    // Each is kept: the one does not replace the other.
+    assert_eq!(fs::read_dir(gated.checkout.path(".xtask/gate/bisection")).unwrap().count(), 2);
+
+    let refused: [(&[&str], &str); 5] = [
+        (&["--good", "b=bad"], "the gate has no tree `b`; it has a"),
+        (&["--good", "a=nothing"], "has no commit, tag or branch `nothing`"),
+        (&["--good", "a=--upload-pack=x"], "has no commit, tag or branch `--upload-pack=x`"),
+        (&["--good", "a=staging", "--bad", "a=bad"], "is not in the other's history"),
+        (&["--good", "a=staging"], "nothing moves between the ends"),
+    ];
+    for (arguments, why) in refused {
+        let ran = bisect(arguments);
+        assert!(ran.code == Some(2) && ran.stderr.contains(why), "{arguments:?}: {:?} {}", ran.code, ran.stderr);
+    }
+}
+
+#[test]
 fn a_regression_is_bisected_by_the_run_that_found_it() {
     let Some(gated) = Gated::new("! grep -q bug \"$GATE_SOURCE_A/f\"") else { return };
     gated.checkout.write("ci/gates/g.toml", &gated.checkout.read("ci/gates/g.toml").replace("bisect = false\n", ""));
