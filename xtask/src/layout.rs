@@ -81,6 +81,11 @@ impl Layout {
         self.state().join("index").join(source)
     }
 
+    /// The history of all gates, unless another file is named.
+    pub fn gate_state(&self) -> PathBuf {
+        self.work().join("gate").join("gate.db")
+    }
+
     /// The merged result.
     pub fn dist(&self) -> PathBuf {
         self.root.join("dist")

@@ -10,16 +10,17 @@ use crate::dist::Record;
 use crate::error::{Context, Error, Result};
 use crate::origin::{self, State as SourceState};
 
-/// Remove everything that this checkout made: build directories, logs, fetched sources, overrides, dist/
+/// Remove everything that this checkout made: build directories, logs, fetched sources, choices, dist/
 ///
-///     cargo xtask distclean                refuses where sources hold your work
+///     cargo xtask distclean                refuses where sources hold your work, or gates their history
 ///     cargo xtask distclean --discard      takes them too
 ///
 /// The store is other checkouts' too and stays; `cargo xtask gc` makes it smaller.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
-    /// Throw away local commits and edits in fetched sources, whatever else stands beside them, and foreign files in dist/
+    /// Throw away local commits and edits in fetched sources, whatever else stands beside them, foreign files in dist/, and what
+    /// gates know of the past
     #[arg(long)]
     discard: bool,
 }
@@ -29,9 +30,21 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     if !args.discard {
         refuse_local_work(session)?;
         refuse_foreign_files(session)?;
+        refuse_history(session)?;
     }
     remove_tree(&session.layout.work())?;
     remove_tree(&session.layout.dist())
+}
+
+/// What ever passed a gate is nowhere else.
+fn refuse_history(session: &Session) -> Result<()> {
+    let state = session.layout.gate_state();
+    if !state.exists() {
+        return Ok(());
+    }
+    let history = state.display();
+    Err(Error::input(format!("not cleaned: `{history}` is the history of this checkout's gates"))
+        .help(format!("mv {history} ELSEWHERE, or throw it away: cargo xtask distclean --discard")))
 }
 
 fn refuse_local_work(session: &Session) -> Result<()> {

@@ -74,7 +74,7 @@ use crate::turn::{self, Hold, Turn};
 ///     cargo xtask why xen-tools      what would make it rebuild now, by name
 ///
 /// Exit status: 0 done; 1 a step failed; 2 a definition or argument is wrong; 3 this machine cannot (tool, disk, network);
-/// 130 stopped by Ctrl-C.
+/// 77 a boot test that cannot run here; 130 stopped by Ctrl-C.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version, max_term_width = 100, verbatim_doc_comment)]
 pub struct Cli {

@@ -38,7 +38,7 @@ pub(super) fn run(session: &Session, state: &Path, args: &BisectArgs) -> Result<
     let mut world = opened.world(session, &say)?;
     let (first, last) = if args.fixed { (&args.bad, &args.good) } else { (&args.good, &args.bad) };
     let (from, to) = (moved(&world, from, first)?, moved(&world, flight.tuple, last)?);
-    check_ends(&mut world, &from, &to)?;
+    check_ends(&mut world, &from, &to, &[first.as_slice(), last].concat())?;
     let row = world.row(&from, &to, args.all)?;
     say(&format!("{} revisions from {from} to {to}", row.len()));
     let hunt = Hunt { job: job.clone(), testid: args.testid.clone(), row, fixed: args.fixed };
@@ -57,15 +57,15 @@ fn moved(world: &RealWorld<'_>, tuple: Tuple, named: &[Named]) -> Result<Tuple> 
     named.iter().try_fold(tuple, |tuple, Named { tree, revision }| Ok(tuple.with(tree, &world.named(tree, revision)?)))
 }
 
-/// There is something between the ends, and each tree goes forward: else no commit of it could be the culprit.
-fn check_ends(world: &mut RealWorld<'_>, from: &Tuple, to: &Tuple) -> Result<()> {
+/// There is something between the ends, and what somebody named goes forward: else no commit of it could be the culprit.
+fn check_ends(world: &mut RealWorld<'_>, from: &Tuple, to: &Tuple, named: &[Named]) -> Result<()> {
     let moved = to.moved_from(from);
     if moved.is_empty() {
         return Err(Error::input(format!("nothing moves between the ends: both are {to}"))
             .help("name other ones: --from FLIGHT, --good TREE=REVISION, --bad TREE=REVISION"));
     }
     for (tree, old, new) in moved {
-        let Some(old) = old else { continue };
+        let Some(old) = old.filter(|_| named.iter().any(|named| named.tree == tree)) else { continue };
         if !world.contains(tree, new, old)? {
             return Err(Error::input(format!(
                 "cannot go from {tree} {old} to {new}: the one is not in the other's history"

@@ -24,13 +24,13 @@ use crate::error::Result;
 
 /// Test candidates and push what is good
 ///
-///     cargo xtask gate run unstable                     one candidate of ci/gates/unstable.toml
-///     cargo xtask gate bisect unstable boot             which commit made the last candidate fail
+///     cargo xtask gate run xen-unstable                 one candidate of ci/gates/xen-unstable.toml
+///     cargo xtask gate bisect xen-unstable boot-dom0    which commit made the last candidate fail
 ///     cargo xtask gate status                           all branches: what is tested, what blocks, since when
-///     cargo xtask gate history unstable boot            a job's last runs
+///     cargo xtask gate history xen-unstable boot-dom0   a job's last runs
 ///     cargo xtask gate site public                      the same as pages: grid, timelines, logs, bisections
-///     cargo xtask gate force-rev unstable 3fb3b1c2 --why 'fixes CI itself'
-///     cargo xtask gate simulate script.toml             a scripted history through the same code
+///     cargo xtask gate force xen-unstable --why 'the test is wrong'   the last candidate, whatever its verdict
+///     cargo xtask gate simulate ci/simulate/a-week.toml a scripted history through the same code
 ///
 /// Everything that happened is in .xtask/gate/gate.db. A run that was killed is gone on with by the next.
 #[derive(Debug, clap::Args)]
@@ -51,10 +51,10 @@ enum Command {
     Run(RunArgs),
     /// Find the commit that made a job fail, between a flight's baseline and it
     ///
-    ///     cargo xtask gate bisect unstable boot                              what broke the last candidate
-    ///     cargo xtask gate bisect unstable boot --flight 7 --from 3          between two flights
-    ///     cargo xtask gate bisect unstable boot --good xen=RELEASE-4.19.0    since a release
-    ///     cargo xtask gate bisect unstable boot --fixed --from 7             what mended it
+    ///     cargo xtask gate bisect xen-unstable boot-dom0                              what broke the last candidate
+    ///     cargo xtask gate bisect xen-unstable boot-dom0 --flight 7 --from 3          between two flights
+    ///     cargo xtask gate bisect xen-unstable boot-dom0 --good xen=RELEASE-4.19.0    since a release
+    ///     cargo xtask gate bisect xen-unstable boot-dom0 --fixed --from 7             what mended it
     ///
     /// Trees that nobody names stay as the flights had them. Both ends are tried first.
     #[command(verbatim_doc_comment)]
@@ -332,7 +332,7 @@ pub fn run(session: &Session, _: &Args) -> Result<()> {
 
 #[cfg(feature = "gate")]
 pub fn run(session: &Session, args: &Args) -> Result<()> {
-    let state = args.state.clone().unwrap_or_else(|| session.layout.work().join("gate").join("gate.db"));
+    let state = args.state.clone().unwrap_or_else(|| session.layout.gate_state());
     // Relative to where the user stands, whatever the command.
     let state = std::path::absolute(&state).context(|| "cannot use --state".to_owned())?;
     match &args.command {

@@ -24,7 +24,7 @@ use tally::{Skip, Tally};
 ///
 ///     cargo xtask test --quick             format, lints, unit and integration tests: while you work
 ///     cargo xtask test --yes               also a real Xen build, which later tests restore: what CI runs
-///     cargo xtask test --full --yes        everything that an issue says must be shown, benchmarks too
+///     cargo xtask test --full --yes        everything: QEMU and OVMF, gates that boot, docs/tour.md, benchmarks
 ///     cargo xtask test --record FILE       also write down the machine, the commit and what each check came to
 ///
 /// Ends with one line, `N passed, N failed, N skipped`; what was skipped is named with its reason.

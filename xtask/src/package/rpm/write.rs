@@ -1,5 +1,7 @@
 //! The file of an rpm. No program of rpm's is needed, and nothing of time or machine is in it; it is signed, if at all, afterwards.
 
+use std::collections::BTreeSet;
+
 use rpm::{BuildConfig, CompressionWithLevel, FileMode, FileOptions, PackageBuilder};
 
 use super::{Dependency, Relations};
@@ -56,7 +58,7 @@ pub fn bytes(
     for one in &relations.obsoletes {
         rpm.obsoletes(dependency(one));
     }
-    let is_configuration = |path: &String| package.configuration(common.sysconfdir).any(|other| other == path);
+    let configuration: BTreeSet<&String> = package.configuration(common.sysconfdir).collect();
     let permissions = |mode: u32| (mode & 0o7777) as u16;
     for (path, node) in &package.files {
         let installed = format!("/{path}");
@@ -70,7 +72,7 @@ pub fn bytes(
             }
             Node::File { mode, .. } => {
                 let mut file = FileOptions::new(installed).mode(FileMode::regular(permissions(*mode)));
-                if is_configuration(path) {
+                if configuration.contains(path) {
                     file = file.config().noreplace();
                 } else if path.contains("/share/licenses/") {
                     file = file.license();

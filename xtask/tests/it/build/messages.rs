@@ -143,9 +143,13 @@ fn distclean_takes_nothing_that_fetch_did_not_make() {
     fs::remove_dir_all(checkout.path(".xtask/state")).unwrap();
     refused("  a: not made by fetch");
     assert_eq!(checkout.read(".xtask/src/a/f"), "mine\n");
-    // Known again: of a source that no manifest has any more.
+    // What ever passed a gate is nowhere else.
     checkout.write(".xtask/src/a/f", "one\n");
     assert_eq!(checkout.run(&["fetch"]).code, Some(0));
+    checkout.write(".xtask/gate/gate.db", "history\n");
+    refused("gate.db` is the history");
+    fs::remove_dir_all(checkout.path(".xtask/gate")).unwrap();
+    // Of a source that no manifest has any more.
     checkout.manifest(&["b"], "");
     checkout.script("b", "", "touch $STAGE/b");
     checkout.write("manifests/m.lock", "version = 1\n");
