@@ -1,4 +1,4 @@
-//! `println!` and `eprintln!` for a program whose reader may go away: std's panic when `cargo xtask list | head -1` closes the pipe.
+//! `print!`, `println!` and `eprintln!` for a program whose reader may go away: std's panic when `cargo xtask list | head -1` closes the pipe.
 //! These shadow them in the whole crate. Any other failure (a full disk) is remembered: what was written is then not whole.
 
 use std::fmt::Arguments;
@@ -8,6 +8,11 @@ use std::sync::Mutex;
 use crate::error::{Error, Result};
 
 static LOST: Mutex<Option<io::Error>> = Mutex::new(None);
+
+/// Text on standard output.
+pub fn text_to_stdout(text: Arguments<'_>) {
+    remember(io::stdout().write_fmt(text));
+}
 
 /// A line on standard output.
 pub fn to_stdout(line: Arguments<'_>) {
@@ -35,6 +40,10 @@ pub fn check_stdout() -> Result<()> {
         Some(error) => Err(Error::machine("cannot write to standard output: what it got is not whole").because(error)),
         None => Ok(()),
     }
+}
+
+macro_rules! print {
+    ($($text:tt)*) => { $crate::print::text_to_stdout(format_args!($($text)*)) };
 }
 
 macro_rules! println {

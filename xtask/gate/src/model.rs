@@ -218,6 +218,15 @@ pub struct Job {
     pub runvars: BTreeMap<String, String>,
 }
 
+/// The step that brings sources to what is tested.
+pub const CHECKOUT: &str = "checkout";
+/// The step that fetches what a test reads.
+pub const FETCH: &str = "fetch";
+/// The step that installs what is booted.
+pub const DIST: &str = "dist";
+/// Steps of a test that come before the test itself.
+pub const PREPARATIONS: [&str; 3] = [CHECKOUT, FETCH, DIST];
+
 /// The prefix of the run variables that say what was to be built.
 pub const REQUESTED: &str = "revision_";
 /// The prefix of the run variables that say what really was built.

@@ -23,7 +23,7 @@ mod tested;
 mod workplace;
 mod xen;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::Result;
 use crate::origin::Fetching;
@@ -52,12 +52,19 @@ pub struct Boot<'a> {
     pub said: &'a dyn Fn(&Check),
 }
 
+/// What whoever waits for that says.
+pub const WAITING: &str = "another boot test runs; waiting for its end";
+
+/// The lock of the one emulated machine that may run here at a time.
+pub fn turn_of(store: &Path) -> PathBuf {
+    store.join("boot/machine.lock")
+}
+
 /// Runs one scenario. An error is this machine's or the command line's, never the candidate's.
 pub fn run(boot: &Boot<'_>, scenario: Scenario) -> Result<Report> {
     // An emulated machine takes all cores; two at once would only be late.
     let Fetching { layout, cancel, say, .. } = boot.fetching;
-    let waiting = "another boot test runs; waiting for its end";
-    let _turn = turn::take(&layout.store.join("boot/machine.lock"), Hold::Alone, cancel, say, waiting)?;
+    let _turn = turn::take(&turn_of(&layout.store), Hold::Alone, cancel, say, WAITING)?;
     crate::origin::sweep(layout);
     let mut report = Report::new(scenario.name());
     match scenario.run(boot, &mut report)? {

@@ -14,7 +14,7 @@ use crate::boot::Scenario;
 use crate::layout::Layout;
 
 /// What gates have in common beside their state, where each has a directory of its own name.
-const TAKEN: [&str; 5] = ["bisection", "gate.db", "git", "log", "versions"];
+const TAKEN: [&str; 6] = ["bisection", "gate.db", "gate.lock", "git", "log", "versions"];
 
 /// A gate, with its jobs.
 #[derive(Clone, Debug, Deserialize)]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
 use rustix::process::Signal;
-use xtask_gate::model::{JobState, Revision, StepState};
+use xtask_gate::model::{CHECKOUT, DIST, FETCH, JobState, Revision, StepState};
 use xtask_gate::world::{JobEnd, JobOrder, OnStep, StepEvent};
 
 use super::checkout::Checkout;
@@ -63,7 +63,7 @@ impl Run<'_> {
             Err(error) if !is_machine(&error) => return Err(error),
             Err(error) => (Vec::new(), StepState::Broken, Some(one_line(&error))),
         };
-        on_step(StepEvent::Begin { testid: "checkout".to_owned(), log: None })?;
+        on_step(StepEvent::Begin { testid: CHECKOUT.to_owned(), log: None })?;
         on_step(StepEvent::End { state, reason })?;
         end.state = job_state(state);
         if end.state != JobState::Pass {
@@ -78,6 +78,11 @@ impl Run<'_> {
             let name = step.testid.replace('/', "-");
             let relative = format!("log/{}/{}/{name}.log", self.order.flight, self.order.job.name);
             on_step(StepEvent::Begin { testid: step.testid, log: Some(relative) })?;
+            if step.artefacts.is_some() {
+                // That somebody else boots here is not this candidate's time.
+                let waiting = format!("{}: {}", self.order.job.name, crate::boot::WAITING);
+                turn::take(&crate::boot::turn_of(&self.checkout.store), Hold::Alone, cancel, self.say, &waiting)?;
+            }
             let (state, reason) = self.step(step.program, &name, step.artefacts.as_deref(), cancel)?;
             on_step(StepEvent::End { state, reason })?;
             end.state = job_state(state);
@@ -118,7 +123,7 @@ impl Run<'_> {
                 .collect(),
             Does::Boot { scenarios } => {
                 // Whatever an earlier flight left in dist/ is replaced.
-                let mut steps = vec![Step::new("dist", xtask(&["build"])?)];
+                let mut steps = vec![Step::new(DIST, xtask(&["build"])?)];
                 for scenario in scenarios {
                     let name = scenario.name();
                     let artefacts = self.checkout.layout().work().join("log/boot").join(name);
@@ -132,7 +137,7 @@ impl Run<'_> {
                 if !sources.is_empty() {
                     let names = sources.iter().map(|source| source.as_str());
                     let arguments: Vec<&str> = std::iter::once("fetch").chain(names).collect();
-                    steps.push(Step::new("fetch", xtask(&arguments)?));
+                    steps.push(Step::new(FETCH, xtask(&arguments)?));
                 }
                 let mut program = Program::new(argv.clone()).dir(&self.checkout.dir);
                 for (tree, revision) in &self.order.tuple.0 {
@@ -193,7 +198,9 @@ impl Run<'_> {
             true => format!("killed after {}", humantime::format_duration(self.job.timeout)),
             false => ended.status.to_string(),
         };
-        let full = [&self.checkout.dir, &self.checkout.store, &self.logs]
+        // Compilers write below the temporary directory too.
+        let temporary = std::env::temp_dir();
+        let full = [&self.checkout.dir, &self.checkout.store, &self.logs, &temporary]
             .into_iter()
             .find(|dir| is_full(dir) || free_bytes(dir).is_ok_and(|free| free < LEAST_SPACE));
         if let Some(full) = full {

@@ -110,10 +110,12 @@ impl<'a> RealWorld<'a> {
         found.map(|(_, job)| job).ok_or_else(|| Error::input(format!("the gate has no job `{name}`")))
     }
 
-    fn repository_at(&self, address: &str) -> Result<&Repository> {
-        let mut all = self.trees.values().chain([&self.checkout.repository]);
-        all.find(|repository| repository.address == address)
-            .ok_or_else(|| Error::input(format!("the gate works with no repository `{address}` any more")))
+    /// Where a ref is that moves. Its repository may have another address by now.
+    fn repository_of(&self, intent: &Intent) -> Result<&Repository> {
+        let Some(tree) = &intent.tree else { return Ok(&self.checkout.repository) };
+        let found = self.tree(tree)?.map(|(repository, _)| repository);
+        found
+            .ok_or_else(|| Error::input(format!("tree `{tree}` has no refs any more, and one of them is to be pushed")))
     }
 
     /// The revision of a tree that somebody names: a commit, tag or branch, or the version of a tree without refs.
@@ -271,6 +273,7 @@ impl World for RealWorld<'_> {
             // Of a tree without refs the lock is what moves.
             let Some((repository, tracked)) = self.tree(name)? else { continue };
             refs.push(Intent {
+                tree: Some(name.to_owned()),
                 repository: repository.address.clone(),
                 r#ref: tracked.tested.to_owned(),
                 old: old.map(|old| old.0.clone()),
@@ -283,24 +286,24 @@ impl World for RealWorld<'_> {
         if let Some((old, new)) = self.checkout.record_of(&record.to, flight)? {
             let repository = self.checkout.repository.address.clone();
             let (r#ref, state) = (record.to.clone(), PushState::Intended);
-            refs.push(Intent { repository, r#ref, old, new, rewinds: false, state });
+            refs.push(Intent { tree: None, repository, r#ref, old, new, rewinds: false, state });
         }
         Ok(refs)
     }
 
     fn read_ref(&mut self, intent: &Intent) -> Result<Option<String>> {
-        self.repository_at(&intent.repository)?.read_ref(&intent.r#ref)
+        self.repository_of(intent)?.read_ref(&intent.r#ref)
     }
 
     fn is_forward(&mut self, intent: &Intent) -> Result<bool> {
         match &intent.old {
-            Some(old) => self.repository_at(&intent.repository)?.contains(&intent.new, old),
+            Some(old) => self.repository_of(intent)?.contains(&intent.new, old),
             None => Ok(true),
         }
     }
 
     fn push(&mut self, intent: &Intent) -> Result<Pushed> {
-        self.repository_at(&intent.repository)?.push(&intent.r#ref, intent.old.as_deref(), &intent.new)
+        self.repository_of(intent)?.push(&intent.r#ref, intent.old.as_deref(), &intent.new)
     }
 
     fn say(&mut self, line: &str) {

@@ -8,6 +8,9 @@ use crate::plan::JobPlan;
 use crate::store::OrderKind;
 use crate::world::World;
 
+/// Stands in an outcome between the verdict's and the reason.
+pub(super) const PUSH_REFUSED: &str = " - push refused: ";
+
 impl<W: World> Gate<'_, W> {
     /// What is known of a flight.
     pub(super) fn with_evidence<T>(&self, flight: &Flight, judge: impl FnOnce(&Evidence<'_>) -> T) -> Result<T> {
@@ -91,6 +94,19 @@ impl<W: World> Gate<'_, W> {
             orders.iter().find(|(_, order)| is_it(order)).map(|(number, _)| *number)
         };
         Ok(flight.tuple.moved_from(&baseline).into_iter().map(|(_, _, revision)| of(&revision.0)).collect())
+    }
+
+    /// What came of a candidate's flight that is done, told once more; what its round alone knew is not in it.
+    pub fn tell_again(&self, number: FlightNo) -> Result<Ran> {
+        let flight = self.store.flight(number)?;
+        let verdict = self.with_evidence(&flight, classify)?;
+        let forced = !verdict.outcome.is_tolerable();
+        let refused = flight.outcome.as_deref().and_then(|outcome| outcome.split_once(PUSH_REFUSED));
+        let why = refused.map_or(NotPushed::Blocked, |(_, why)| NotPushed::Refused(why.to_owned()));
+        Ok(match self.store.was_pushed(&flight)? {
+            true => Ran::Pushed(judged(&flight, verdict, forced)),
+            false => Ran::NotPushed(judged(&flight, verdict, false), why),
+        })
     }
 
     /// What it stands on was not pushed: with it the tuple means nothing any more.

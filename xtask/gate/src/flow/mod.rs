@@ -21,7 +21,9 @@ use serde::Serialize;
 use crate::bisect::Hunted;
 use crate::classify::{Outcome, Verdict};
 use crate::error::Result;
-use crate::model::{Blessing, Flight, FlightNo, FlightState, JobState, Revision, StepState, Tuple};
+use crate::model::{
+    Blessing, Flight, FlightNo, FlightState, JobKind, JobState, PREPARATIONS, Revision, StepState, Tuple,
+};
 use crate::plan::{JobPlan, Plan};
 use crate::report;
 use crate::store::{NewFlight, Order, OrderKind, Store};
@@ -335,8 +337,10 @@ impl<W: World> Gate<'_, W> {
                 let later = again.iter().filter_map(|retry| retry.job(&job.name)).flat_map(|job| &job.steps);
                 is_usable &= job.state.is_final() && job.state != JobState::Aborted;
                 for step in job.steps.iter().filter(|step| step.state == StepState::Broken) {
+                    // A test that this machine can never run says nothing; a build, or what makes ready for it, can always be done.
+                    let may_never_run = job.kind == JobKind::Test && !PREPARATIONS.contains(&step.testid.as_str());
                     is_usable &= later.clone().any(|later| later.testid == step.testid && later.has_passed())
-                        || !self.store.has_ever_passed(branch, &job.name, &step.testid)?;
+                        || may_never_run && !self.store.has_ever_passed(branch, &job.name, &step.testid)?;
                 }
             }
             if is_usable {

@@ -1,7 +1,7 @@
 //! From the decision to the refs. They cannot move in one transaction: all are looked at before the first moves, each with a lease,
 //! and a flight whose refs moved in part stays open until the others can follow, or nobody can move them any more.
 
-use super::judge::judged;
+use super::judge::{PUSH_REFUSED, judged};
 use super::{Gate, NotPushed, Ran};
 use crate::classify::{Verdict, classify};
 use crate::error::{Error, Kind, Result};
@@ -34,6 +34,7 @@ impl<W: World> Gate<'_, W> {
                 return Ok(Ran::NotPushed(judged(flight, verdict, false), why));
             }
         }
+        self.record_anew(flight)?;
         let why = match self.stands_elsewhere(flight)? {
             Some(why) if !self.is_record_left(flight)? => Some(Stopped::ForGood(why)),
             _ => match self.cannot_move(flight)? {
@@ -56,6 +57,22 @@ impl<W: World> Gate<'_, W> {
             now,
         )?;
         Ok(Ran::Pushed(judged(flight, verdict, forced)))
+    }
+
+    /// The trees are pushed, and somebody put something else where that is to be recorded: the record is made again, behind it.
+    fn record_anew(&mut self, flight: &Flight) -> Result<()> {
+        let Some((number, record)) = self.store.intents(flight.flight)?.pop().filter(|(_, last)| last.tree.is_none())
+        else {
+            return Ok(());
+        };
+        if !self.is_record_left(flight)? || self.world.read_ref(&record)? == record.old {
+            return Ok(());
+        }
+        match self.world.refs(flight)?.pop().filter(|last| last.tree.is_none()) {
+            Some(Intent { old, new, .. }) => self.store.move_intent(number, old.as_deref(), &new),
+            // What stands there is the very same.
+            None => self.store.resolve_push(number, PushState::Done),
+        }
     }
 
     /// Moves each ref that is not where it goes.
@@ -161,7 +178,7 @@ impl<W: World> Gate<'_, W> {
         for (number, _) in self.left(flight)? {
             self.store.resolve_push(number, PushState::Refused)?;
         }
-        let outcome = format!("{} - push refused: {why}", verdict.outcome.as_str());
+        let outcome = format!("{}{PUSH_REFUSED}{why}", verdict.outcome.as_str());
         let now = self.world.now();
         self.store.set_flight(number, FlightState::Done, Some(&outcome), now)?;
         Ok(Ran::NotPushed(judged(flight, verdict, false), NotPushed::Refused(why)))

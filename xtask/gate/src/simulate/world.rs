@@ -15,7 +15,8 @@ pub struct SimWorld {
     trees: BTreeMap<String, Tree>,
     /// Runs of a job that its machine will still break.
     broken: BTreeMap<String, u64>,
-    record: Option<String>,
+    /// Where the ref of the record is.
+    pub record: Option<String>,
     /// Repositories that refuse whatever is pushed, each with its reason. That of the record is called `record`.
     pub refuses: BTreeMap<String, String>,
     /// Moving this tree would lose something.
@@ -281,6 +282,7 @@ impl World for SimWorld {
 
     fn refs(&mut self, flight: &Flight) -> Result<Vec<Intent>> {
         let intent = |repository: &str, old: Option<String>, new: String| Intent {
+            tree: (repository != "record").then(|| repository.to_owned()),
             repository: repository.to_owned(),
             r#ref: "refs/heads/tested".to_owned(),
             old,

@@ -17,6 +17,7 @@ mod retention;
 mod tests;
 
 use std::fs::File;
+use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -35,7 +36,12 @@ pub use pushes::{Intent, PushState};
 pub use retention::Unreferenced;
 
 /// From each form of the file to the next; `PRAGMA user_version` says how many of them it has.
-const FORMS: [&str; 3] = [include_str!("schema.sql"), include_str!("schema-2.sql"), include_str!("schema-3.sql")];
+const FORMS: [&str; 4] = [
+    include_str!("schema.sql"),
+    include_str!("schema-2.sql"),
+    include_str!("schema-3.sql"),
+    include_str!("schema-4.sql"),
+];
 /// The form that this gate knows.
 const VERSION: i64 = FORMS.len() as i64;
 /// How long a reader waits for a change that is being made.
@@ -136,7 +142,7 @@ impl Store {
         error.help(match found < VERSION {
             true => "the next run of a gate brings it to this form: cargo xtask gate run BRANCH",
             false => {
-                "use the version of Sultana that wrote it, or begin a new state: cargo xtask gate --state FILE ..."
+                "use the version of Sultana that wrote it, or begin a new state: cargo xtask gate --state DIR/gate.db ..."
             }
         })
     }
@@ -182,19 +188,33 @@ fn make_directory(path: &Path) -> Result<()> {
     path.parent().map_or(Ok(()), |dir| std::fs::create_dir_all(dir).context(cannot))
 }
 
-/// Two gates on one state would test and push the same things twice.
+/// Two gates on one state would test and push the same things twice. Logs, mirrors and checkouts stand beside it by the numbers of
+/// its flights, so the directory is locked, and is one state's for good: its lock says whose.
 fn lock(path: &Path) -> Result<File> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    let path_of_lock = PathBuf::from(name);
+    let path_of_lock = path.with_file_name("gate.lock");
     let cannot = || format!("cannot lock `{}`", path_of_lock.display());
-    let file = File::options().create(true).truncate(false).write(true).open(&path_of_lock).context(cannot)?;
+    let options = File::options().create(true).truncate(false).read(true).write(true).clone();
+    let mut file = options.open(&path_of_lock).context(cannot)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
+        Ok(()) => {}
         Err(Errno::WOULDBLOCK) => {
             let message = format!("another gate works with the state `{}`", path.display());
-            Err(Error::machine(message).help("wait for its end; cargo xtask gate status shows what it does"))
+            return Err(Error::machine(message).help("wait for its end; cargo xtask gate status shows what it does"));
         }
-        Err(errno) => Err(errno).context(cannot),
+        Err(errno) => return Err(errno).context(cannot),
     }
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let mut owner = String::new();
+    file.read_to_string(&mut owner).context(cannot)?;
+    if owner == name {
+        return Ok(file);
+    }
+    let other = path.with_file_name(&owner);
+    if !owner.is_empty() && other.exists() {
+        let (dir, other) = (path.parent().unwrap_or(path).display(), other.display());
+        return Err(Error::input(format!("`{dir}` has the logs of another state, `{other}`"))
+            .help("give each state a directory of its own: cargo xtask gate --state DIR/gate.db ..."));
+    }
+    file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(name.as_bytes())).context(cannot)?;
+    Ok(file)
 }

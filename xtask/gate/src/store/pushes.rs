@@ -4,11 +4,14 @@
 use rusqlite::{OptionalExtension, params};
 use serde::Serialize;
 
-use super::Store;
 use super::flights::{set_flight, tuple_number, tuple_of, word};
-use super::orders::end_order;
+use super::orders::{audit, end_order};
+use super::{Audit, Store};
 use crate::error::Result;
 use crate::model::{Flight, FlightNo, FlightState, Tuple};
+
+/// The outcome of a flight that an operator gave up.
+const ABANDONED: &str = "abandoned";
 
 words! {
     /// Where a push stands.
@@ -25,7 +28,9 @@ words! {
 /// A ref that is to move.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Intent {
-    /// The repository, as the world names it.
+    /// The tree whose ref it is; nothing: the record's.
+    pub tree: Option<String>,
+    /// The repository's address, for people: it may be another one when the push is gone on with.
     pub repository: String,
     /// The ref, in full.
     pub r#ref: String,
@@ -45,11 +50,11 @@ impl Store {
         self.change("record what is to be pushed", |tx| {
             tx.prepare_cached("DELETE FROM pushes WHERE flight = ?1")?.execute([flight])?;
             let mut insert = tx.prepare_cached(
-                "INSERT INTO pushes (flight, repository, ref, old, new, rewinds, state) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                "INSERT INTO pushes (flight, tree, repository, ref, old, new, rewinds, state) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             )?;
             for intent in intents {
-                let Intent { repository, r#ref, old, new, rewinds, state } = intent;
-                insert.execute(params![flight, repository, r#ref, old, new, rewinds, state.as_str()])?;
+                let Intent { tree, repository, r#ref, old, new, rewinds, state } = intent;
+                insert.execute(params![flight, tree, repository, r#ref, old, new, rewinds, state.as_str()])?;
             }
             set_flight(tx, flight, FlightState::Pushing, Some(outcome), now)
         })
@@ -59,10 +64,11 @@ impl Store {
     pub fn intents(&self, flight: FlightNo) -> Result<Vec<(i64, Intent)>> {
         self.ask("pushes", |db| {
             let mut query = db.prepare_cached(
-                "SELECT push, repository, ref, old, new, rewinds, state FROM pushes WHERE flight = ?1 ORDER BY push",
+                "SELECT push, repository, ref, old, new, rewinds, state, tree FROM pushes WHERE flight = ?1 ORDER BY push",
             )?;
             let rows = query.query_map([flight], |row| {
                 let intent = Intent {
+                    tree: row.get(7)?,
                     repository: row.get(1)?,
                     r#ref: row.get(2)?,
                     old: row.get(3)?,
@@ -76,6 +82,15 @@ impl Store {
         })
     }
 
+    /// A push that was not done goes from and to somewhere else.
+    pub fn move_intent(&mut self, push: i64, old: Option<&str>, new: &str) -> Result<()> {
+        self.change("record what is to be pushed", |tx| {
+            tx.prepare_cached("UPDATE pushes SET old = ?2, new = ?3 WHERE push = ?1")?
+                .execute(params![push, old, new])?;
+            Ok(())
+        })
+    }
+
     /// What became of one.
     pub fn resolve_push(&mut self, push: i64, state: PushState) -> Result<()> {
         self.change("record a push", |tx| {
@@ -83,6 +98,22 @@ impl Store {
                 .execute(params![push, state.as_str()])?;
             Ok(())
         })
+    }
+
+    /// Nobody waits for an open flight any more: it is done, and pushes nothing. Gives the refs that moved already: where there are
+    /// some, nothing is changed, and the flight goes on.
+    pub fn abandon(&mut self, flight: FlightNo, line: &Audit) -> Result<Vec<Intent>> {
+        let intents = self.intents(flight)?.into_iter().map(|(_, intent)| intent);
+        let moved: Vec<Intent> = intents.filter(|intent| intent.state == PushState::Done).collect();
+        if !moved.is_empty() {
+            return Ok(moved);
+        }
+        self.change("give up a flight", |tx| {
+            tx.execute("UPDATE pushes SET state = 'refused' WHERE flight = ?1", [flight])?;
+            set_flight(tx, flight, FlightState::Done, Some(&format!("{} by {}", ABANDONED, line.who)), line.at)?;
+            audit(tx, line)
+        })?;
+        Ok(moved)
     }
 
     /// All refs are there: the flight is done, its tuple is tested, the forces that it needed are used up.

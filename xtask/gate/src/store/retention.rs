@@ -19,8 +19,10 @@ use crate::model::{Blessing, FlightNo, FlightState};
 pub struct Unreferenced {
     /// Flights whose rows may go.
     pub flights: Vec<FlightNo>,
-    /// Flights whose logs are still wanted; all other logs may go.
+    /// Flights whose logs are still wanted.
     pub logs_kept: BTreeSet<FlightNo>,
+    /// The last flight that is known here. Logs of later ones are another copy's of this state, and no matter of this one.
+    pub last: FlightNo,
 }
 
 struct Row {
@@ -86,7 +88,8 @@ impl Store {
             kept.extend(self.used_again(&kept)?);
         }
         let flights = rows.iter().filter(|row| !kept.contains(&row.flight) && !row.is_pushed).map(|row| row.flight);
-        Ok(Unreferenced { flights: flights.collect(), logs_kept: kept })
+        let last = rows.last().map_or(0, |row| row.flight);
+        Ok(Unreferenced { flights: flights.collect(), logs_kept: kept, last })
     }
 
     /// Forgets these flights, and says so in the audit.

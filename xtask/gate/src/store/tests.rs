@@ -9,6 +9,21 @@ fn new_flight(store: &mut Store) -> Result<u64> {
 }
 
 #[test]
+fn the_logs_beside_a_state_are_of_no_other_state() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, second) = (dir.path().join("gate.db"), dir.path().join("second.db"));
+    let alone = Store::open(&first).unwrap();
+    assert!(Store::open(&second).unwrap_err().report().contains("another gate works with the state"));
+    drop(alone);
+    let refused = Store::open(&second).unwrap_err().report();
+    assert!(refused.contains("has the logs of another state") && refused.contains("--state DIR/gate.db"), "{refused}");
+    drop(Store::open(&first).unwrap());
+    // It was renamed, or is gone.
+    std::fs::rename(&first, &second).unwrap();
+    Store::open(&second).unwrap();
+}
+
+#[test]
 fn two_gates_on_one_state_exclude_each_other_and_a_reader_none() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("deep/gate.db");
@@ -33,7 +48,7 @@ fn a_state_of_another_form_is_refused_by_readers_and_writers() {
     drop(Store::open(&path).unwrap());
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 7).unwrap();
     for error in [Store::open(&path).unwrap_err(), Store::look(&path).unwrap_err()] {
-        assert!(error.report().contains("has form 7, this gate knows 3"), "{}", error.report());
+        assert!(error.report().contains(&format!("has form 7, this gate knows {VERSION}")), "{}", error.report());
     }
 }
 
@@ -53,7 +68,7 @@ fn a_state_of_an_older_form_is_brought_to_this_one() {
     .unwrap();
     drop(old);
     let error = Store::look(&path).unwrap_err();
-    assert!(error.report().contains("has form 2, this gate knows 3"), "{}", error.report());
+    assert!(error.report().contains(&format!("has form 2, this gate knows {VERSION}")), "{}", error.report());
     let store = Store::open(&path).unwrap();
     assert_eq!(store.last_judged("b").unwrap(), Some(1));
     assert_eq!(store.flight(2).unwrap().ahead, Some(1));

@@ -8,7 +8,7 @@ use xtask_gate::model::{Revision, Tuple};
 use xtask_gate::report::{Bisection, kept};
 use xtask_gate::world::World;
 
-use super::look::print_report;
+use super::look::{candidate, print_report};
 use super::run::Opened;
 use super::{BisectArgs, Named};
 use crate::cmd::Session;
@@ -19,17 +19,8 @@ pub(super) fn run(session: &Session, state: &Path, args: &BisectArgs) -> Result<
     let BisectArgs { branch, job, .. } = args;
     let opened = Opened::new(session, state, branch)?;
     let mut store = opened.store()?;
-    let number = match args.flight {
-        Some(number) => number,
-        None => store.branch_status(branch)?.last.map(|(number, ..)| number).ok_or_else(|| {
-            Error::input(format!("no candidate of `{branch}` was ever tested"))
-                .help(format!("cargo xtask gate run {branch}"))
-        })?,
-    };
-    let flight = store.flight(number)?;
-    if flight.branch != *branch {
-        return Err(Error::input(format!("flight {number} is one of `{}`, not of `{branch}`", flight.branch)));
-    }
+    let flight = candidate(&store, branch, args.flight)?;
+    let number = flight.flight;
     let from = match args.from {
         Some(from) => store.flight(from)?.tuple,
         None => flight.baseline.unwrap_or_default(),

@@ -25,14 +25,14 @@ struct Gone {
 }
 
 pub(super) fn run(session: &Session, state: &Path, args: &GcArgs) -> Result<()> {
-    let mut store = match args.dry_run && !state.exists() {
-        true => Store::in_memory()?,
-        // Alone: what a gate has just begun is not known to those who look.
-        false => Store::open(state)?,
-    };
+    // A state that is not there knows no flight: all logs would go.
+    super::look::open(state)?;
+    // Alone: what a gate has just begun is not known to those who look.
+    let mut store = Store::open(state)?;
     let unreferenced = store.unreferenced(args.keep)?;
     let dir = state.parent().unwrap_or(&session.layout.root);
-    let logs = kept::dirs(dir)?.into_iter().filter(|(flight, _)| !unreferenced.logs_kept.contains(flight));
+    let is_gone = |flight: &FlightNo| *flight <= unreferenced.last && !unreferenced.logs_kept.contains(flight);
+    let logs = kept::dirs(dir)?.into_iter().filter(|(flight, _)| is_gone(flight));
     let mut directories: Vec<PathBuf> = logs.map(|(_, path)| path).collect();
     let defined = gate_names(&session.layout);
     for branch in store.branches()? {

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
+use xtask_gate::model::{Flight, FlightNo};
 use xtask_gate::report;
 use xtask_gate::store::{BranchStatus, Store};
 
@@ -23,6 +24,23 @@ pub(super) fn open(state: &Path) -> Result<Store> {
         Error::input(format!("no gate has run here: there is no `{}`", state.display()))
             .help("cargo xtask gate run BRANCH")
     })
+}
+
+/// A flight of a branch; where none is named, the last candidate's.
+pub(super) fn candidate(store: &Store, branch: &str, flight: Option<FlightNo>) -> Result<Flight> {
+    let number = match flight {
+        Some(number) => number,
+        None => store.branch_status(branch)?.last.map(|(number, ..)| number).ok_or_else(|| {
+            Error::input(format!("no candidate of `{branch}` was ever tested"))
+                .help(format!("cargo xtask gate run {branch}"))
+        })?,
+    };
+    let flight = store.flight(number)?;
+    if flight.branch != branch {
+        return Err(Error::input(format!("flight {number} is one of `{}`, not of `{branch}`", flight.branch))
+            .help(format!("cargo xtask gate show {number}")));
+    }
+    Ok(flight)
 }
 
 pub(super) fn status(session: &Session, state: &Path, branches: &[String]) -> Result<()> {

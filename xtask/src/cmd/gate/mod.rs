@@ -85,6 +85,18 @@ enum Command {
         /// Number of the flight
         flight: u64,
     },
+    /// Print the report of a candidate: the mail, or its JSON
+    ///
+    ///     cargo xtask gate report sultana | mail -s 'what came of it' list@example.org
+    ///     cargo xtask gate report sultana --flight 7 --json
+    #[command(verbatim_doc_comment)]
+    Report {
+        /// Branch
+        branch: String,
+        /// The flight [default: the last candidate's]
+        #[arg(long, value_name = "N")]
+        flight: Option<u64>,
+    },
     /// Push the last candidate, whatever the verdict is: that revision and no other
     Force {
         /// Branch
@@ -139,6 +151,19 @@ enum Command {
         /// Branch
         branch: String,
         /// The flight [default: the last candidate's]
+        #[arg(long, value_name = "N")]
+        flight: Option<u64>,
+        #[command(flatten)]
+        who: Who,
+    },
+    /// Give up flights that cannot come to their end: they push nothing, and the next run looks for a candidate
+    ///
+    ///     cargo xtask gate abandon sultana --why 'that tree is not gated any more'
+    #[command(verbatim_doc_comment)]
+    Abandon {
+        /// Branch
+        branch: String,
+        /// The flight [default: all that are open]
         #[arg(long, value_name = "N")]
         flight: Option<u64>,
         #[command(flatten)]
@@ -342,6 +367,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         Command::Stale { than } => look::stale(session, &state, **than),
         Command::History { branch, job, limit } => look::history(session, &state, branch, job, *limit),
         Command::Show { flight } => look::show(session, &state, *flight),
+        Command::Report { branch, flight } => run::report(session, &state, branch, *flight),
         Command::Export { branch } => look::export(&state, branch.as_deref()),
         Command::Gc(args) => gc::run(session, &state, args),
         Command::Audit => look::audit(session, &state),

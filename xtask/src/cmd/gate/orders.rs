@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use xtask_gate::allow::Allowance;
-use xtask_gate::model::{Blessing, Flight, FlightState};
-use xtask_gate::store::{Order, OrderKind, Store};
+use xtask_gate::model::{Blessing, FlightState};
+use xtask_gate::store::{Audit, Order, OrderKind, Store};
 
-use super::look::{known_branches, now, wanted_branches};
+use super::look::{candidate, known_branches, now, wanted_branches};
 use super::{Command, Standing, Who};
 use crate::cmd::Session;
+use crate::definition::Gate;
 use crate::error::{Error, Result};
 
 /// Wildcards of a pattern; more would take long to match and say nothing.
@@ -23,25 +24,38 @@ pub(super) fn run(session: &Session, state: &Path, command: &Command) -> Result<
     match command {
         Command::Force { branch, end: true, who } => take_back(&mut store, &force(branch, None, who)),
         Command::Force { branch, who, .. } => {
-            let flight = last(&store, branch)?;
+            let flight = candidate(&store, branch, None)?;
+            if store.was_pushed(&flight)? {
+                return Err(Error::input(format!(
+                    "nothing to force: flight {}, the last candidate's, was pushed",
+                    flight.flight
+                ))
+                .help("cargo xtask gate status"));
+            }
             for (tree, _, revision) in flight.tuple.moved_from(&flight.baseline.unwrap_or_default()) {
                 store.order(&force(branch, Some(&revision.0), who))?;
-                println!("{branch}: {tree} {revision} will be pushed, whatever the verdict is");
+                println!("{branch}: {tree} {revision} will be pushed when it is tested next, whatever the verdict is");
             }
             Ok(())
         }
         Command::ForceRev { branch, revision, end, who } => {
             let is_prefix = revision.len() < 40 && revision.bytes().all(|byte| byte.is_ascii_hexdigit());
-            if is_prefix {
-                return Err(Error::input(format!("`{revision}` is no full commit id: 40 hex digits are wanted")));
+            if is_prefix && !has_versions(session, branch) {
+                return Err(Error::input(format!("`{revision}` is no full commit id: 40 hex digits are wanted"))
+                    .help(format!("git rev-parse {revision}")));
             }
             let order = force(branch, Some(revision), who);
             if *end {
                 return take_back(&mut store, &order);
             }
             store.order(&order)?;
-            println!("{branch}: {revision} will be pushed, whatever the verdict is");
+            println!("{branch}: {revision} will be pushed when it is tested next, whatever the verdict is");
             Ok(())
+        }
+        Command::Abandon { branch, flight, who } => {
+            drop(store);
+            // Alone: a gate that works would go on with it.
+            abandon(&mut Store::open(state)?, branch, *flight, who)
         }
         Command::Retry { branch, flight, who } => retry(&mut store, branch, *flight, who),
         Command::Block(standing) => stand(&mut store, OrderKind::Block, standing),
@@ -61,7 +75,12 @@ pub(super) fn run(session: &Session, state: &Path, command: &Command) -> Result<
                 reason: who.why.clone(),
                 expires: now().saturating_add(i64::try_from(lasts.as_secs()).unwrap_or(i64::MAX)),
             };
-            store.allow(&line, &who.who, now())
+            store.allow(&line, &who.who, now())?;
+            println!(
+                "{job} {testid}: {}",
+                if *not { "allowed no more" } else { "may fail until that time has passed" }
+            );
+            Ok(())
         }
         other => Err(Error::input(format!("{other:?} is no order"))),
     }
@@ -71,28 +90,24 @@ pub(super) fn run(session: &Session, state: &Path, command: &Command) -> Result<
 fn branch_of(command: &Command) -> Option<&String> {
     match command {
         Command::Force { branch, end, .. } | Command::ForceRev { branch, end, .. } => Some(branch).filter(|_| !end),
-        Command::Retry { branch, .. } => Some(branch),
+        Command::Retry { branch, .. } | Command::Abandon { branch, .. } => Some(branch),
         Command::Block(standing) | Command::Stop(standing) => standing.branch.as_ref().filter(|_| !standing.end),
         Command::Allow { branch, not, .. } => branch.as_ref().filter(|_| !not),
         _ => None,
     }
 }
 
-/// The last candidate's flight.
-fn last(store: &Store, branch: &str) -> Result<Flight> {
-    let Some((flight, ..)) = store.branch_status(branch)?.last else {
-        return Err(Error::input(format!("no candidate of `{branch}` was ever tested"))
-            .help(format!("cargo xtask gate run {branch}")));
-    };
-    store.flight(flight)
+/// Of some trees of a gate the revisions are versions, not commits.
+fn has_versions(session: &Session, branch: &str) -> bool {
+    let gate = branch.parse().ok().and_then(|name| Gate::load(&session.layout, &name).ok());
+    gate.is_some_and(|gate| gate.trees.values().any(|tree| tree.refs().is_none()))
 }
 
 fn retry(store: &mut Store, branch: &str, flight: Option<u64>, who: &Who) -> Result<()> {
-    let flight = flight.map_or_else(|| last(store, branch), |flight| store.flight(flight))?;
+    let flight = candidate(store, branch, flight)?;
     let number = flight.flight;
     let cannot = |why: String| Err(Error::input(format!("flight {number} cannot be tested once more: {why}")));
     match flight.state {
-        _ if flight.branch != branch => return cannot(format!("it is one of `{}`, not of `{branch}`", flight.branch)),
         _ if flight.blessing != Blessing::Real => {
             return cannot(format!("it is no candidate's but `{}`", flight.blessing));
         }
@@ -103,6 +118,31 @@ fn retry(store: &mut Store, branch: &str, flight: Option<u64>, who: &Who) -> Res
     let (branch_of, flight_of) = (Some(branch.to_owned()), Some(number));
     store.order(&Order { branch: branch_of, flight: flight_of, ..said(OrderKind::Retry, who) })?;
     println!("{branch}: the next run tests flight {number} once more: {}", flight.tuple);
+    Ok(())
+}
+
+fn abandon(store: &mut Store, branch: &str, flight: Option<u64>, who: &Who) -> Result<()> {
+    let mut open = store.open_flights(branch)?;
+    open.retain(|(number, _)| flight.is_none_or(|flight| flight == *number));
+    if open.is_empty() {
+        let which = flight.map_or("no flight".to_owned(), |number| format!("no flight {number}"));
+        return Err(Error::input(format!("`{branch}` has {which} that is open")).help("cargo xtask gate status"));
+    }
+    for (number, _) in open {
+        let line = Audit {
+            at: now(),
+            who: who.who.clone(),
+            what: format!("abandon flight {number}"),
+            branch: Some(branch.to_owned()),
+            why: who.why.clone(),
+        };
+        if let Some(moved) = store.abandon(number, &line)?.first() {
+            let (name, repository) = (&moved.r#ref, &moved.repository);
+            return Err(Error::input(format!("flight {number} is pushed in part: `{name}` of `{repository}` moved"))
+                .help(format!("cargo xtask gate run {branch}   # goes on with it")));
+        }
+        println!("{branch}: flight {number} is given up");
+    }
     Ok(())
 }
 
@@ -118,7 +158,19 @@ fn said(kind: OrderKind, who: &Who) -> Order {
 fn stand(store: &mut Store, kind: OrderKind, standing: &Standing) -> Result<()> {
     let Standing { branch, end, who } = standing;
     let order = Order { branch: branch.clone(), ..said(kind, who) };
-    if *end { take_back(store, &order) } else { store.order(&order) }
+    if *end {
+        return take_back(store, &order);
+    }
+    store.order(&order)?;
+    println!(
+        "{}: {}",
+        branch.as_deref().unwrap_or("every branch"),
+        match kind {
+            OrderKind::Stop => "no flight begins any more",
+            _ => "candidates are tested, and none is pushed",
+        }
+    );
+    Ok(())
 }
 
 fn take_back(store: &mut Store, like: &Order) -> Result<()> {

@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use xtask_gate::flow::{Gate, NotPushed, Ran};
+use xtask_gate::model::{Blessing, FlightState};
 use xtask_gate::plan::{Plan, Policy};
 use xtask_gate::report::{self, Report, kept};
 use xtask_gate::simulate::{self, BRANCH, Script};
 use xtask_gate::store::Store;
 
-use super::look::{now, print_report};
+use super::look::{candidate, now, open, print_report};
 use super::{PolicyArgs, RunArgs, SimulateArgs, bisect};
 use crate::cmd::{Session, print_json};
 use crate::definition::{self, Name};
@@ -67,10 +68,11 @@ pub(super) fn run(session: &Session, state: &Path, args: &RunArgs) -> Result<()>
     let mut reports = Vec::new();
     let mut told = |ran: &Ran, store: &Store, world: &RealWorld<'_>| {
         let report = report_of(branch, ran, store, world)?;
+        // Kept first: whoever reads it may go away.
+        kept::keep(&opened.dir, &report)?;
         if !session.json {
             print!("{}{}", if reports.is_empty() { "" } else { "\n" }, report.text());
         }
-        kept::keep(&opened.dir, &report)?;
         reports.push(report);
         Ok(())
     };
@@ -87,6 +89,35 @@ pub(super) fn run(session: &Session, state: &Path, args: &RunArgs) -> Result<()>
         super::site::write(&store, &opened.dir, &store.branches()?, &dir, now())?;
     }
     round?.iter().try_for_each(end)
+}
+
+/// The report of a candidate: as it was kept, else made again of what the state knows.
+pub(super) fn report(session: &Session, state: &Path, branch: &str, flight: Option<u64>) -> Result<()> {
+    let opened = Opened::new(session, state, branch)?;
+    let store = open(state)?;
+    let flight = candidate(&store, branch, flight)?;
+    let number = flight.flight;
+    if flight.blessing != Blessing::Real || flight.state != FlightState::Done {
+        return Err(Error::input(format!(
+            "flight {number} has no report: it is {}, {}",
+            flight.blessing, flight.state
+        ))
+        .help(format!("cargo xtask gate show {number}")));
+    }
+    let report = match kept::report(&opened.dir, number, &flight.tuple)? {
+        Some(report) => report,
+        None => {
+            drop(store);
+            let mut store = opened.store()?;
+            let say = |line: &str| eprintln!("{line}");
+            let mut world = opened.world(session, &say)?;
+            let ran = Gate { store: &mut store, world: &mut world, plan: &opened.plan }.tell_again(number)?;
+            let report = report_of(branch, &ran, &store, &world)?;
+            kept::keep(&opened.dir, &report)?;
+            report
+        }
+    };
+    print_report(session, &report::mail(&report), &report)
 }
 
 /// One thing that came of a run.

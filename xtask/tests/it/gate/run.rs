@@ -240,9 +240,15 @@ fn what_operators_say_is_of_a_gate_that_is_there_and_stands_where_they_do() {
         let mut command = gated.checkout.command(&[&["gate"], arguments].concat());
         ran(command.current_dir(gated.checkout.path(dir)))
     };
-    // Nothing is made by a look.
-    let said = gate("", &["gc", "--dry-run"]);
-    assert!(said.code == Some(0) && said.stdout.starts_with("would forget 0 flights"), "{}", said.stderr);
+    // Nothing is made by a look, and a state that is not there forgets nothing.
+    gated.checkout.write(".xtask/gate/log/1/report.txt", "all pass\n");
+    for gc in [&["gc", "--dry-run"][..], &["gc"]] {
+        let said = gate("", gc);
+        assert_eq!(said.code, Some(2), "{}", said.stdout);
+        said.says(&["no gate has run here", "cargo xtask gate run BRANCH"]);
+    }
+    assert!(gated.checkout.path(".xtask/gate/log/1/report.txt").exists());
+    fs::remove_dir_all(gated.checkout.path(".xtask/gate/log")).unwrap();
     assert!(!gated.checkout.path(".xtask/gate/gate.db").exists());
     let who = ["--who", "ann", "--why", "holidays"];
     for order in [&["block", "gg"][..], &["stop", "gg"], &["force-rev", "gg", "1"], &["retry", "gg"], &["force", "gg"]]
@@ -305,6 +311,20 @@ fn operators_have_a_flight_tested_once_more_and_forget_and_take_along_what_happe
     assert!(ran.code == Some(0) && ran.stdout.contains("the next run tests flight 3 once more"), "{}", ran.stderr);
     gated.ends(0, &["[g test] 3: tolerable FAIL - PUSHED", "pass in 4"]);
     assert_eq!(gated.tested(), good);
+
+    // A report that was lost is made again.
+    let report = || gated.checkout.run(&["gate", "report", "g"]);
+    let kept = report();
+    assert!(kept.stdout.contains("tolerable FAIL - PUSHED") && kept.stdout.contains("pass in 4"), "{}", kept.stderr);
+    for name in ["report.json", "report.txt"] {
+        fs::remove_file(gated.checkout.path(&format!(".xtask/gate/log/3/{name}"))).unwrap();
+    }
+    let again = report();
+    assert!(again.stdout.contains("tolerable FAIL - PUSHED") && again.stdout.contains("pass in 4"), "{}", again.stderr);
+    assert!(gated.checkout.path(".xtask/gate/log/3/report.json").exists());
+    let abandon = gated.checkout.run(&[&["gate", "abandon", "g"], &who[..]].concat());
+    assert_eq!(abandon.code, Some(2), "{}", abandon.stdout);
+    abandon.says(&["`g` has no flight that is open"]);
 
     let export = gated.checkout.run(&["gate", "export", "g"]).stdout;
     let lines: Vec<serde_json::Value> = export.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

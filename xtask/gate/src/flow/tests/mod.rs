@@ -13,7 +13,7 @@ mod queue;
 
 use super::*;
 use crate::simulate::{Commit, Script, SimWorld, end_word, simulate};
-use crate::store::{Intent, PushState};
+use crate::store::{Audit, Intent, PushState};
 
 const HEAD: &str = "
 summary = 't'
@@ -124,8 +124,12 @@ fn a_broken_machine_is_never_the_candidates_fault() {
 #[test]
 fn a_broken_machine_makes_no_baseline() {
     let broken = "[[event]]\nbreak-host = { job = 'guest', runs = 9 }\n";
-    // What never passed says nothing: the first baseline is usable as it is.
+    // A test that never passed says nothing: the first baseline is usable as it is.
     check(&[broken.to_owned(), commit("xen", ""), run("pushed")].concat());
+    // A build that the machine could not do says nothing either, and what the candidate breaks would look as if it never passed.
+    let build = "[[event]]\nbreak-host = { job = 'build-xen', runs = 1 }\n";
+    let events = [build.to_owned(), commit("xen", ", breaks = ['boot']"), run("no-baseline"), run("blocked")];
+    check(&events.concat());
     let script = Script::parse(&format!("{HEAD}event = []\n"))
         .unwrap_or_else(|_| Script::parse(&format!("{HEAD}{}", run("up-to-date"))).unwrap());
     let (mut world, mut store, plan) = (SimWorld::new(&script), Store::in_memory().unwrap(), script.plan());

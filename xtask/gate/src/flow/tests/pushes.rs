@@ -42,6 +42,43 @@ fn what_is_pushed_is_recorded_once_that_can_be_done() {
 }
 
 #[test]
+fn what_is_pushed_is_recorded_behind_what_somebody_put_there_meanwhile() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut world, mut store, plan) = good_candidate(dir.path());
+    world.refuses.insert("record".to_owned(), "it is checked out".to_owned());
+    Gate { store: &mut store, world: &mut world, plan: &plan }.run().unwrap_err();
+    world.refuses.clear();
+    world.record = Some("somebody's commit".to_owned());
+    let ran = Gate { store: &mut store, world: &mut world, plan: &plan }.run().unwrap();
+    let Ran::Pushed(judged) = &ran else { panic!("{ran:?}") };
+    let intents = store.intents(judged.flight).unwrap();
+    assert_eq!(intents.last().unwrap().1.old.as_deref(), Some("somebody's commit"));
+}
+
+#[test]
+fn a_flight_that_is_given_up_pushes_nothing_unless_a_ref_has_moved() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut world, mut store, plan) = good_set(dir.path());
+    let line = Audit { at: 0, who: "o".to_owned(), what: "abandon".to_owned(), branch: None, why: "y".to_owned() };
+    let before = stands(&mut world);
+    world.is_cut_off = true;
+    Gate { store: &mut store, world: &mut world, plan: &plan }.run().unwrap_err();
+    let (number, _) = store.open_flights("simulated").unwrap()[0];
+    assert!(store.abandon(number, &line).unwrap().is_empty());
+    world.is_cut_off = false;
+    let ran = Gate { store: &mut store, world: &mut world, plan: &plan }.tell_again(number).unwrap();
+    assert!(matches!(ran, Ran::NotPushed(..)), "{ran:?}");
+    assert_eq!((store.open_flights("simulated").unwrap().len(), stands(&mut world)), (0, before));
+    // The next one moves in part: that goes on.
+    world.commit(&Commit { depends_on: vec!["qemu-1".to_owned()], ..to("xen") }).unwrap();
+    world.refuses.insert("xen".to_owned(), "a hook".to_owned());
+    Gate { store: &mut store, world: &mut world, plan: &plan }.run().unwrap_err();
+    let (number, _) = store.open_flights("simulated").unwrap()[0];
+    assert_eq!(store.abandon(number, &line).unwrap()[0].repository, "qemu");
+    assert_eq!(store.open_flights("simulated").unwrap().len(), 1);
+}
+
+#[test]
 fn an_order_to_push_nothing_is_heard_until_the_first_ref_moves() {
     let dir = tempfile::tempdir().unwrap();
     let (mut world, mut store, plan) = good_candidate(dir.path());
