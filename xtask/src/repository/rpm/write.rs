@@ -148,6 +148,13 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_rpm_is_refused_with_what_says_more() {
+        let report = location(Path::new("dir/x.rpm"), b"no package").unwrap_err().report();
+        assert!(report.contains("cannot read package `dir/x.rpm`\n  because: "), "{report}");
+        assert!(report.contains("\nhelp: rpm -qip 'dir/x.rpm'"), "{report}");
+    }
+
+    #[test]
     fn a_signature_is_not_taken_away_without_a_word() {
         let dir = tempfile::tempdir().unwrap();
         let refused = |signing: Option<&Signing>| signature(dir.path(), signing).refuse_loss("again");
