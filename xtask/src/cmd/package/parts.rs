@@ -49,7 +49,7 @@ pub(super) fn parts<'a>(
     }
     let builds = Builds::read(session, world, trees.keys().copied())?;
     let family = args.format.family(world.machine.family());
-    let mut parts = BTreeMap::new();
+    let (mut parts, mut notes) = (BTreeMap::new(), Vec::new());
     for (name, tree) in trees {
         let definition = world.component(name);
         let inexact = inexact(&builds.made[name]);
@@ -63,9 +63,7 @@ pub(super) fn parts<'a>(
         let changed = is_changed(world, &definition.source, &source)?;
         let source_is = format!("`{}` is not what the lock or a commit names", definition.source);
         let why = inexact.map(|how| format!("`{name}` was built {how}")).or(changed.then_some(source_is));
-        if let Some(why) = &why {
-            eprintln!("note: {why}, so versions of `{name}` end with ~local");
-        }
+        notes.extend(why.as_ref().map(|why| format!("{why}, so versions of `{name}` end with ~local")));
         let said = version::of_source(world.origin(&definition.source)?, world.pin(&definition.source), &source.dir);
         let part = Part {
             version: Version::new(&said, args.epoch, args.revision, why.is_some()),
@@ -77,6 +75,7 @@ pub(super) fn parts<'a>(
         };
         parts.insert(name.clone(), part);
     }
+    notes.iter().for_each(|note| eprintln!("note: {note}"));
     Ok(parts)
 }
 

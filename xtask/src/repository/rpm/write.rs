@@ -49,7 +49,7 @@ const PARTS: [&str; 3] = ["primary", "filelists", "other"];
 
 fn is_part(name: &str) -> bool {
     let kind = |kind: &&str| name.strip_suffix(&format!("-{kind}.xml.gz")).is_some_and(is_sum);
-    PARTS.iter().any(|part| kind(part))
+    PARTS.iter().any(kind)
 }
 
 /// What a list says of files that somebody else added and that are still there: groups, advisories, modules (`modifyrepo_c`).
