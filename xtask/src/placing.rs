@@ -7,6 +7,8 @@ use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+
 use crate::digest::Digest;
 use crate::error::{Context, Error, Result};
 use crate::store::{Found, Placement, place_file};
@@ -117,6 +119,25 @@ pub fn remove_file(path: &Path) -> Result<()> {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(()),
         other => other.context(|| format!("cannot remove `{}`", path.display())),
     }
+}
+
+/// Renames `tree` to `place`. What was there is exchanged in the same moment, and where a file system cannot do that, moved to `aside` first
+/// and removed then.
+pub fn replace_tree(tree: &Path, place: &Path, aside: &Path) -> Result<()> {
+    let cannot = || format!("cannot put the new tree at `{}`", place.display());
+    if let Some(parent) = place.parent() {
+        fs::create_dir_all(parent).context(cannot)?;
+    }
+    if !place.exists() {
+        return fs::rename(tree, place).context(cannot);
+    }
+    if renameat_with(CWD, tree, CWD, place, RenameFlags::EXCHANGE).is_ok() {
+        return Ok(());
+    }
+    // A file system that cannot exchange (NFS).
+    fs::rename(place, aside).context(cannot)?;
+    fs::rename(tree, place).context(cannot)?;
+    fs::remove_dir_all(aside).context(cannot)
 }
 
 #[cfg(test)]

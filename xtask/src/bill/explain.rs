@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::made::is_of_now;
 use super::origin;
 use crate::action::Preimage;
 use crate::definition::{Name, did_you_mean};
@@ -194,7 +193,7 @@ pub fn explain(world: &World, file: &Owned, cancel: &Cancel) -> Result<Explained
     };
     if let Some(preimage) = &preimage
         && world.source(&component.source)?.is_some()
-        && !is_of_now(world, &file.owner, preimage)?
+        && preimage.part("src").root() != world.files(&component.source, &component.inputs, &component.exclude)?.root()
     {
         let (source, owner) = (&component.source, &file.owner);
         notes.push(format!(

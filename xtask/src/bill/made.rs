@@ -4,7 +4,7 @@ use crate::action::Preimage;
 use crate::definition::Name;
 use crate::error::{Error, Result};
 use crate::state::{Built, State};
-use crate::store::Found;
+use crate::store::{Found, Output};
 use crate::tree::Tree;
 use crate::world::World;
 
@@ -31,9 +31,18 @@ pub fn made(world: &World, state: &State, name: &Name) -> Result<Made> {
     }
 }
 
-/// The component's source on disk is the one that this was built from.
-pub fn is_of_now(world: &World, name: &Name, preimage: &Preimage) -> Result<bool> {
-    let component = world.component(name);
-    let now = world.files(&component.source, &component.inputs, &component.exclude)?;
-    Ok(preimage.part("src").root() == now.root())
+/// What `name` would be built from now is what this was built from: files, patches, steps, settings, tools, packages, and what its needs brought
+/// when they were built last.
+pub fn is_of_now(world: &World, state: &State, name: &Name, made: &Made) -> Result<bool> {
+    let inputs = world.inputs(name, &|need| last_output(world, state, need))?;
+    Ok(world.actions(name, &inputs)?.iter().any(|action| action.digest == made.built.action))
+}
+
+/// What the last build of a component brought, as far as the store has it.
+pub fn last_output(world: &World, state: &State, name: &Name) -> Option<Output> {
+    let root = state.built.get(name)?.output;
+    match world.store.tree(root) {
+        Ok(Found::Here(tree)) => Some(Output { root, tree }),
+        _ => None,
+    }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{Kind, Link, Part, Relation, purl};
-use crate::definition::{DebianPatches, Name, Origin};
+use crate::definition::{DebianPatches, LAST_EPOCH, Name, Origin};
 use crate::digest::Hash;
 use crate::error::Result;
 use crate::origin;
@@ -98,7 +98,7 @@ fn local_source(world: &World, name: &Name, dir: &str, tree: Hash, source: &mut 
 pub(super) fn commit_of(root: &Path) -> Option<(String, u64)> {
     let repository = git2::Repository::discover(root).ok()?;
     let commit = repository.head().ok()?.peel_to_commit().ok()?;
-    Some((commit.id().to_string(), commit.time().seconds().try_into().ok()?))
+    Some((commit.id().to_string(), u64::try_from(commit.time().seconds()).ok()?.min(LAST_EPOCH)))
 }
 
 fn archive(source: &Name, file: &crate::definition::File, purl: Option<String>, url: Option<String>) -> Part {

@@ -11,6 +11,7 @@ use crate::definition::Name;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::process::Cancel;
+use crate::state::State;
 use crate::tree::Node;
 use crate::world::World;
 
@@ -22,7 +23,7 @@ const BUILD_TYPE: &str = "urn:sultana:action:v1";
 const BUILDER: &str = "urn:sultana:xtask";
 
 /// The statement about everything that the last build of `name` installed.
-pub fn statement(world: &World, name: &Name, made: &Made, cancel: &Cancel) -> Result<Value> {
+pub fn statement(world: &World, state: &State, name: &Name, made: &Made, cancel: &Cancel) -> Result<Value> {
     let Made { built, preimage, output } = made;
     if !preimage.environment.is_exact() {
         let how = if preimage.environment.sealed { "on what an earlier build left" } else { "without the sandbox" };
@@ -31,10 +32,9 @@ pub fn statement(world: &World, name: &Name, made: &Made, cancel: &Cancel) -> Re
         ))
         .help(format!("cargo xtask build {name} --clean")));
     }
-    if !is_of_now(world, name, preimage)? {
-        let source = &world.component(name).source;
+    if !is_of_now(world, state, name, made)? {
         return Err(Error::input(format!(
-            "cannot vouch for `{name}`: source `{source}` has changed since it was built"
+            "cannot vouch for `{name}`: what it is built from has changed since it was built"
         ))
         .help(format!("cargo xtask build {name}   # or why {name}, to see what changed")));
     }

@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{crates, licence};
 use crate::cargo_driver::crates_dir;
 use crate::definition::{Name, Origin};
 use crate::error::{Context, Error, Result};
+use crate::placing;
 use crate::process::Cancel;
 use crate::tree::{Node, Tree};
 use crate::world::World;
@@ -191,20 +192,53 @@ impl Row {
     }
 }
 
-/// What `write` leaves in a directory.
-const OURS: [&str; 3] = ["manifest.csv", "manifest.json", "texts"];
+/// What the list in a directory says of its texts.
+#[derive(Deserialize)]
+struct Listed {
+    #[serde(rename = "kind")]
+    _kind: String,
+    #[serde(rename = "name")]
+    _name: String,
+    texts: BTreeSet<String>,
+}
+
+/// A file of `dir` that no earlier `write` put there: its list does not name it, or is none of ours.
+fn stranger(dir: &Path) -> Result<Option<String>> {
+    let list = crate::atomic::read(&dir.join("manifest.json"))?.unwrap_or_default();
+    let listed = serde_json::from_slice::<Vec<Listed>>(&list);
+    let manifests = ["manifest.csv", "manifest.json"].map(str::to_owned);
+    let ours: BTreeSet<String> = listed
+        .into_iter()
+        .flat_map(|rows| rows.into_iter().flat_map(|row| row.texts).chain(manifests.clone()))
+        .collect();
+    let mut open = vec![PathBuf::new()];
+    while let Some(below) = open.pop() {
+        let reading = || format!("cannot read `{}`", dir.join(&below).display());
+        for entry in fs::read_dir(dir.join(&below)).context(reading)? {
+            let entry = entry.context(reading)?;
+            let path = below.join(entry.file_name());
+            if entry.file_type().context(reading)?.is_dir() {
+                open.push(path);
+            } else if !path.to_str().is_some_and(|path| ours.contains(path)) {
+                return Ok(Some(path.display().to_string()));
+            }
+        }
+    }
+    Ok(None)
+}
 
 /// Puts manifest and texts into `dir`, whole or not at all. What stood there must be empty or ours.
 pub fn write(rows: &[Row], dir: &Path) -> Result<()> {
     let writing = || format!("cannot write `{}`", dir.display());
-    let stranger = fs::read_dir(dir).ok().and_then(|entries| {
-        entries.flatten().map(|entry| entry.file_name()).find(|name| !OURS.iter().any(|ours| *ours == name.as_os_str()))
-    });
-    if let Some(stranger) = stranger {
-        let message = format!("{}: it holds `{}`, which is not ours", writing(), stranger.display());
+    // A link stays one, and what is called `.` has a directory above it.
+    let dir = if dir.exists() { dir.canonicalize() } else { std::path::absolute(dir) }.context(writing)?;
+    if dir.exists()
+        && let Some(stranger) = stranger(&dir)?
+    {
+        let message = format!("{}: it holds `{stranger}`, which is not ours", writing());
         return Err(Error::input(message).help("name a directory that is empty, or not there yet"));
     }
-    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent = dir.parent().unwrap_or(&dir);
     fs::create_dir_all(parent).context(writing)?;
     let aside = tempfile::Builder::new().prefix(".licences-").tempdir_in(parent).context(writing)?;
     let new = aside.path().join("new");
@@ -220,8 +254,7 @@ pub fn write(rows: &[Row], dir: &Path) -> Result<()> {
     for (name, text) in manifests(rows)? {
         fs::write(new.join(name), text).context(writing)?;
     }
-    crate::atomic::remove_tree(dir)?;
-    fs::rename(&new, dir).context(writing)
+    placing::replace_tree(&new, &dir, &aside.path().join("old"))
 }
 
 /// The rows as the two files that stand beside `texts/`, by their names.

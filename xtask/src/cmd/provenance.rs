@@ -18,7 +18,7 @@ use crate::world::World;
 ///     cargo xtask provenance xen-tools --out DIR   DIR/xen-tools.intoto.json
 ///
 /// It comes out of the stored action: sources, patches, crates, tools and packages with digests, and
-/// the steps. What was built without the sandbox, or before its source changed, is refused. To sign,
+/// the steps. What was built without the sandbox, or from something else than what is here now, is refused. To sign,
 /// in the environment or as arguments; the file is then a DSSE envelope, DIR/xen-tools.intoto.dsse.json:
 ///
 ///     XTASK_SIGN='gpg --detach-sign --output "$SIGNATURE" "$FILE"'
@@ -49,7 +49,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let mut written = Vec::new();
     for name in world.plan.order.iter().filter(asked) {
         let encoding = || format!("cannot encode the provenance of `{name}`");
-        let statement = statement(&world, name, &made(&world, &state, name)?, &session.cancel)?;
+        let statement = statement(&world, &state, name, &made(&world, &state, name)?, &session.cancel)?;
         let (value, ending) = match &signing {
             None => (statement, "intoto.json"),
             Some(signing) => {

@@ -1,10 +1,10 @@
 //! `repo`: packages where apt and dnf install them from.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::Session;
 use crate::error::{Context, Error, Result};
-use crate::repository::{self, packages};
+use crate::repository::{self, Locate, Signature, packages};
 use crate::signing::{Signing, SigningArgs};
 use crate::turn::{self, Hold};
 
@@ -32,6 +32,9 @@ use crate::turn::{self, Hold};
 ///     XTASK_SIGN_VERIFY='gpg --verify "$SIGNATURE" "$FILE"'
 ///     XTASK_CLEAR_SIGN='gpg --clear-sign --output "$SIGNATURE" "$FILE"'
 ///     XTASK_CLEAR_SIGN_VERIFY='gpg --decrypt "$SIGNATURE" | cmp - "$FILE"'
+///
+/// A signature that no command makes anew stays, with the index that it is of, unless --unsigned is said.
+/// In repodata/ what others put there stays too: keys, and what modifyrepo_c added.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
@@ -57,6 +60,9 @@ pub struct Args {
     /// Shell command that fails unless `$SIGNATURE` is `$FILE` with its signature
     #[arg(long, env = "XTASK_CLEAR_SIGN_VERIFY", value_name = "COMMAND")]
     clear_sign_verify: Option<String>,
+    /// Sign nothing, and take signatures away that are there
+    #[arg(long)]
+    unsigned: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -94,8 +100,30 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     std::fs::create_dir_all(&dir).context(|| format!("cannot make `{}`", dir.display()))?;
     let waiting = format!("waiting for another run in `{}`", dir.display());
     let _turn = turn::take(&dir, Hold::Alone, &session.cancel, &|line| eprintln!("{line}"), &waiting)?;
-    let added = repository::add(&dir, new, &|file, bytes| location(args.kind, file, bytes), &session.cancel)?;
-    let count = index(session, args, &dir)?;
+    let signing = args.signing.wanted().filter(|_| !args.unsigned);
+    let suite = if args.kind == Kind::Deb { format!(" --suite {}", args.suite) } else { String::new() };
+    let again = format!("cargo xtask repo {} {}{suite} --index-only", args.kind.word(), dir.display());
+    let check = |signatures: &[Signature<'_>]| match args.unsigned {
+        true => Ok(()),
+        false => signatures.iter().try_for_each(|signature| signature.refuse_loss(&again)),
+    };
+    let add = |locate: &Locate<'_>| repository::add(&dir, new, locate, &session.cancel);
+    let (added, count) = match args.kind {
+        Kind::Deb => {
+            let clear = args.clear_sign.clone().zip(args.clear_sign_verify.clone()).filter(|_| !args.unsigned);
+            let clear_signing = clear.map(|(sign, verify)| Signing { sign, verify });
+            let wishes = repository::deb::Wishes { suite: &args.suite, signing, clear_signing };
+            check(&wishes.signatures(&dir))?;
+            (add(&repository::deb::location)?, repository::deb::index(&dir, &wishes, &session.cancel)?)
+        }
+        #[cfg(feature = "extras")]
+        Kind::Rpm => {
+            check(&[repository::rpm::signature(&dir, signing.as_ref())])?;
+            (add(&repository::rpm::location)?, repository::rpm::index(&dir, signing.as_ref(), &session.cancel)?)
+        }
+        #[cfg(not(feature = "extras"))]
+        Kind::Rpm => return Err(Error::machine("this binary reads no rpms")),
+    };
     if session.json {
         return super::print_json(&serde_json::json!({ "dir": dir, "packages": count, "added": added }));
     }
@@ -112,35 +140,4 @@ fn new_packages(session: &Session, args: &Args) -> Result<Vec<PathBuf>> {
             .help(format!("cargo xtask package {word}   # makes them")));
     }
     Ok(found)
-}
-
-fn location(kind: Kind, file: &Path, bytes: &[u8]) -> Result<String> {
-    match kind {
-        Kind::Deb => repository::deb::location(file, bytes),
-        #[cfg(feature = "extras")]
-        Kind::Rpm => repository::rpm::location(file, bytes),
-        #[cfg(not(feature = "extras"))]
-        Kind::Rpm => Err(no_rpms()),
-    }
-}
-
-fn index(session: &Session, args: &Args, dir: &Path) -> Result<usize> {
-    let signing = args.signing.wanted();
-    match args.kind {
-        Kind::Deb => {
-            let clear = args.clear_sign.clone().zip(args.clear_sign_verify.clone());
-            let clear_signing = clear.map(|(sign, verify)| Signing { sign, verify });
-            let wishes = repository::deb::Wishes { suite: &args.suite, signing, clear_signing };
-            repository::deb::index(dir, &wishes, &session.cancel)
-        }
-        #[cfg(feature = "extras")]
-        Kind::Rpm => repository::rpm::index(dir, signing.as_ref(), &session.cancel),
-        #[cfg(not(feature = "extras"))]
-        Kind::Rpm => Err(no_rpms()),
-    }
-}
-
-#[cfg(not(feature = "extras"))]
-fn no_rpms() -> Error {
-    Error::machine("this binary reads no rpms")
 }

@@ -2,11 +2,13 @@
 
 use super::Session;
 use crate::action::Preimage;
+use crate::bill::made::last_output;
+use crate::definition::Name;
 use crate::error::{Error, Result};
 use crate::machine::Machine;
 use crate::plan::Wanted;
 use crate::state::State;
-use crate::store::{Found, Output};
+use crate::store::Found;
 use crate::why::{Difference, compare};
 use crate::world::World;
 
@@ -31,13 +33,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let wanted = Wanted { names: vec![name.clone()], all: false };
     let world = World::new(session.layout.clone(), definitions, &wanted, machine)?;
     let state = State::read(&session.layout);
-    let last_output = |need: &crate::definition::Name| {
-        let built = state.built.get(need)?;
-        match world.store.tree(built.output) {
-            Ok(Found::Here(tree)) => Some(Output { root: built.output, tree }),
-            _ => None,
-        }
-    };
+    let last_output = |need: &Name| last_output(&world, &state, need);
     let inputs = world.inputs(&name, &last_output)?;
     let action = inputs.action()?;
     if args.inputs {

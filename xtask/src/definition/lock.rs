@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Name;
 use crate::digest::Hash;
@@ -71,7 +72,8 @@ pub struct Pin {
     pub version: Option<String>,
     /// SHA-256 of the root `Directory` of the checked-out tree.
     pub tree: Hash,
-    /// Seconds since 1970: SOURCE_DATE_EPOCH of everything built from it.
+    /// Seconds since 1970, `LAST_EPOCH` at most: SOURCE_DATE_EPOCH of everything built from it.
+    #[serde(deserialize_with = "epoch")]
     pub epoch: u64,
     /// archive and apt: the files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -79,6 +81,17 @@ pub struct Pin {
     /// git: the submodules.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub submodules: Vec<Submodule>,
+}
+
+/// The last second that a date with four digits for the year can say; bills, changelogs and repositories have such dates.
+pub const LAST_EPOCH: u64 = 253_402_300_799;
+
+fn epoch<'de, D: Deserializer<'de>>(value: D) -> std::result::Result<u64, D::Error> {
+    let epoch = u64::deserialize(value)?;
+    if epoch > LAST_EPOCH {
+        return Err(D::Error::custom(format!("epoch {epoch} is after the year 9999")));
+    }
+    Ok(epoch)
 }
 
 /// One file of an archive or a Debian source package.
@@ -144,6 +157,13 @@ impl std::fmt::Display for Commit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pin_of_a_time_that_no_date_can_say_is_refused() {
+        let read = |epoch: u64| toml::from_str::<Pin>(&format!("tree = '{}'\nepoch = {epoch}", "0".repeat(64)));
+        assert_eq!(read(LAST_EPOCH).unwrap().epoch, LAST_EPOCH);
+        assert!(read(LAST_EPOCH + 1).unwrap_err().to_string().contains("epoch 253402300800 is after the year 9999"));
+    }
 
     #[test]
     fn what_was_written_reads_back_and_says_who_wrote_it() {

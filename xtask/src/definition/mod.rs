@@ -46,7 +46,7 @@ pub use edit::with_patches;
 pub use gate::{Does, Gate, Job, Record, Refs, Tier, Tracked};
 pub use include::{Origins, Stand};
 pub use load::{Definitions, gate_names, job_names, manifest_names};
-pub use lock::{Commit, File, Lock, Pin, Submodule};
+pub use lock::{Commit, File, LAST_EPOCH, Lock, Pin, Submodule};
 pub use manifest::{Apt, Archive, DebianPatches, Git, Local, Manifest, Origin, Signed};
 pub use name::Name;
 pub use packaged::{Beside, Packaged, Unpackaged};

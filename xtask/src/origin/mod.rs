@@ -29,7 +29,7 @@ mod working_tree;
 
 use std::path::{Path, PathBuf};
 
-use crate::definition::{Apt, File, Name, Origin, Pin};
+use crate::definition::{Apt, File, LAST_EPOCH, Name, Origin, Pin};
 use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::process::Cancel;
@@ -278,6 +278,12 @@ fn prepare(ctx: &Fetching<'_>, origin: &Origin, order: &Order<'_>) -> Result<Pre
             Err(Error::input(format!("source `{source}` is a local directory, nothing is fetched for it")))
         }
     }?;
+    if prepared.pin.epoch > LAST_EPOCH {
+        let found = prepared.pin.epoch;
+        return Err(Error::input(format!("cannot use source `{source}`: it is dated {found} seconds after 1970"))
+            .because("no date can say a year after 9999")
+            .help(format!("name another revision of it in manifests/{}.toml", ctx.manifest)));
+    }
     if let Wanted::Pinned(pin) = order.wanted
         && prepared.pin.tree != pin.tree
     {

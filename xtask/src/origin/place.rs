@@ -3,14 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
-
 use super::local_work::{self, Found, is_that, look};
 use super::scratch::Scratch;
 use super::stamp::{Recorded, Stamp, Stamps, recipe};
 use super::{CheckedOut, Fetching, Manner, Order, Prepared, Wanted, prepare};
 use crate::definition::{Name, Origin, Pin};
 use crate::error::{Context, Error, Result};
+use crate::placing;
 use crate::stat_index::{Modes, scan};
 
 /// The slow half of `origin::fetch`, alone in the source.
@@ -75,7 +74,7 @@ pub(super) fn fetch(
         };
         stamps.write(&Recorded { at, next: Some(next.clone()) })?;
     }
-    put(&into, &place, &aside)?;
+    placing::replace_tree(&into, &place, &aside)?;
     stamps.write(&Recorded { at: Some(next), next: None })?;
     Ok(if moved { CheckedOut::Moved } else { CheckedOut::Fetched })
 }
@@ -99,7 +98,7 @@ pub(super) fn resolve(
     let Prepared { pin, tree } = prepare(ctx, origin, &order)?;
     if is_free {
         stamps.write_listing(&tree)?;
-        put(&into, &place, &aside(&place, source))?;
+        placing::replace_tree(&into, &place, &aside(&place, source))?;
         stamps.write(&Recorded { at: Some(Stamp::new(origin, &pin)), next: None })?;
     }
     Ok(pin)
@@ -141,22 +140,4 @@ pub(super) fn name_of(pin: &Pin) -> String {
         (None, Some(version)) => format!("version {version}"),
         (None, None) => format!("tree {}", pin.tree),
     }
-}
-
-/// Renames `tree` to `place`; what was there is exchanged in the same moment and goes away with the scratch directory.
-fn put(tree: &Path, place: &Path, aside: &Path) -> Result<()> {
-    let cannot = || format!("cannot put the new tree at `{}`", place.display());
-    if let Some(parent) = place.parent() {
-        fs::create_dir_all(parent).context(cannot)?;
-    }
-    if !place.exists() {
-        return fs::rename(tree, place).context(cannot);
-    }
-    if renameat_with(CWD, tree, CWD, place, RenameFlags::EXCHANGE).is_ok() {
-        return Ok(());
-    }
-    // A file system that cannot exchange (NFS): a run killed between the two renames is put right by the next one.
-    fs::rename(place, aside).context(cannot)?;
-    fs::rename(tree, place).context(cannot)?;
-    fs::remove_dir_all(aside).context(cannot)
 }

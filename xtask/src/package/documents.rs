@@ -4,6 +4,7 @@ use std::io::Write;
 
 use super::licences::Licences;
 use super::{Format, Package};
+use crate::definition::LAST_EPOCH;
 
 /// Who answers for packages when nobody is named.
 pub const MAINTAINER: &str = "Sultana <sultana@localhost>";
@@ -64,6 +65,7 @@ const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Au
 /// `Tue, 02 Jan 1980 00:00:00 +0000`.
 pub fn date(epoch: u64) -> String {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    let epoch = epoch.min(LAST_EPOCH);
     let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(epoch);
     let text = humantime::format_rfc3339_seconds(time).to_string();
     let day = DAYS[usize::try_from(epoch / 86_400 % 7).unwrap_or(0)];
@@ -95,6 +97,7 @@ mod tests {
         assert_eq!(date(315_619_200), "Wed, 02 Jan 1980 00:00:00 +0000");
         assert_eq!(date(1_669_413_137), "Fri, 25 Nov 2022 21:52:17 +0000");
         assert_eq!(time("Fri, 25 Nov 2022 21:52:17 UTC"), Some(1_669_413_137));
+        assert_eq!(date(LAST_EPOCH + 1), "Fri, 31 Dec 9999 23:59:59 +0000");
         assert_eq!([time(""), time("Fri, 25 Nom 2022 21:52:17 UTC"), time("a b c d e f")], [None; 3]);
     }
 }

@@ -36,8 +36,8 @@ const INTERPRETERS: [(&str, Option<&str>); 6] = [
 ];
 
 impl System {
-    /// Reads dpkg's directory, `/var/lib/dpkg` on a running system.
-    pub fn read(admin: &Path) -> Result<Self> {
+    /// Reads dpkg's directory, `/var/lib/dpkg` on a running system, as far as it is about packages of that architecture.
+    pub fn read(admin: &Path, arch: &str) -> Result<Self> {
         let dir = admin.join("info");
         let reading = || format!("cannot read what installed packages bring, `{}`", dir.display());
         let entries = fs::read_dir(&dir).map_err(|error| {
@@ -46,13 +46,15 @@ impl System {
                 .help("make packages for Debian on Debian: dependencies come from the libraries that were linked to")
         })?;
         let mut system = System::default();
-        for entry in entries {
-            let path = entry.context(reading)?.path();
+        let mut paths = entries.map(|entry| Ok(entry.context(reading)?.path())).collect::<Result<Vec<_>>>()?;
+        paths.sort();
+        for path in paths {
             let Some(extension) = path.extension().and_then(|extension| extension.to_str()) else { continue };
-            let Some(package) = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.split(':').next())
-            else {
+            let Some(stem) = path.file_stem().and_then(|stem| stem.to_str()) else { continue };
+            let (package, of) = stem.split_once(':').unwrap_or((stem, arch));
+            if of != arch {
                 continue;
-            };
+            }
             let text = || fs::read(&path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).context(reading);
             match extension {
                 "symbols" => system.symbols(&text()?),
@@ -276,6 +278,28 @@ libc.so.6 libc6 #MINVER#
         assert_eq!(check(&both).unwrap(), ["libc6 (>= 2.36)"]);
         assert_eq!(check(&foreign(&[("__private", "GLIBC_PRIVATE")])).unwrap(), ["libc6 (>> 2.36), libc6 (<< 2.37)"]);
         assert_eq!(check(&foreign(&[])).unwrap(), ["libc6"]);
+    }
+
+    #[test]
+    fn packages_of_a_foreign_architecture_are_not_asked() {
+        let dir = tempfile::tempdir().unwrap();
+        let info = dir.path().join("info");
+        fs::create_dir(&info).unwrap();
+        for (arch, version) in [("amd64", "1"), ("i386", "2"), ("armhf", "3")] {
+            let symbols = format!("libx.so.1 libx1 #MINVER#\n x@X_1 {version}\n");
+            fs::write(info.join(format!("libx1:{arch}.symbols")), symbols).unwrap();
+        }
+        fs::write(info.join("xawk.list"), "/usr/bin/x\n").unwrap();
+        let foreign = Foreign {
+            libraries: BTreeMap::from([("libx.so.1".to_owned(), BTreeSet::new())]),
+            symbols: BTreeSet::from([("x".to_owned(), Some("X_1".to_owned()))]),
+            interpreters: BTreeSet::from(["/usr/bin/x".to_owned()]),
+            ..Foreign::default()
+        };
+        for (arch, version) in [("amd64", "1"), ("i386", "2"), ("armhf", "3")] {
+            let found = System::read(dir.path(), arch).unwrap().dependencies("p", &foreign).unwrap();
+            assert_eq!(found.into_iter().collect::<Vec<_>>(), [format!("libx1 (>= {version})"), "xawk".to_owned()]);
+        }
     }
 
     #[test]

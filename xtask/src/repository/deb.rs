@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::{Found, each, sha256, sweep, write_named};
+use super::members::{Member, members};
+use super::{Found, Signature, each, is_sum, publish, sha256, sweep, write_named};
 use crate::error::{Context, Error, Result};
 use crate::package::archive::xz;
 use crate::package::documents;
-use crate::placing;
 use crate::process::Cancel;
 use crate::signing::Signing;
 
@@ -30,6 +30,21 @@ pub struct Wishes<'a> {
     pub clear_signing: Option<Signing>,
 }
 
+impl Wishes<'_> {
+    /// What signs the index: beside it, and around it.
+    pub fn signatures(&self, repository: &Path) -> [Signature<'_>; 2] {
+        let of = |name, signing, variable| Signature { path: self.dir(repository).join(name), signing, variable };
+        [
+            of("Release.gpg", self.signing.as_ref(), "XTASK_SIGN"),
+            of("InRelease", self.clear_signing.as_ref(), "XTASK_CLEAR_SIGN"),
+        ]
+    }
+
+    fn dir(&self, repository: &Path) -> PathBuf {
+        repository.join("dists").join(self.suite)
+    }
+}
+
 /// What a package says of itself.
 struct Described {
     control: String,
@@ -41,13 +56,18 @@ impl Described {
     fn field(&self, name: &str) -> Option<&str> {
         self.control.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim()))
     }
+
+    /// The name of its source.
+    fn source(&self) -> &str {
+        let source = self.field("Source").or_else(|| self.field("Package")).unwrap_or_default();
+        source.split(' ').next().unwrap_or(source)
+    }
 }
 
 /// Where a package is in the pool.
 pub fn location(file: &Path, bytes: &[u8]) -> Result<String> {
-    let described = described(&file.display().to_string(), bytes)?;
-    let source = described.field("Source").or_else(|| described.field("Package")).unwrap_or_default();
-    let source = source.split(' ').next().unwrap_or(source);
+    let described = described(file, bytes)?;
+    let source = described.source();
     let [name, version, arch] =
         ["Package", "Version", "Architecture"].map(|field| described.field(field).unwrap_or_default());
     let (epoch, version) = version.split_once(':').unwrap_or(("", version));
@@ -60,7 +80,7 @@ pub fn index(repository: &Path, wishes: &Wishes<'_>, cancel: &Cancel) -> Result<
     let mut newest = 0;
     let count = each(repository, "pool", "deb", &mut |package| {
         cancel.check()?;
-        let described = described(&package.location, &package.bytes)?;
+        let described = described(&package.path, &package.bytes)?;
         newest = newest.max(described.time);
         let arch = described.field("Architecture").unwrap_or(ALL).to_owned();
         stanzas.entry(arch).or_default().push(stanza(package, &described));
@@ -71,17 +91,20 @@ pub fn index(repository: &Path, wishes: &Wishes<'_>, cancel: &Cancel) -> Result<
         stanzas.insert(ALL.to_owned(), Vec::new());
     }
     stanzas.values_mut().for_each(|of_arch| of_arch.extend(everywhere.iter().cloned()));
-    let suite = repository.join("dists").join(wishes.suite);
+    let suite = wishes.dir(repository);
     let before = crate::atomic::read(&suite.join("Release"))?.unwrap_or_default();
     let before = String::from_utf8_lossy(&before);
     let indices = indices(&suite, &stanzas)?;
     let release = next(&before, newest, &|time| release(wishes.suite, stanzas.keys(), time, &indices.sums));
-    publish(&suite, &release, indices, wishes, cancel)?;
+    let plain = indices.plain;
+    // Who does not ask for digests reads these.
+    let write = || plain.iter().try_for_each(|(path, bytes)| crate::atomic::write(path, bytes));
+    publish(&suite.join("Release"), release.as_bytes(), &wishes.signatures(repository), cancel, write)?;
     // Whoever has read the index before this one still gets what it names.
     let sum = |line: &str| line.strip_prefix(' ')?.split(' ').next().map(str::to_owned);
     let named: BTreeSet<String> = before.lines().chain(release.lines()).filter_map(sum).collect();
     for arch in stanzas.keys() {
-        sweep(&suite.join(format!("main/binary-{arch}/by-hash/SHA256")), &named)?;
+        sweep(&suite.join(format!("main/binary-{arch}/by-hash/SHA256")), &named, is_sum)?;
     }
     Ok(count)
 }
@@ -113,32 +136,6 @@ fn indices(suite: &Path, stanzas: &BTreeMap<String, Vec<String>>) -> Result<Indi
     Ok(indices)
 }
 
-/// Signs first, since that may fail; then everything gets its name, and what apt reads first comes last.
-fn publish(suite: &Path, release: &str, indices: Indices, wishes: &Wishes<'_>, cancel: &Cancel) -> Result<()> {
-    let aside = tempfile::tempdir().context(|| "cannot make a directory".to_owned())?;
-    let unsigned = aside.path().join("Release");
-    crate::atomic::write(&unsigned, release.as_bytes())?;
-    let what = format!("the index of `{}`", suite.display());
-    let sign = |signing: &Option<Signing>| {
-        signing.as_ref().map(|signing| signing.signature(&unsigned, &what, cancel)).transpose()
-    };
-    let signatures = [("Release.gpg", sign(&wishes.signing)?), ("InRelease", sign(&wishes.clear_signing)?)];
-    for (name, _) in signatures.iter().filter(|(_, signature)| signature.is_none()) {
-        placing::remove_file(&suite.join(name))?;
-    }
-    // Who does not ask for digests reads these.
-    for (path, bytes) in indices.plain {
-        crate::atomic::write(&path, &bytes)?;
-    }
-    crate::atomic::write(&suite.join("Release"), release.as_bytes())?;
-    for (name, signature) in signatures {
-        if let Some(signature) = signature {
-            crate::atomic::write(&suite.join(name), &signature)?;
-        }
-    }
-    Ok(())
-}
-
 fn stanza(package: &Found, described: &Described) -> String {
     let (size, sum) = (package.bytes.len(), sha256(&package.bytes));
     format!("{}\nFilename: {}\nSize: {size}\nSHA256: {sum}\n", described.control.trim_end(), package.location)
@@ -164,37 +161,40 @@ fn release<'a>(suite: &str, arches: impl Iterator<Item = &'a String>, time: u64,
 }
 
 /// Reads what a package says of itself.
-fn described(name: &str, bytes: &[u8]) -> Result<Described> {
-    let broken = || Error::input(format!("cannot read package `{name}`"));
+fn described(file: &Path, bytes: &[u8]) -> Result<Described> {
+    let name = file.display();
+    let broken = || {
+        Error::input(format!("cannot read package `{name}`"))
+            .help(format!("dpkg-deb --info '{name}'   # what dpkg says of it; move it away, or make it again"))
+    };
     let described = control(bytes).map_err(|error| broken().because(error))?;
     let is_whole = ["Package", "Version", "Architecture"].iter().all(|field| described.field(field).is_some());
     if !is_whole || described.control.contains("\n\n") {
         return Err(broken().because("its control file is not one stanza with a name, a version and an architecture"));
     }
-    // They become names of files and directories.
-    for (field, more) in [("Package", ""), ("Source", ""), ("Version", "~:"), ("Architecture", "")] {
-        let name = described.field(field).and_then(|value| value.split(' ').next()).unwrap_or("-");
+    // They become names of files and directories. Behind a source's name its version may stand.
+    let source = described.source();
+    let fields =
+        ["Package", "Version", "Architecture"].map(|field| (field, described.field(field).unwrap_or_default()));
+    for (field, value) in fields.into_iter().chain([("Source", source)]) {
+        let more = if field == "Version" { "~:" } else { "" };
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c) || more.contains(c);
-        if name.is_empty() || name.starts_with('.') || !name.chars().all(is_plain) {
-            return Err(broken().because(format!("`{name}` is no name for `{field}`")));
+        if value.is_empty() || value.starts_with('.') || !value.chars().all(is_plain) {
+            return Err(broken().because(format!("`{value}` is nothing for the field `{field}`")));
         }
     }
     Ok(described)
 }
 
 /// The control file in a package (deb(5)).
-fn control(bytes: &[u8]) -> io::Result<Described> {
+fn control(package: &[u8]) -> io::Result<Described> {
     let invalid = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
-    let mut members = ar::Archive::new(bytes);
-    while let Some(member) = members.next_entry() {
-        let mut member = member?;
-        let time = member.header().mtime();
-        let packed = String::from_utf8_lossy(member.header().identifier()).into_owned();
+    for Member { name: packed, time, bytes } in members(package)? {
         let Some(packing) = packed.strip_prefix("control.tar") else { continue };
         let unpacked: Box<dyn Read> = match packing {
-            ".xz" => Box::new(liblzma::read::XzDecoder::new(&mut member)),
-            ".gz" => Box::new(flate2::read::GzDecoder::new(&mut member)),
-            "" => Box::new(&mut member),
+            ".xz" => Box::new(liblzma::read::XzDecoder::new(bytes)),
+            ".gz" => Box::new(flate2::read::GzDecoder::new(bytes)),
+            "" => Box::new(bytes),
             _ => return Err(invalid(format!("`{packed}` is neither xz nor gz"))),
         };
         let mut tar = Vec::new();
@@ -218,14 +218,61 @@ fn control(bytes: &[u8]) -> io::Result<Described> {
 mod tests {
     use super::*;
 
+    fn package(name: &str, version: &str, arch: &str, source: &str) -> Vec<u8> {
+        let control = format!("Package: {name}\nSource: {source}\nVersion: {version}\nArchitecture: {arch}\n");
+        let mut tar = tar::Builder::new(xz(Vec::new()));
+        let mut header = tar::Header::new_gnu();
+        header.set_size(control.len() as u64);
+        tar.append_data(&mut header, "./control", control.as_bytes()).unwrap();
+        archive(&tar.into_inner().unwrap().finish().unwrap())
+    }
+
+    fn archive(packed: &[u8]) -> Vec<u8> {
+        let mut deb = ar::Builder::new(Vec::new());
+        deb.append(&ar::Header::new(b"control.tar.xz".to_vec(), packed.len() as u64), packed).unwrap();
+        deb.into_inner().unwrap()
+    }
+
+    fn located(package: &[u8]) -> std::result::Result<String, String> {
+        location(Path::new("x.deb"), package).map_err(|error| error.report())
+    }
+
     #[test]
     fn what_a_package_says_of_itself_is_read_only_so_far() {
         let mut packed = xz(Vec::new());
         packed.write_all(&vec![0; usize::try_from(LARGEST).unwrap() + 1]).unwrap();
         let packed = packed.finish().unwrap();
-        let mut deb = ar::Builder::new(Vec::new());
-        deb.append(&ar::Header::new(b"control.tar.xz".to_vec(), packed.len() as u64), &packed[..]).unwrap();
-        let report = location(Path::new("x.deb"), &deb.into_inner().unwrap()).unwrap_err().report();
+        let report = located(&archive(&packed)).unwrap_err();
         assert!(report.contains("`x.deb`") && report.contains("has more than 16 MiB unpacked"), "{report}");
+    }
+
+    #[test]
+    fn a_field_leads_nowhere_out_of_the_pool() {
+        let of = |name, version, arch, source| located(&package(name, version, arch, source));
+        assert_eq!(of("p", "1:2~3+x-1", "amd64", "s (4)").unwrap(), "pool/s/epoch-1/p_2~3+x-1_amd64.deb");
+        let refused = |found: std::result::Result<String, String>, field: &str| {
+            let report = found.unwrap_err();
+            assert!(report.contains(&format!("is nothing for the field `{field}`")), "{report}");
+            assert!(report.contains("help: dpkg-deb --info 'x.deb'"), "{report}");
+        };
+        refused(of("p", "1 /../../../../../tmp/x", "amd64", "s"), "Version");
+        refused(of("p", "1", "amd64 /../../..", "s"), "Architecture");
+        refused(of("p /../x", "1", "amd64", "s"), "Package");
+        refused(of("p", "1", "amd64", "../s (1)"), "Source");
+    }
+
+    #[test]
+    fn only_old_indices_are_swept() {
+        let dir = tempfile::tempdir().unwrap();
+        let wishes = Wishes { suite: "s", signing: None, clear_signing: None };
+        let index = || index(dir.path(), &wishes, &Cancel::default()).unwrap();
+        index();
+        let by_hash = dir.path().join("dists/s/main/binary-all/by-hash/SHA256");
+        let [old, theirs] = [by_hash.join("0".repeat(64)), by_hash.join("README")];
+        for path in [&old, &theirs] {
+            std::fs::write(path, "").unwrap();
+        }
+        index();
+        assert!(!old.exists() && theirs.exists());
     }
 }

@@ -7,6 +7,7 @@
 //! also says so: apt takes only what is dated later than what it has.
 
 pub mod deb;
+mod members;
 pub mod rpm;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,11 +16,14 @@ use std::path::{Path, PathBuf};
 
 use crate::digest::Digest;
 use crate::error::{Context, Error, Result};
+use crate::placing;
 use crate::process::Cancel;
+use crate::signing::Signing;
 
 /// A package's file.
 #[derive(Clone, Debug)]
 struct Found {
+    path: PathBuf,
     /// Below the repository, without the first `/`.
     location: String,
     bytes: Vec<u8>,
@@ -107,7 +111,7 @@ fn each(repository: &Path, below: &str, ending: &str, look: &mut dyn FnMut(&Foun
     for path in &paths {
         let bytes = fs::read(path).context(|| format!("cannot read `{}`", path.display()))?;
         let location = path.strip_prefix(repository).unwrap_or(path).to_string_lossy().into_owned();
-        look(&Found { location, bytes })?;
+        look(&Found { path: path.clone(), location, bytes })?;
     }
     Ok(paths.len())
 }
@@ -119,15 +123,73 @@ fn write_named(dir: &Path, name: &str, bytes: &[u8]) -> Result<()> {
     if path.is_file() { Ok(()) } else { crate::atomic::write(&path, bytes) }
 }
 
-/// Removes the files of `dir` that nothing names.
-fn sweep(dir: &Path, named: &BTreeSet<String>) -> Result<()> {
+/// Removes the files of `dir` that nothing names any more, among those whose names are of our form: others are somebody's.
+fn sweep(dir: &Path, named: &BTreeSet<String>, is_ours: fn(&str) -> bool) -> Result<()> {
     let sweeping = || format!("cannot sweep `{}`", dir.display());
     let Ok(entries) = fs::read_dir(dir) else { return Ok(()) };
     for entry in entries {
         let entry = entry.context(sweeping)?;
-        if entry.path().is_file() && !named.contains(&*entry.file_name().to_string_lossy()) {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if entry.path().is_file() && is_ours(&name) && !named.contains(&name) {
             fs::remove_file(entry.path()).context(sweeping)?;
         }
+    }
+    Ok(())
+}
+
+/// It is a digest as files are called by it.
+fn is_sum(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// A signature beside an index.
+#[derive(Debug)]
+pub struct Signature<'a> {
+    /// Where it is, or would be.
+    pub path: PathBuf,
+    /// Makes it.
+    pub signing: Option<&'a Signing>,
+    /// The variable that names its command.
+    pub variable: &'static str,
+}
+
+impl Signature<'_> {
+    /// Refuses to take one away that nobody asked to be taken away: who trusts only what is signed would take nothing from here any more.
+    /// `again` is the command.
+    pub fn refuse_loss(&self, again: &str) -> Result<()> {
+        if self.signing.is_some() || !self.path.exists() {
+            return Ok(());
+        }
+        let (path, variable) = (self.path.display(), self.variable);
+        Err(Error::input(format!("cannot write the index that `{path}` signs: no command signs the next one"))
+            .help(format!(
+                "{variable}=… {variable}_VERIFY=… {again}   # what stands there is in: cargo xtask repo --help"
+            ))
+            .help(format!("{again} --unsigned   # takes it away")))
+    }
+}
+
+/// Writes an index with its signatures. They are made first, since that may fail; `behind` writes what it names, and it comes last itself.
+fn publish(
+    index: &Path,
+    bytes: &[u8],
+    signatures: &[Signature<'_>],
+    cancel: &Cancel,
+    behind: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    let aside = tempfile::tempdir().context(|| "cannot make a directory".to_owned())?;
+    let unsigned = aside.path().join(index.file_name().unwrap_or_default());
+    crate::atomic::write(&unsigned, bytes)?;
+    let what = format!("`{}`", index.display());
+    let sign = |one: &Signature<'_>| one.signing.map(|it| it.signature(&unsigned, &what, cancel)).transpose();
+    let made = signatures.iter().map(sign).collect::<Result<Vec<_>>>()?;
+    for signature in signatures.iter().filter(|one| one.signing.is_none()) {
+        placing::remove_file(&signature.path)?;
+    }
+    behind()?;
+    crate::atomic::write(index, bytes)?;
+    for (signature, made) in signatures.iter().zip(made) {
+        made.map_or(Ok(()), |made| crate::atomic::write(&signature.path, &made))?;
     }
     Ok(())
 }

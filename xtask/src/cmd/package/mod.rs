@@ -33,6 +33,9 @@ use write::Made;
 /// and --epoch makes it come after every version of the distribution's. Libraries belong where the
 /// distribution has them: `cargo xtask configure --preset distro-debian`, or distro-fedora, then build.
 ///
+/// What would be built otherwise now (cargo xtask why NAME) is refused, and a version ends with ~local where its source has
+/// work that is not committed, or that the lock does not name.
+///
 /// What an earlier run left in .xtask/packages is replaced; a directory of yours (--out) keeps what is in it.
 /// Debian's packages of two versions of Xen can be installed beside each other: `xl` is that of the running one.
 ///

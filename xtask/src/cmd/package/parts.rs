@@ -3,19 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Args;
-use crate::bill::made::made;
+use crate::bill::made::{Made, is_of_now, made};
 use crate::cmd::Session;
-use crate::definition::{Component, Definitions, Name, Packaged};
+use crate::definition::{Component, Definitions, Name, Origin, Packaged};
 use crate::error::{Error, Result};
-use crate::machine::Family;
+use crate::machine::{Family, Machine};
 use crate::merge::Merged;
+use crate::origin;
 use crate::package::Format;
 use crate::package::plan::Part;
 use crate::package::version::{self, Version};
-use crate::plan::Provider;
+use crate::plan::{Provider, Wanted};
 use crate::state::State;
 use crate::tree::Tree;
-use crate::world::World;
+use crate::world::{SourceTree, World};
 
 /// The components that are in `dist/`, each of which is one of this manifest.
 pub(super) fn of_this_manifest(session: &Session, definitions: &Definitions, merged: &Merged) -> Result<Vec<Name>> {
@@ -46,24 +47,23 @@ pub(super) fn parts<'a>(
     for (path, owner) in &merged.owners {
         trees.entry(owner).or_default().0.insert(path.clone(), merged.tree.0[path].clone());
     }
-    let state = State::read(&session.layout);
+    let builds = Builds::read(session, world, trees.keys().copied())?;
     let family = args.format.family(world.machine.family());
-    let mut parts = BTreeMap::new();
+    let (mut parts, mut notes) = (BTreeMap::new(), Vec::new());
     for (name, tree) in trees {
         let definition = world.component(name);
-        let inexact = inexact(world, &state, name)?;
+        let inexact = inexact(&builds.made[name]);
         if let Some(how) = inexact.filter(|_| !args.allow_local) {
             return Err(Error::input(format!("cannot make packages of `{name}`: it was built {how}")).help(format!(
                 "cargo xtask build {name} --clean   # in the sandbox; or --allow-local, for packages that stay with you"
             )));
         }
+        builds.check(world, name, &tree)?;
         let source = world.needed_source(&definition.source)?;
-        let changed = !source.at_pin || world.overrides.0.contains_key(&definition.source);
-        let source_is = format!("`{}` is not what the lock names", definition.source);
+        let changed = is_changed(world, &definition.source, &source)?;
+        let source_is = format!("`{}` is not what the lock or a commit names", definition.source);
         let why = inexact.map(|how| format!("`{name}` was built {how}")).or(changed.then_some(source_is));
-        if let Some(why) = &why {
-            eprintln!("note: {why}, so versions of `{name}` end with ~local");
-        }
+        notes.extend(why.as_ref().map(|why| format!("{why}, so versions of `{name}` end with ~local")));
         let said = version::of_source(world.origin(&definition.source)?, world.pin(&definition.source), &source.dir);
         let part = Part {
             version: Version::new(&said, args.epoch, args.revision, why.is_some()),
@@ -75,17 +75,72 @@ pub(super) fn parts<'a>(
         };
         parts.insert(name.clone(), part);
     }
+    notes.iter().for_each(|note| eprintln!("note: {note}"));
     Ok(parts)
 }
 
+/// The last builds of what is in `dist/`.
+struct Builds {
+    state: State,
+    made: BTreeMap<Name, Made>,
+    /// This machine without a sandbox, where one of them was built so.
+    outside: Option<World>,
+}
+
+impl Builds {
+    fn read<'a>(session: &Session, world: &World, names: impl Iterator<Item = &'a Name>) -> Result<Self> {
+        let state = State::read(&session.layout);
+        let made =
+            names.map(|name| Ok((name.clone(), made(world, &state, name)?))).collect::<Result<BTreeMap<_, _>>>()?;
+        let outside = made.values().any(|made| !made.preimage.environment.sealed).then(|| {
+            let wanted = Wanted { names: made.keys().cloned().collect(), all: false };
+            let machine = Machine::of(&session.layout, true)?;
+            World::new(session.layout.clone(), world.definitions.clone(), &wanted, machine)
+        });
+        Ok(Builds { outside: outside.transpose()?, state, made })
+    }
+
+    /// Refuses files that are not those of the last build, and one that was made of something else than what is here now: the version, the
+    /// changelog and the bill of a package are of now.
+    fn check(&self, world: &World, name: &Name, files: &Tree) -> Result<()> {
+        let made = &self.made[name];
+        let sealed = made.preimage.environment.sealed;
+        let world = if sealed { world } else { self.outside.as_ref().unwrap_or(world) };
+        let is_last = files.0.iter().all(|(path, node)| made.output.0.get(path) == Some(node));
+        if is_last && is_of_now(world, &self.state, name, made)? {
+            return Ok(());
+        }
+        let why = match is_last {
+            true => "what it is built from has changed since it was built",
+            false => "what is in dist/ is not what was built last",
+        };
+        // Others may be told of optional ones that are built.
+        let main = &world.definitions.manifest.components;
+        let names = self.made.keys().filter(|other| *other == name || !main.contains(other));
+        let names = names.map(Name::as_str).collect::<Vec<_>>().join(" ");
+        let how = if sealed { "" } else { " --no-sandbox" };
+        Err(Error::input(format!("cannot make packages of `{name}`: {why}"))
+            .help(format!("cargo xtask build {names}{how}   # or why {name}, to see what changed")))
+    }
+}
+
+/// A source is not what its name and its pin, or this repository's commit, say.
+fn is_changed(world: &World, source: &Name, tree: &SourceTree) -> Result<bool> {
+    let is_ours = matches!(world.origin(source)?, Origin::Path(_)) && !world.is_unpacked(source);
+    let is_uncommitted = || -> Result<bool> {
+        Ok(is_ours && origin::uncommitted_in(&tree.dir)?.is_none_or(|changes| !changes.is_empty()))
+    };
+    Ok(!tree.at_pin || world.overrides.0.contains_key(source) || is_uncommitted()?)
+}
+
 /// How a component was built where that is not all that its digest says.
-fn inexact(world: &World, state: &State, name: &Name) -> Result<Option<&'static str>> {
-    let environment = made(world, state, name)?.preimage.environment;
-    Ok(match (environment.sealed, environment.incremental) {
+fn inexact(made: &Made) -> Option<&'static str> {
+    let environment = &made.preimage.environment;
+    match (environment.sealed, environment.incremental) {
         (false, _) => Some("without the sandbox"),
         (true, true) => Some("on what an earlier build left"),
         (true, false) => None,
-    })
+    }
 }
 
 /// Packages of the components that one names by their path: ours, or what brings the system's copy.

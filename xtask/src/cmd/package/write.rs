@@ -37,7 +37,8 @@ pub(super) fn made<'a>(
     common: &Common<'_>,
     facts: &Facts,
 ) -> Result<Vec<Made<'a>>> {
-    let system = (format == Format::Deb).then(|| dpkg::System::read(Path::new("/var/lib/dpkg"))).transpose()?;
+    let system =
+        (format == Format::Deb).then(|| dpkg::System::read(Path::new("/var/lib/dpkg"), common.arch)).transpose()?;
     let one = |package: &'a Package| -> Result<Made<'a>> {
         let (file, tells, relations) = match (&system, format) {
             (Some(system), _) => {

@@ -1,5 +1,7 @@
 //! What an rpm's header says, in the words of repodata.
 
+use std::path::Path;
+
 use rpm::{DependencyFlags, FileType, PackageMetadata};
 use serde::Serialize;
 
@@ -61,8 +63,7 @@ struct Change {
 
 /// Reads a package.
 pub(super) fn described(package: &Found) -> Result<Described> {
-    let reading = || format!("cannot read package `{}`", package.location);
-    let failed = |error: rpm::Error| Error::input(reading()).because(error.to_string());
+    let failed = |error: rpm::Error| broken(&package.path).because(error.to_string());
     let header = PackageMetadata::parse(&mut &package.bytes[..]).map_err(failed)?;
     let optional = |value: std::result::Result<&str, rpm::Error>| value.unwrap_or_default().to_owned();
     let offsets = header.get_package_segment_offsets();
@@ -111,13 +112,18 @@ pub(super) fn described(package: &Found) -> Result<Described> {
     })
 }
 
+fn broken(file: &Path) -> Error {
+    let name = file.display();
+    Error::input(format!("cannot read package `{name}`"))
+        .help(format!("rpm -qip '{name}'   # what rpm says of it; move it away, or make it again"))
+}
+
 impl Described {
     /// Where it is in a repository.
     pub(super) fn place(&self) -> Result<String> {
         let file = format!("{}-{}-{}.{}.rpm", self.name, self.version, self.release, self.arch);
         if file.starts_with('.') || !file.chars().all(|c| c.is_ascii_alphanumeric() || "+-._~^".contains(c)) {
-            return Err(Error::input(format!("cannot read package `{}`", self.location))
-                .because(format!("`{file}` is no name for a file")));
+            return Err(broken(Path::new(&self.location)).because(format!("`{file}` is no name for a file")));
         }
         Ok(crate::repository::place("packages", &self.epoch.to_string(), &file))
     }

@@ -7,4 +7,4 @@ mod described;
 mod write;
 
 #[cfg(feature = "extras")]
-pub use write::{index, location};
+pub use write::{index, location, signature};

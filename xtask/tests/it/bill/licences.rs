@@ -50,12 +50,41 @@ fn texts_are_collected_and_what_is_unknown_or_missing_is_named() {
 #[test]
 fn a_directory_of_somebody_else_is_not_replaced() {
     let project = project();
-    let theirs = project.checkout.path("theirs");
-    project.checkout.write("theirs/notes.txt", "mine");
-    let before = files(&theirs);
-    project.refused(
-        &["licences", "--out", theirs.to_str().unwrap()],
-        &["it holds `notes.txt`, which is not ours", "help: "],
-    );
-    assert_eq!(files(&theirs), before);
+    let refused = |file: &str| {
+        let (dir, rest) = file.split_once('/').unwrap();
+        let before = files(&project.checkout.path(dir));
+        project.refused(&["licences", "--out", dir], &[&format!("it holds `{rest}`, which is not ours"), "help: "]);
+        assert_eq!(files(&project.checkout.path(dir)), before);
+    };
+    // Also where names are as ours.
+    for file in ["theirs/notes.txt", "book/texts/one.md", "site/manifest.json"] {
+        project.checkout.write(file, "{}");
+        refused(file);
+    }
+    project.ok(&["licences", "--out", "legal"]);
+    project.checkout.write("legal/texts/a/notes.txt", "mine");
+    refused("legal/texts/a/notes.txt");
+    project.checkout.write("file", "mine");
+    let ran = project.checkout.run(&["licences", "--out", "file"]);
+    assert_ne!(ran.code, Some(0));
+    assert_eq!(project.checkout.read("file"), "mine");
+}
+
+#[test]
+fn the_present_directory_and_one_behind_a_link_are_written_anew() {
+    let project = project();
+    let checkout = &project.checkout;
+    std::fs::create_dir(checkout.path("legal")).unwrap();
+    std::os::unix::fs::symlink("legal", checkout.path("link")).unwrap();
+    project.ok(&["licences", "--out", "link"]);
+    let first = files(&checkout.path("legal"));
+    assert!(checkout.path("link").is_symlink() && first.contains_key("manifest.json"));
+    checkout.write("b/LICENSE", "freer\n");
+    let ended = checkout.command(&["licences", "--out", "."]).current_dir(checkout.path("legal")).output().unwrap();
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    let second = files(&checkout.path("legal"));
+    assert_eq!(second["texts/b/b/LICENSE"].1, b"freer\n");
+    assert_eq!(first.keys().collect::<Vec<_>>(), second.keys().collect::<Vec<_>>());
+    let left = std::fs::read_dir(checkout.root()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(!left.into_iter().any(|name| name.display().to_string().starts_with(".licences")));
 }

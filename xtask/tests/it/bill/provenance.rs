@@ -34,8 +34,18 @@ fn a_statement_names_what_came_out_and_what_went_in() {
     assert_eq!(steps.last().unwrap()["name"], "run");
     assert_eq!(project.ok(&["provenance"]).lines().count(), 2, "of each component");
 
+    // Not only files: each thing that would give another action.
+    let changed =
+        ["cannot vouch for `b`: what it is built from has changed since it was built", "help: cargo xtask build b"];
+    let definition = checkout.read("components/b.toml");
+    checkout.write("components/b.toml", &definition.replace("echo >", "echo x >"));
+    project.refused(&["provenance", "b"], &changed);
+    checkout.built(&["b", "--only"]);
+    project.ok(&["provenance", "b"]);
+    project.refused(&["provenance", "a"], &["cannot vouch for `a`: what it is built from has changed"]);
+    checkout.built(&[]);
     checkout.write("b/new", "");
-    project.refused(&["provenance", "b"], &["source `b` has changed since it was built"]);
+    project.refused(&["provenance", "b"], &changed);
 }
 
 #[test]

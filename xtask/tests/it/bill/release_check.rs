@@ -115,6 +115,11 @@ fn everything_is_found_at_once_and_each_help_helps() {
     commit();
     let late = checkout.run(&["release-check"]);
     assert!(late.stdout.contains("and `README.md` has changed since"), "{}", late.stdout);
+    let definition = checkout.read("components/a.toml");
+    checkout.write("components/a.toml", &definition.replace("-m 644", "-m 600"));
+    let unbuilt = checkout.run(&["release-check"]);
+    let what = "no   built\n       cannot vouch for `a`: what it is built from has changed since it was built\n";
+    assert!(unbuilt.stdout.contains(what), "{}", unbuilt.stdout);
 }
 
 /// The repository's own list is one.

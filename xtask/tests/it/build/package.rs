@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::checkout::{Checkout, files, root};
+use super::checkout::{Checkout, How, files, root, sealed};
+use crate::origin::git::git_in;
 use crate::tier;
 
 const PACKAGES: &str = r#"
@@ -257,6 +258,80 @@ fn what_was_built_without_the_sandbox_is_refused_unless_it_stays_here() {
     assert_eq!(ran.code, Some(2), "{}", ran.stdout);
     ran.says(&["cannot make packages of `a`: it was built without the sandbox", "--allow-local"]);
     assert!(!checkout.path("out").exists());
+}
+
+/// Refused, until it is built again.
+fn refused_until_built(checkout: &Checkout, build: &[&str], help: &str) {
+    let package = || checkout.run(&["package", "tar", "--allow-local", "--out", "out"]);
+    let ran = package();
+    assert_eq!(ran.code, Some(2), "{}", ran.stdout);
+    ran.says(&["cannot make packages of `a`: what it is built from has changed since it was built", help]);
+    assert!(!checkout.path("out").exists());
+    checkout.built(build);
+    let ran = package();
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    fs::remove_dir_all(checkout.path("out")).unwrap();
+}
+
+#[test]
+fn what_is_not_built_from_what_is_here_now_is_refused() {
+    for how in How::all() {
+        let checkout = Checkout::new();
+        checkout.manifest(&["a"], "");
+        checkout.script("a", "", "mkdir $STAGE/usr; echo one > $STAGE/usr/x");
+        checkout.built(how.args());
+        let help = ["help: cargo xtask build a", how.args().first().copied().unwrap_or_default()].join(" ");
+        checkout.write("a/new", "");
+        refused_until_built(&checkout, how.args(), help.trim_end());
+        let definition = checkout.read("components/a.toml");
+        checkout.write("components/a.toml", &definition.replace("echo one", "echo two"));
+        refused_until_built(&checkout, how.args(), help.trim_end());
+    }
+}
+
+#[test]
+fn what_a_failed_run_built_is_not_yet_in_dist() {
+    let checkout = Checkout::new();
+    checkout.manifest(&["a", "b"], "");
+    checkout.script("a", "", "mkdir $STAGE/usr; echo one > $STAGE/usr/x");
+    checkout.script("b", "needs = ['a']", "mkdir $STAGE/usr; echo one > $STAGE/usr/y");
+    checkout.built(&["--no-sandbox"]);
+    let [a, b] = ["a", "b"].map(|name| checkout.read(&format!("components/{name}.toml")));
+    checkout.write("components/a.toml", &a.replace("echo one", "echo two"));
+    checkout.write("components/b.toml", &b.replace("echo one", "exit 3"));
+    assert_eq!(checkout.build(&["--no-sandbox"]).code, Some(1));
+    let ran = checkout.run(&["package", "tar", "--allow-local", "--out", "out"]);
+    assert_eq!(ran.code, Some(2), "{}", ran.stdout);
+    ran.says(&[
+        "cannot make packages of `a`: what is in dist/ is not what was built last",
+        "help: cargo xtask build a",
+    ]);
+}
+
+#[test]
+fn only_committed_work_has_an_exact_version() {
+    if !sealed() {
+        return;
+    }
+    let checkout = Checkout::new();
+    checkout.manifest(&["a"], "");
+    checkout.script("a", "", "mkdir $STAGE/usr; cp x $STAGE/usr/x");
+    checkout.write("a/x", "one");
+    checkout.write(".gitignore", "/.xtask/\n/dist/\n");
+    let packed = || {
+        checkout.built(&[]);
+        let ran = checkout.run(&["package", "tar", "--dry-run"]);
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        ran.stdout.lines().find_map(|line| line.strip_prefix("Version: ")).unwrap().to_owned()
+    };
+    assert_eq!(packed(), "0+sultana1~local-1", "nobody can tell");
+    let git = |args: &[&str]| git_in(&checkout.root(), args);
+    git(&["init", "-q"]);
+    git(&["add", "-A"]);
+    git(&["-c", "user.name=n", "-c", "user.email=e@x", "commit", "-q", "-m", "m"]);
+    assert_eq!(packed(), "0+sultana1-1");
+    checkout.write("a/x", "two");
+    assert_eq!(packed(), "0+sultana1~local-1");
 }
 
 #[test]

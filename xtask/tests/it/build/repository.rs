@@ -191,9 +191,32 @@ fn apt_takes_a_signed_index_and_no_changed_one() {
     // What nobody signs has no signature of what it was.
     signed(&["--index-only"]);
     assert_eq!(apt.versions(), [FIRST]);
-    repository(&checkout, &["--index-only"]);
+    repository(&checkout, &["--index-only", "--unsigned"]);
     assert!(!release("InRelease").exists() && !release("Release.gpg").exists());
     Command::new("gpgconf").args(["--kill", "all"]).env("GNUPGHOME", home.path()).status().unwrap();
+}
+
+#[test]
+fn a_run_that_does_not_sign_takes_no_signature_away() {
+    let Some(checkout) = packed() else { return };
+    // A sum stands for a signature.
+    let sum = ["sha256sum < \"$FILE\" > \"$SIGNATURE\"", "sha256sum < \"$FILE\" | cmp - \"$SIGNATURE\""];
+    let [beside, around] =
+        [["--sign", sum[0], "--sign-verify", sum[1]], ["--clear-sign", sum[0], "--clear-sign-verify", sum[1]]];
+    repository(&checkout, &[&["--from", "first"], &beside[..], &around].concat());
+    let before = files(&checkout.path("xen"));
+    for (signing, lost, variable) in
+        [(&[][..], "Release.gpg", "XTASK_SIGN=…"), (&beside, "InRelease", "XTASK_CLEAR_SIGN=…")]
+    {
+        let ran = checkout.run(&[&["repo", "deb", "xen", "--from", "second"], signing].concat());
+        assert_eq!(ran.code, Some(2), "{}{}", ran.stdout, ran.stderr);
+        ran.says(&[&format!("/{lost}` signs: no command signs the next one"), variable, "--index-only --unsigned"]);
+        assert_eq!(files(&checkout.path("xen")), before);
+    }
+    repository(&checkout, &[&["--from", "second"], &beside[..], &around].concat());
+    repository(&checkout, &[&["--index-only", "--unsigned"], &beside[..]].concat());
+    let now = files(&checkout.path("xen"));
+    assert!(!now.keys().any(|path| path.ends_with("InRelease") || path.ends_with("Release.gpg")), "{:?}", now.keys());
 }
 
 #[test]

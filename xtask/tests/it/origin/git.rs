@@ -63,7 +63,7 @@ pub fn git_at(time: u64, dir: &Path, arguments: &[&str]) -> String {
         .env("GIT_CONFIG_NOSYSTEM", "1")
         .envs([("GIT_AUTHOR_NAME", "A"), ("GIT_AUTHOR_EMAIL", "a@example.org")])
         .envs([("GIT_COMMITTER_NAME", "C"), ("GIT_COMMITTER_EMAIL", "c@example.org")])
-        .env("GIT_COMMITTER_DATE", format!("{time} +0100"))
+        .env("GIT_COMMITTER_DATE", format!("@{time} +0100"))
         .output()
         .unwrap();
     assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));

@@ -1,6 +1,7 @@
 //! `update` and `pin`.
 
 use super::project::Project;
+use crate::origin::git::git_at;
 use crate::origin::world::{World, origin};
 
 #[test]
@@ -131,4 +132,17 @@ fn a_debian_source_package_is_pinned_by_version_and_what_has_none_is_refused() {
         let refused = at(from, "1.0-1").unwrap_err();
         assert!(refused.contains(words), "{words} is not in {refused}");
     }
+}
+
+#[test]
+fn a_commit_of_a_time_that_no_date_can_say_is_refused() {
+    let project = Project::new();
+    let upstream = project.upstream("a");
+    project.track("branch = 'main'");
+    let before = project.lock();
+    git_at(253_402_300_800, &upstream.dir, &["commit", "-q", "--allow-empty", "-m", "late"]);
+    let late =
+        ["cannot use source `a`: it is dated 253402300800 seconds after 1970", "help: name another revision of it"];
+    project.refused(&["update"], &late);
+    assert_eq!(project.lock(), before);
 }
