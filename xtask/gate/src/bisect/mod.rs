@@ -177,6 +177,32 @@ pub fn next(row: &[Seen]) -> Next {
     }
 }
 
+/// What an earlier hunt for the same came to, in a row that has its commits too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Its end, at places of this row.
+    pub end: End,
+    /// Where its bad end is in this row.
+    pub tip: usize,
+}
+
+/// The same where an end is known for the first part of the row. It is the whole row's too, unless what was bad then was good in between:
+/// mended or reverted, and something else broke it again. Testing all that came since would cost a flight for each commit, and a
+/// whole hunt a dozen of them for each new tip of a branch that nobody mends. So, from the new tip backwards, places at 1, 2, 4, 8, ...
+/// are tried once each, which costs nothing where one commit came. They hit every good stretch that is as long as what stands on top
+/// of it; the first good one has the whole row hunted, and that then ends behind it.
+pub fn next_since(row: &[Seen], known: Known) -> Next {
+    let mut back = 1;
+    while let Some(place) = row.len().checked_sub(1 + back).filter(|place| *place > known.tip) {
+        match row[place] {
+            Seen { good: 1.., .. } => return next(row),
+            Seen { bad: 0, neither: 0, .. } => return Next::Test(place),
+            Seen { .. } => back *= 2,
+        }
+    }
+    Next::End(known.end)
+}
+
 /// How often a good one must pass before a failure of that frequency would have shown.
 fn passes_wanted(bad_end: &Seen) -> Option<u32> {
     if bad_end.good == 0 {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::script::{Commit, Script, SimJob, needed};
 use crate::error::{Error, Result};
-use crate::model::{Flight, JobState, Revision, StepState, Tuple};
+use crate::model::{Flight, FlightNo, JobState, Revision, StepState, Tuple};
 use crate::store::{Intent, PushState};
 use crate::world::{Beside, JobEnd, JobOrder, Needed, OnStep, Pushed, StepEvent, World};
 
@@ -22,6 +22,10 @@ pub struct SimWorld {
     pub loses: Option<String>,
     /// No repository can be reached to push to it.
     pub is_cut_off: bool,
+    /// Nothing can be noted of a flight.
+    pub is_full: bool,
+    /// Flights that were made of the same definitions as another one.
+    pub alike: Vec<(FlightNo, FlightNo)>,
     clock: i64,
     chance: u64,
     /// How each job ended on each tuple: the truth, whatever the store says.
@@ -68,6 +72,8 @@ impl SimWorld {
             refuses: BTreeMap::new(),
             loses: None,
             is_cut_off: false,
+            is_full: false,
+            alike: Vec::new(),
             clock: 1_000_000_000,
             chance: script.seed,
             truth: BTreeMap::new(),
@@ -230,6 +236,14 @@ impl World for SimWorld {
             at = node.parent;
         }
         Ok(found)
+    }
+
+    fn begin_like(&mut self, flight: FlightNo, like: FlightNo) -> Result<()> {
+        if self.is_full {
+            return Err(Error::machine("the disk is full"));
+        }
+        self.alike.push((flight, like));
+        Ok(())
     }
 
     fn lanes(&self) -> u32 {

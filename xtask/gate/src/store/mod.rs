@@ -35,7 +35,12 @@ pub use pushes::{Intent, PushState};
 pub use retention::Unreferenced;
 
 /// From each form of the file to the next; `PRAGMA user_version` says how many of them it has.
-const FORMS: [&str; 3] = [include_str!("schema.sql"), include_str!("schema-2.sql"), include_str!("schema-3.sql")];
+const FORMS: [&str; 4] = [
+    include_str!("schema.sql"),
+    include_str!("schema-2.sql"),
+    include_str!("schema-3.sql"),
+    include_str!("schema-4.sql"),
+];
 /// The form that this gate knows.
 const VERSION: i64 = FORMS.len() as i64;
 /// How long a reader waits for a change that is being made.
