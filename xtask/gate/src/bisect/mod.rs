@@ -1,7 +1,8 @@
 //! Which tuple made a job fail, or pass again. `next` is pure: from everything that was seen to what to test now, or to the end; a
 //! bisection that was killed goes on because it is asked again. `flow/bisect.rs` runs it.
 //!
-//! The tuples stand in a row in which one tree moves by one commit from each to the next, so that a culprit has one name.
+//! The tuples stand in a row in which one tree moves by one commit from each to the next, along first parents, so that a culprit has one
+//! name and its neighbour is its parent. What a merge brought has rows of its own.
 
 use serde::{Deserialize, Serialize};
 

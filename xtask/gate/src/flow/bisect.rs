@@ -28,6 +28,31 @@ impl<W: World> Gate<'_, W> {
         }
     }
 
+    /// Searches the merge that a hunt named, and merges among what that brought. One of which no side has the culprit is it.
+    pub fn search_merges(&mut self, mut hunted: Hunted, like: Option<FlightNo>) -> Result<Hunted> {
+        while let Some(found) = self.search_merge(&hunted, like)? {
+            hunted = found;
+        }
+        Ok(hunted)
+    }
+
+    fn search_merge(&mut self, hunted: &Hunted, like: Option<FlightNo>) -> Result<Option<Hunted>> {
+        let (Some(End::Complete(place)), Some((tree, _, merge))) = (hunted.end, hunted.culprit()) else {
+            return Ok(None);
+        };
+        for side in self.world.merged(tree, merge)? {
+            // The other trees are where the merge found them.
+            let row: Vec<_> = side.iter().map(|revision| hunted.hunt.row[place].with(tree, revision)).collect();
+            let (merge, count) = (merge.short(), row.len());
+            self.world.say(&format!("{tree} {merge} is a merge: bisecting {count} revisions of what it brought"));
+            let found = self.bisect(&Hunt { row, ..hunted.hunt.clone() }, like)?;
+            if found.culprit().is_some() {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
     /// Tests until the end is known, or an operator stops the gate and it is to heed that.
     fn hunt(&mut self, bisection: &Bisection, known: Option<Known>, heeds_stop: bool) -> Result<Hunted> {
         let Bisection { bisection: number, hunt, .. } = bisection;
@@ -68,7 +93,7 @@ impl<W: World> Gate<'_, W> {
         };
         let (job, testid) = (finding.job.clone(), Some(finding.testid.clone()).filter(|testid| !testid.is_empty()));
         let baseline = flight.baseline.clone().unwrap_or_default();
-        let row = self.world.row(&baseline, &flight.tuple, false)?;
+        let row = self.world.row(&baseline, &flight.tuple)?;
         let can_be_tested = row.len() > 1 && self.plan.job(&job).is_some();
         Ok(can_be_tested.then_some(Hunt { job, testid, row, fixed: false }))
     }

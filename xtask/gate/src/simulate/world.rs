@@ -203,7 +203,7 @@ impl World for SimWorld {
         Ok(at == Some(old))
     }
 
-    fn row(&mut self, from: &Tuple, to: &Tuple, _all: bool) -> Result<Vec<Tuple>> {
+    fn row(&mut self, from: &Tuple, to: &Tuple) -> Result<Vec<Tuple>> {
         let mut steps = Vec::new();
         for (name, old, new) in to.moved_from(from) {
             let contains = old.map(|old| self.contains(name, new, old)).transpose()?.unwrap_or(false);
