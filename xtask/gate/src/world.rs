@@ -95,9 +95,15 @@ pub trait World {
     /// Going from `old` to `new` loses nothing.
     fn contains(&mut self, tree: &str, new: &Revision, old: &Revision) -> Result<bool>;
 
-    /// From one tuple to another, one tree by one commit a step, in the order of their dates: along first parents, or through `all`
-    /// that was merged. A tree that was rewound goes in one step.
-    fn row(&mut self, from: &Tuple, to: &Tuple, all: bool) -> Result<Vec<Tuple>>;
+    /// From one tuple to another, one tree by one commit a step, in the order of their dates, along first parents. A tree that was
+    /// rewound goes in one step.
+    fn row(&mut self, from: &Tuple, to: &Tuple) -> Result<Vec<Tuple>>;
+
+    /// What a merge brought: of each side its commits along first parents, oldest first, behind the last one that was there already.
+    /// Nothing of a commit that is no merge.
+    fn merged(&mut self, _tree: &str, _commit: &Revision) -> Result<Vec<Vec<Revision>>> {
+        Ok(Vec::new())
+    }
 
     /// What the commits of a tree after `old` up to `new` need of other trees.
     fn depends_on(&mut self, tree: &str, old: &Revision, new: &Revision) -> Result<Vec<Needed>>;

@@ -206,14 +206,14 @@ impl World for RealWorld<'_> {
         repository.contains(&new.0, &old.0)
     }
 
-    fn row(&mut self, from: &Tuple, to: &Tuple, all: bool) -> Result<Vec<Tuple>> {
+    fn row(&mut self, from: &Tuple, to: &Tuple) -> Result<Vec<Tuple>> {
         let mut queues = Vec::new();
         for (name, old, new) in to.moved_from(from) {
             let commits = match (self.tree(name)?, old) {
                 (Some((repository, refs)), Some(old)) => {
                     repository.fetch(&[refs.untested, refs.tested])?;
                     match repository.contains(&new.0, &old.0)? {
-                        true => repository.commits(&old.0, &new.0, all)?,
+                        true => repository.commits(&new.0, &[&old.0])?,
                         false => vec![(0, new.0.clone())],
                     }
                 }
@@ -232,6 +232,11 @@ impl World for RealWorld<'_> {
             row.push(tuple);
         }
         Ok(row)
+    }
+
+    fn merged(&mut self, tree: &str, commit: &Revision) -> Result<Vec<Vec<Revision>>> {
+        let sides = self.tree(tree)?.map(|(repository, _)| repository.merged(&commit.0)).transpose()?;
+        Ok(sides.unwrap_or_default().into_iter().map(|side| side.into_iter().map(Revision).collect()).collect())
     }
 
     fn depends_on(&mut self, tree: &str, old: &Revision, new: &Revision) -> Result<Vec<Needed>> {

@@ -176,14 +176,34 @@ impl Repository {
         }
     }
 
-    /// The commits after `old` up to `new`, oldest first, each with its date.
-    pub(super) fn commits(&self, old: &str, new: &str, all: bool) -> Result<Vec<(i64, String)>> {
-        let range = format!("{old}..{new}");
-        let mut arguments = vec!["rev-list", "--reverse", "--topo-order", "--timestamp", &range];
-        arguments.extend((!all).then_some("--first-parent"));
+    /// The commits along first parents up to `new` that these do not have, oldest first, each with its date.
+    pub(super) fn commits(&self, new: &str, have: &[&str]) -> Result<Vec<(i64, String)>> {
+        let arguments = ["rev-list", "--reverse", "--topo-order", "--timestamp", "--first-parent", new, "--not"];
+        let arguments = [&arguments[..], have].concat();
         let out = self.ask(&arguments, || format!("cannot list the commits of `{}`", self.address))?;
         let line = |line: &str| line.split_once(' ').and_then(|(date, id)| Some((date.parse().ok()?, id.to_owned())));
         Ok(out.lines().filter_map(line).collect())
+    }
+
+    /// What a merge brought, as `World::merged` has it. A side with a root of its own has nothing below it that could be good.
+    pub(super) fn merged(&self, merge: &str) -> Result<Vec<Vec<String>>> {
+        let parents = self.parents(merge)?;
+        let parents: Vec<&str> = parents.iter().map(String::as_str).collect();
+        let mut sides = Vec::new();
+        for (place, side) in parents.iter().enumerate().skip(1) {
+            let commits = self.commits(side, &parents[..place])?;
+            let Some((_, oldest)) = commits.first() else { continue };
+            if let Some(left) = self.parents(oldest)?.into_iter().next() {
+                sides.push(std::iter::once(left).chain(commits.into_iter().map(|(_, commit)| commit)).collect());
+            }
+        }
+        Ok(sides)
+    }
+
+    fn parents(&self, commit: &str) -> Result<Vec<String>> {
+        let arguments = ["rev-list", "--parents", "--max-count=1", commit];
+        let out = self.ask(&arguments, || format!("cannot read the commits of `{}`", self.address))?;
+        Ok(out.split_whitespace().skip(1).map(str::to_owned).collect())
     }
 
     /// The values of a footer of the commits after `old` up to `new`, a line each.

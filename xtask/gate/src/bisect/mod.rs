@@ -1,7 +1,8 @@
 //! Which tuple made a job fail, or pass again. `next` is pure: from everything that was seen to what to test now, or to the end; a
 //! bisection that was killed goes on because it is asked again. `flow/bisect.rs` runs it.
 //!
-//! The tuples stand in a row in which one tree moves by one commit from each to the next, so that a culprit has one name.
+//! The tuples stand in a row in which one tree moves by one commit from each to the next, along first parents, so that a culprit has one
+//! name and its neighbour is its parent. What a merge brought has rows of its own.
 
 use serde::{Deserialize, Serialize};
 
@@ -175,6 +176,32 @@ pub fn next(row: &[Seen]) -> Next {
         true => Next::End(End::Complete(bad)),
         false => Next::End(End::Doubtful(bad)),
     }
+}
+
+/// What an earlier hunt for the same came to, in a row that has its commits too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Its end, at places of this row.
+    pub end: End,
+    /// Where its bad end is in this row.
+    pub tip: usize,
+}
+
+/// The same where an end is known for the first part of the row. It is the whole row's too, unless what was bad then was good in between:
+/// mended or reverted, and something else broke it again. Testing all that came since would cost a flight for each commit, and a
+/// whole hunt a dozen of them for each new tip of a branch that nobody mends. So, from the new tip backwards, places at 1, 2, 4, 8, ...
+/// are tried once each, which costs nothing where one commit came. They hit every good stretch that is as long as what stands on top
+/// of it; the first good one has the whole row hunted, and that then ends behind it.
+pub fn next_since(row: &[Seen], known: Known) -> Next {
+    let mut back = 1;
+    while let Some(place) = row.len().checked_sub(1 + back).filter(|place| *place > known.tip) {
+        match row[place] {
+            Seen { good: 1.., .. } => return next(row),
+            Seen { bad: 0, neither: 0, .. } => return Next::Test(place),
+            Seen { .. } => back *= 2,
+        }
+    }
+    Next::End(known.end)
 }
 
 /// How often a good one must pass before a failure of that frequency would have shown.

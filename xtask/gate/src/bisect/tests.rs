@@ -5,7 +5,15 @@ use proptest::prelude::*;
 use super::*;
 
 /// Asks until the end; `see` says what a test at a place gives. Gives how many tests there were of how many places, too.
-fn play(length: usize, mut see: impl FnMut(usize) -> &'static str) -> (End, usize, usize) {
+fn play(length: usize, see: impl FnMut(usize) -> &'static str) -> (End, usize, usize) {
+    play_with(next, length, see)
+}
+
+fn play_with(
+    next: impl Fn(&[Seen]) -> Next,
+    length: usize,
+    mut see: impl FnMut(usize) -> &'static str,
+) -> (End, usize, usize) {
     let mut row = vec![Seen::default(); length];
     for tests in 0.. {
         match next(&row) {
@@ -96,6 +104,24 @@ fn a_failure_that_shows_every_second_time_is_still_found() {
         if place >= 20 && count[place] % 2 == 1 { "bad" } else { "good" }
     };
     assert_eq!(play(32, see).0, End::Complete(20));
+}
+
+#[test]
+fn a_known_end_is_tried_at_few_places_behind_it() {
+    let known = Known { end: End::Complete(3), tip: 9 };
+    let since = |row: &[Seen]| next_since(row, known);
+    // Nothing came, and one commit: no test says more than that it still fails.
+    for (length, expected) in [(10, 0), (11, 0), (12, 1), (13, 2), (42, 5)] {
+        let (end, tests, _) = play_with(since, length, |_| "bad");
+        assert_eq!((end, tests), (known.end, expected), "{length}");
+        // What cannot be tested there is tried once, too.
+        assert_eq!(play_with(since, length, |_| "neither").1, expected, "{length}");
+    }
+    // Reverted at 20, and broken again: hunted wherever as many were good as stand on it.
+    for again in 30..42 {
+        let see = |place| if (3..20).contains(&place) || place >= again { "bad" } else { "good" };
+        assert_eq!(play_with(since, 42, see).0, End::Complete(again));
+    }
 }
 
 proptest! {

@@ -1,19 +1,18 @@
 //! A bisection as flights: each test is one, so that a kill loses none, and whoever looks sees what was tried. A regression begins
 //! one of itself, with its verdict; an operator begins others.
 
-use super::judge::judged;
 use super::told::Told;
-use super::{Gate, Judged, NotPushed, Ran};
-use crate::bisect::{End, Hunt, Hunted, Next, Seen, next};
-use crate::classify::{Blocker, Class, Outcome, Verdict, classify};
+use super::{Gate, NotPushed, Ran, Start};
+use crate::bisect::{End, Hunt, Hunted, Known, Next, Seen, next, next_since};
+use crate::classify::{Blocker, Class, Outcome, Verdict};
 use crate::error::{Error, Result};
-use crate::model::{Blessing, Flight, FlightNo, FlightState, JobState, StepState, Tuple};
+use crate::model::{Blessing, Flight, FlightNo, FlightState, JobState, StepState};
 use crate::plan::JobPlan;
 use crate::store::{Bisection, OrderKind};
 use crate::world::World;
 
 impl<W: World> Gate<'_, W> {
-    /// Tests until the end is known, with what flight `like` was made of. Flights of earlier hunts count.
+    /// Tests until the end is known, with the definitions of flight `like`.
     pub fn bisect(&mut self, hunt: &Hunt, like: Option<FlightNo>) -> Result<Hunted> {
         // Asked before it is recorded, so that what cannot be hunted is nowhere.
         self.jobs_for(&hunt.job)?;
@@ -21,34 +20,58 @@ impl<W: World> Gate<'_, W> {
             self.carry_on(number)?;
         }
         let now = self.world.now();
-        let begun = self.store.begin_bisection(&self.plan.branch, hunt, now)?;
-        self.hunt(&Bisection { flight: like, ..begun }, false)
+        let begun = self.store.begin_bisection(&self.plan.branch, hunt, like, now)?;
+        match begun.end {
+            Some(_) => self.hunted(&begun, begun.end),
+            None => self.hunt(&begun, None, false),
+        }
+    }
+
+    /// Searches the merge that a hunt named, and merges among what that brought. One of which no side has the culprit is it.
+    pub fn search_merges(&mut self, mut hunted: Hunted, like: Option<FlightNo>) -> Result<Hunted> {
+        while let Some(found) = self.search_merge(&hunted, like)? {
+            hunted = found;
+        }
+        Ok(hunted)
+    }
+
+    fn search_merge(&mut self, hunted: &Hunted, like: Option<FlightNo>) -> Result<Option<Hunted>> {
+        let (Some(End::Complete(place)), Some((tree, _, merge))) = (hunted.end, hunted.culprit()) else {
+            return Ok(None);
+        };
+        for side in self.world.merged(tree, merge)? {
+            // The other trees are where the merge found them.
+            let row: Vec<_> = side.iter().map(|revision| hunted.hunt.row[place].with(tree, revision)).collect();
+            let (merge, count) = (merge.short(), row.len());
+            self.world.say(&format!("{tree} {merge} is a merge: bisecting {count} revisions of what it brought"));
+            let found = self.bisect(&Hunt { row, ..hunted.hunt.clone() }, like)?;
+            if found.culprit().is_some() {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
 
     /// Tests until the end is known, or an operator stops the gate and it is to heed that.
-    fn hunt(&mut self, bisection: &Bisection, heeds_stop: bool) -> Result<Hunted> {
-        let Bisection { hunt, begun, .. } = bisection;
+    fn hunt(&mut self, bisection: &Bisection, known: Option<Known>, heeds_stop: bool) -> Result<Hunted> {
+        let Bisection { bisection: number, hunt, .. } = bisection;
         let jobs = self.jobs_for(&hunt.job)?;
-        let mut seen = hunt.row.iter().map(|tuple| self.seen(hunt, tuple, *begun)).collect::<Result<Vec<_>>>()?;
         loop {
-            let place = match next(&seen) {
+            let seen = self.seen(hunt, &[*number])?;
+            let tuple = match known.map_or_else(|| next(&seen), |known| next_since(&seen, known)) {
                 Next::End(end) => {
                     let now = self.world.now();
-                    self.store.end_bisection(bisection.bisection, end, now)?;
-                    return Ok(Hunted { hunt: hunt.clone(), end: Some(end), seen });
+                    self.store.end_bisection(*number, end, now)?;
+                    return self.hunted(bisection, Some(end));
                 }
                 Next::Test(_) if heeds_stop && self.order(OrderKind::Stop)?.is_some() => {
-                    return Ok(Hunted { hunt: hunt.clone(), end: None, seen });
+                    return self.hunted(bisection, None);
                 }
-                Next::Test(place) => place,
+                Next::Test(place) => &hunt.row[place],
             };
-            let tuple = &hunt.row[place];
-            let flight = self.begin(Blessing::Bisect, tuple, tuple, None, jobs.clone())?;
-            if let Some(like) = bisection.flight {
-                self.world.begin_like(flight, like)?;
-            }
+            let start = Start { bisection: Some(*number), ..Start::new(Blessing::Bisect, jobs.clone()) };
+            let flight = self.start(tuple, tuple, start)?;
             self.carry_on(flight)?;
-            seen[place] = self.seen(hunt, tuple, *begun)?;
         }
     }
 
@@ -69,7 +92,7 @@ impl<W: World> Gate<'_, W> {
         };
         let (job, testid) = (finding.job.clone(), Some(finding.testid.clone()).filter(|testid| !testid.is_empty()));
         let baseline = flight.baseline.clone().unwrap_or_default();
-        let row = self.world.row(&baseline, &flight.tuple, false)?;
+        let row = self.world.row(&baseline, &flight.tuple)?;
         let can_be_tested = row.len() > 1 && self.plan.job(&job).is_some();
         Ok(can_be_tested.then_some(Hunt { job, testid, row, fixed: false }))
     }
@@ -87,15 +110,8 @@ impl<W: World> Gate<'_, W> {
                 // It was stopped, and there is nothing new to tell.
                 continue;
             }
-            let flight = self.store.flight(number)?;
-            let verdict = self.with_evidence(&flight, classify)?;
-            let is_pushed = self.store.was_pushed(&flight)?;
-            let judged = Judged { hunted: Some(hunted), ..judged(&flight, verdict, is_pushed) };
-            let ran = match is_pushed {
-                // Somebody forced it meanwhile, or it passed once more; what made it fail is still worth knowing.
-                true => Ran::Pushed(judged),
-                false => Ran::NotPushed(judged, NotPushed::Blocked),
-            };
+            // Somebody may have forced it meanwhile, or it passed once more; what made it fail is still worth knowing.
+            let ran = self.tell_again(number, Some(hunted))?;
             self.tell(told, ran)?;
         }
         Ok(())
@@ -119,47 +135,86 @@ impl<W: World> Gate<'_, W> {
     }
 
     fn hunt_or_know(&mut self, bisection: &Bisection) -> Result<Hunted> {
-        if let Some(hunted) = self.known_end(bisection)? {
-            return Ok(hunted);
-        }
         let Hunt { job, row, .. } = &bisection.hunt;
-        let number = bisection.flight.unwrap_or_default();
-        self.world.say(&format!("{job} is worse in flight {number}: bisecting {} revisions", row.len()));
-        self.hunt(bisection, true)
+        let known = self.known(&bisection.hunt)?;
+        if known.is_none_or(|known| known.tip + 2 < row.len()) {
+            let number = bisection.flight.unwrap_or_default();
+            self.world.say(&format!("{job} is worse in flight {number}: bisecting {} revisions", row.len()));
+        }
+        self.hunt(bisection, known, true)
     }
 
-    /// The culprit that an earlier bisection of the same step named, where it is among these commits too.
-    fn known_end(&mut self, open: &Bisection) -> Result<Option<Hunted>> {
-        let hunt = &open.hunt;
-        let key = |hunt: &Hunt| (hunt.job.clone(), hunt.testid.clone(), hunt.fixed);
-        for earlier in self.store.bisections(&self.plan.branch)?.iter().rev() {
-            let Some(End::Complete(place)) = earlier.end.filter(|_| key(&earlier.hunt) == key(hunt)) else { continue };
-            let culprit = earlier.hunt.moved_to(place);
-            let Some(place) = (1..hunt.row.len()).find(|here| hunt.moved_to(*here) == culprit) else { continue };
-            let (end, now) = (End::Complete(place), self.world.now());
-            self.store.end_bisection(open.bisection, end, now)?;
-            let seen = hunt.row.iter().map(|tuple| self.seen(hunt, tuple, open.begun)).collect::<Result<_>>()?;
-            return Ok(Some(Hunted { hunt: hunt.clone(), end: Some(end), seen }));
+    /// What earlier hunts for the same say of this one: the culprit that the last of them named, where its commits are among these;
+    /// that it named nobody, where nothing has moved since. One that a broken machine ended says nothing.
+    fn known(&self, hunt: &Hunt) -> Result<Option<Known>> {
+        let place_of = |moved| (1..hunt.row.len()).find(|place| hunt.moved_to(*place) == moved);
+        for earlier in self.hunts_like(hunt)?.iter().rev() {
+            let (row, last) = (&earlier.hunt, earlier.hunt.row.len().saturating_sub(1));
+            match earlier.end {
+                None => {}
+                Some(End::Complete(place)) => {
+                    let places = place_of(row.moved_to(place)).zip(place_of(row.moved_to(last)));
+                    if let Some((culprit, tip)) = places {
+                        return Ok(Some(Known { end: End::Complete(culprit), tip }));
+                    }
+                }
+                Some(end) => {
+                    let is_same = row == hunt && !self.was_broken(earlier)?;
+                    return Ok(is_same.then_some(Known { end, tip: last }));
+                }
+            }
         }
         Ok(None)
     }
 
-    /// What all hunts showed of a tuple. What a machine could not do counts only since `begun`: it may be repaired by now.
-    fn seen(&self, hunt: &Hunt, tuple: &Tuple, begun: i64) -> Result<Seen> {
-        let mut seen = Seen::default();
-        for number in self.store.bisections_of(&self.plan.branch, tuple)? {
-            let flight = self.store.flight(number)?;
-            if flight.state != FlightState::Done || flight.job(&hunt.job).is_none() {
-                continue;
-            }
-            match outcome(&flight, hunt) {
-                Some(passed) if passed != hunt.fixed => seen.good += 1,
-                Some(_) => seen.bad += 1,
-                None if flight.started >= begun => seen.neither += 1,
-                None => {}
+    /// A machine kept one of its points from saying anything.
+    fn was_broken(&self, bisection: &Bisection) -> Result<bool> {
+        let is_broken = |flight: &Flight| flight.jobs.iter().any(|job| job.state == JobState::Broken);
+        let points = self.store.points(bisection.bisection)?.into_iter().map(|point| self.store.flight(point));
+        let points = points.collect::<Result<Vec<_>>>()?;
+        Ok(points.iter().any(|point| outcome(point, &bisection.hunt).is_none() && is_broken(point)))
+    }
+
+    /// All hunts of the same step.
+    fn hunts_like(&self, hunt: &Hunt) -> Result<Vec<Bisection>> {
+        let key = |hunt: &Hunt| (hunt.job.clone(), hunt.testid.clone(), hunt.fixed);
+        let mut hunts = self.store.bisections(&self.plan.branch)?;
+        hunts.retain(|other| key(&other.hunt) == key(hunt));
+        Ok(hunts)
+    }
+
+    /// What came of it so far.
+    fn hunted(&self, bisection: &Bisection, end: Option<End>) -> Result<Hunted> {
+        let hunt = &bisection.hunt;
+        let mut seen = self.seen(hunt, &[bisection.bisection])?;
+        // A hunt begins at its bad end: where that was not tested it was known, by what others saw.
+        if end.is_some() && seen.last() == Some(&Seen::default()) {
+            let others: Vec<i64> = self.hunts_like(hunt)?.iter().map(|other| other.bisection).collect();
+            seen = self.seen(hunt, &others)?;
+        }
+        Ok(Hunted { hunt: hunt.clone(), end, seen })
+    }
+
+    /// What the points of these bisections showed, at each place of the row. A hunt goes by its own: what others saw may be of another
+    /// job's text, or of a machine that was repaired since.
+    fn seen(&self, hunt: &Hunt, bisections: &[i64]) -> Result<Vec<Seen>> {
+        let mut row = vec![Seen::default(); hunt.row.len()];
+        for bisection in bisections {
+            for point in self.store.points(*bisection)? {
+                let flight = self.store.flight(point)?;
+                let place = hunt.row.iter().position(|tuple| *tuple == flight.tuple);
+                let Some(seen) = place.filter(|_| flight.state == FlightState::Done).and_then(|at| row.get_mut(at))
+                else {
+                    continue;
+                };
+                match outcome(&flight, hunt) {
+                    Some(passed) if passed != hunt.fixed => seen.good += 1,
+                    Some(_) => seen.bad += 1,
+                    None => seen.neither += 1,
+                }
             }
         }
-        Ok(seen)
+        Ok(row)
     }
 }
 

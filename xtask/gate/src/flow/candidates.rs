@@ -75,7 +75,7 @@ impl<W: World> Gate<'_, W> {
         if !self.plan.policy.each_commit {
             return Ok(vec![tip.clone()]);
         }
-        let row = self.world.row(tested, &tested.with(tree, tip), false)?;
+        let row = self.world.row(tested, &tested.with(tree, tip))?;
         Ok(row.iter().skip(1).filter_map(|tuple| tuple.0.get(tree).cloned()).collect())
     }
 

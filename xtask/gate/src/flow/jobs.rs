@@ -15,8 +15,9 @@ impl<W: World> Gate<'_, W> {
     /// Runs what is left of a flight's jobs.
     pub(super) fn run_jobs(&mut self, flight: &Flight) -> Result<()> {
         let number = flight.flight;
-        if let Some(parent) = flight.parent {
-            self.world.begin_like(number, parent)?;
+        // Each time that it goes on: it may have been stopped before this was noted.
+        if let Some(like) = flight.parent.or(self.store.like(number)?) {
+            self.world.begin_like(number, like)?;
         }
         let mut smoke = None;
         for place in 0..flight.jobs.len() {

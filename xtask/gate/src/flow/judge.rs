@@ -1,6 +1,7 @@
 //! From the last job to the decision: evidence out of the store, and another try where chance may have played.
 
 use super::{Gate, Judged, NotPushed, Ran};
+use crate::bisect::Hunted;
 use crate::classify::{Class, Evidence, Verdict, classify};
 use crate::error::Result;
 use crate::model::{Blessing, Flight, FlightNo, FlightState, JobKind, JobState, Tuple};
@@ -97,16 +98,15 @@ impl<W: World> Gate<'_, W> {
     }
 
     /// What came of a candidate's flight that is done, told once more; what its round alone knew is not in it.
-    pub fn tell_again(&self, number: FlightNo) -> Result<Ran> {
+    pub fn tell_again(&self, number: FlightNo, hunted: Option<Hunted>) -> Result<Ran> {
         let flight = self.store.flight(number)?;
         let verdict = self.with_evidence(&flight, classify)?;
         let forced = !verdict.outcome.is_tolerable();
         let refused = flight.outcome.as_deref().and_then(|outcome| outcome.split_once(PUSH_REFUSED));
         let why = refused.map_or(NotPushed::Blocked, |(_, why)| NotPushed::Refused(why.to_owned()));
-        Ok(match self.store.was_pushed(&flight)? {
-            true => Ran::Pushed(judged(&flight, verdict, forced)),
-            false => Ran::NotPushed(judged(&flight, verdict, false), why),
-        })
+        let is_pushed = self.store.was_pushed(&flight)?;
+        let judged = Judged { hunted, ..judged(&flight, verdict, is_pushed && forced) };
+        Ok(if is_pushed { Ran::Pushed(judged) } else { Ran::NotPushed(judged, why) })
     }
 
     /// What it stands on was not pushed: with it the tuple means nothing any more.

@@ -118,6 +118,7 @@ pub enum NotPushed {
 struct Start<'a> {
     blessing: Blessing,
     parent: Option<FlightNo>,
+    bisection: Option<i64>,
     width: u32,
     order: Option<i64>,
     jobs: Vec<&'a JobPlan>,
@@ -125,7 +126,7 @@ struct Start<'a> {
 
 impl<'a> Start<'a> {
     fn new(blessing: Blessing, jobs: Vec<&'a JobPlan>) -> Start<'a> {
-        Start { blessing, parent: None, width: 1, order: None, jobs }
+        Start { blessing, parent: None, bisection: None, width: 1, order: None, jobs }
     }
 }
 
@@ -249,13 +250,14 @@ impl<W: World> Gate<'_, W> {
 
     /// Begins a flight of each tuple, compared with the one before it.
     fn start_all(&mut self, tuples: &[&Tuple], baseline: &Tuple, start: Start<'_>) -> Result<Vec<FlightNo>> {
-        let Start { blessing, parent, width, order, mut jobs } = start;
+        let Start { blessing, parent, bisection, width, order, mut jobs } = start;
         // Smoke first; otherwise as they stand, each behind what it needs.
         jobs.sort_by_key(|job| job.tier);
         let (branch, now) = (&self.plan.branch, self.world.now());
         let new = |tuple, baseline| NewFlight {
             blessing,
             parent,
+            bisection,
             width,
             order,
             ..NewFlight::new(branch, tuple, baseline, &jobs, now)

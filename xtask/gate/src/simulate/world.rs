@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::script::{Commit, Script, SimJob, needed};
 use crate::error::{Error, Result};
-use crate::model::{Flight, JobState, Revision, StepState, Tuple};
+use crate::model::{Flight, FlightNo, JobState, Revision, StepState, Tuple};
 use crate::store::{Intent, PushState};
 use crate::world::{Beside, JobEnd, JobOrder, Needed, OnStep, Pushed, StepEvent, World};
 
@@ -23,6 +23,10 @@ pub struct SimWorld {
     pub loses: Option<String>,
     /// No repository can be reached to push to it.
     pub is_cut_off: bool,
+    /// Nothing can be noted of a flight.
+    pub is_full: bool,
+    /// Flights that were made of the same definitions as another one.
+    pub alike: Vec<(FlightNo, FlightNo)>,
     clock: i64,
     chance: u64,
     /// How each job ended on each tuple: the truth, whatever the store says.
@@ -69,6 +73,8 @@ impl SimWorld {
             refuses: BTreeMap::new(),
             loses: None,
             is_cut_off: false,
+            is_full: false,
+            alike: Vec::new(),
             clock: 1_000_000_000,
             chance: script.seed,
             truth: BTreeMap::new(),
@@ -198,7 +204,7 @@ impl World for SimWorld {
         Ok(at == Some(old))
     }
 
-    fn row(&mut self, from: &Tuple, to: &Tuple, _all: bool) -> Result<Vec<Tuple>> {
+    fn row(&mut self, from: &Tuple, to: &Tuple) -> Result<Vec<Tuple>> {
         let mut steps = Vec::new();
         for (name, old, new) in to.moved_from(from) {
             let contains = old.map(|old| self.contains(name, new, old)).transpose()?.unwrap_or(false);
@@ -231,6 +237,14 @@ impl World for SimWorld {
             at = node.parent;
         }
         Ok(found)
+    }
+
+    fn begin_like(&mut self, flight: FlightNo, like: FlightNo) -> Result<()> {
+        if self.is_full {
+            return Err(Error::machine("the disk is full"));
+        }
+        self.alike.push((flight, like));
+        Ok(())
     }
 
     fn lanes(&self) -> u32 {

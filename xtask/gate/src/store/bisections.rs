@@ -1,6 +1,6 @@
 //! Hunts for culprits: begun with the verdict that asks for them, open until their end is known. Their points are flights.
 
-use rusqlite::{Row, Transaction, params};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
 use serde::Serialize;
 
 use super::flights::{set_flight, tuple_number, tuple_of};
@@ -16,6 +16,9 @@ pub struct Bisection {
     pub bisection: i64,
     /// The regression that it explains; nothing: an operator asked.
     pub flight: Option<FlightNo>,
+    /// The flight whose definitions its points are tested with: nothing that form 1 of an export has.
+    #[serde(skip)]
+    pub like: Option<FlightNo>,
     /// What is sought.
     pub hunt: Hunt,
     /// How it ended.
@@ -27,16 +30,23 @@ pub struct Bisection {
 }
 
 impl Store {
-    /// Records that an operator hunts. A hunt that is open goes on, and so does one that named its culprit; any other is begun anew.
-    pub fn begin_bisection(&mut self, branch: &str, hunt: &Hunt, now: i64) -> Result<Bisection> {
+    /// Records that an operator hunts, with the definitions of flight `like`. A hunt that is open goes on, and one that named its
+    /// culprit is known; any other is begun anew.
+    pub fn begin_bisection(
+        &mut self,
+        branch: &str,
+        hunt: &Hunt,
+        like: Option<FlightNo>,
+        now: i64,
+    ) -> Result<Bisection> {
         let goes_on = |known: &Bisection| known.hunt == *hunt && matches!(known.end, None | Some(End::Complete(_)));
-        match self.bisections(branch)?.into_iter().find(goes_on) {
-            Some(known) => Ok(known),
-            None => {
-                let bisection = self.change("begin a bisection", |tx| insert(tx, None, branch, hunt, now))?;
-                Ok(Bisection { bisection, flight: None, hunt: hunt.clone(), end: None, begun: now, ended: None })
-            }
+        if let Some(known) = self.bisections(branch)?.into_iter().find(goes_on) {
+            return Ok(known);
         }
+        let new =
+            Bisection { bisection: 0, flight: None, like, hunt: hunt.clone(), end: None, begun: now, ended: None };
+        let bisection = self.change("begin a bisection", |tx| insert(tx, branch, &new))?;
+        Ok(Bisection { bisection, ..new })
     }
 
     /// A candidate is done and not pushed; what made it so is hunted from now on.
@@ -48,8 +58,10 @@ impl Store {
         hunt: &Hunt,
         now: i64,
     ) -> Result<()> {
+        let (hunt, of_it) = (hunt.clone(), Some(flight));
+        let new = Bisection { bisection: 0, flight: of_it, like: of_it, hunt, end: None, begun: now, ended: None };
         self.change("end a flight and begin a bisection", |tx| {
-            insert(tx, Some(flight), branch, hunt, now)?;
+            insert(tx, branch, &new)?;
             set_flight(tx, flight, FlightState::Done, Some(outcome), now)
         })
     }
@@ -61,6 +73,22 @@ impl Store {
             tx.prepare_cached("UPDATE bisections SET end = ?2, ended = ?3 WHERE bisection = ?1")?
                 .execute(params![bisection, end, now])?;
             Ok(())
+        })
+    }
+
+    /// The flights that are its points, oldest first.
+    pub fn points(&self, bisection: i64) -> Result<Vec<FlightNo>> {
+        self.ask("points of a bisection", |db| {
+            let mut query = db.prepare_cached("SELECT flight FROM flights WHERE bisection = ?1 ORDER BY flight")?;
+            query.query_map([bisection], |row| row.get(0))?.collect()
+        })
+    }
+
+    /// The flight whose definitions a point of a bisection is tested with; nothing of any other flight.
+    pub fn like(&self, point: FlightNo) -> Result<Option<FlightNo>> {
+        self.ask("a bisection", |db| {
+            let sql = "SELECT b.alike FROM flights f JOIN bisections b USING (bisection) WHERE f.flight = ?1";
+            Ok(db.prepare_cached(sql)?.query_row([point], |row| row.get(0)).optional()?.flatten())
         })
     }
 
@@ -81,7 +109,7 @@ impl Store {
                 tuple.query_row([number], |row| tuple_of(row.get_ref(0)?.as_str()?))
             };
             let mut query = db.prepare_cached(&format!(
-                "SELECT bisection, flight, job, testid, fixed, tuples, begun, ended, end FROM bisections
+                "SELECT bisection, flight, job, testid, fixed, tuples, begun, ended, end, alike FROM bisections
                  WHERE branch = ?1 AND {which} ORDER BY bisection",
             ))?;
             query.query_map([branch], |row| read(row, &mut tuple))?.collect()
@@ -98,21 +126,17 @@ fn read(row: &Row<'_>, tuple: &mut impl FnMut(i64) -> rusqlite::Result<Tuple>) -
     };
     let row_of = numbers.into_iter().map(tuple).collect::<rusqlite::Result<_>>()?;
     let hunt = Hunt { job: row.get(2)?, testid: row.get(3)?, row: row_of, fixed: row.get(4)? };
-    Ok(Bisection { bisection: row.get(0)?, flight: row.get(1)?, hunt, end, begun: row.get(6)?, ended: row.get(7)? })
+    let (flight, like) = (row.get(1)?, row.get(9)?);
+    Ok(Bisection { bisection: row.get(0)?, flight, like, hunt, end, begun: row.get(6)?, ended: row.get(7)? })
 }
 
-fn insert(
-    tx: &Transaction<'_>,
-    flight: Option<FlightNo>,
-    branch: &str,
-    hunt: &Hunt,
-    now: i64,
-) -> rusqlite::Result<i64> {
+fn insert(tx: &Transaction<'_>, branch: &str, new: &Bisection) -> rusqlite::Result<i64> {
+    let Bisection { flight, like, hunt, begun, .. } = new;
     let tuples = hunt.row.iter().map(|tuple| tuple_number(tx, tuple)).collect::<rusqlite::Result<Vec<i64>>>()?;
     let tuples = serde_json::to_string(&tuples).expect("numbers are JSON");
     tx.prepare_cached(
-        "INSERT INTO bisections (flight, branch, job, testid, fixed, tuples, begun) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO bisections (flight, branch, job, testid, fixed, tuples, begun, alike) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?
-    .execute(params![flight, branch, hunt.job, hunt.testid, hunt.fixed, tuples, now])?;
+    .execute(params![flight, branch, hunt.job, hunt.testid, hunt.fixed, tuples, begun, like])?;
     Ok(tx.last_insert_rowid())
 }

@@ -25,6 +25,8 @@ pub struct NewFlight<'a> {
     pub parent: Option<FlightNo>,
     /// May be pushed after that one only.
     pub ahead: Option<FlightNo>,
+    /// The bisection that it is a point of.
+    pub bisection: Option<i64>,
     /// How many candidates the queue tests at once.
     pub width: u32,
     /// The order that it obeys, which is used up. The flight whose jobs it runs again is then judged anew.
@@ -44,8 +46,8 @@ impl<'a> NewFlight<'a> {
         jobs: &'a [&'a JobPlan],
         now: i64,
     ) -> NewFlight<'a> {
-        let (blessing, parent, ahead, width, order) = (Blessing::Real, None, None, 1, None);
-        NewFlight { branch, blessing, tuple, baseline, parent, ahead, width, order, jobs, now }
+        let (blessing, parent, ahead, bisection, width, order) = (Blessing::Real, None, None, None, 1, None);
+        NewFlight { branch, blessing, tuple, baseline, parent, ahead, bisection, width, order, jobs, now }
     }
 }
 
@@ -294,11 +296,11 @@ pub(super) fn set_flight(
 fn insert_flight(tx: &Transaction<'_>, new: &NewFlight<'_>) -> rusqlite::Result<FlightNo> {
     let (tuple, baseline) = (tuple_number(tx, new.tuple)?, tuple_number(tx, new.baseline)?);
     let mut insert = tx.prepare_cached(
-        "INSERT INTO flights (branch, blessing, state, tuple, baseline, parent, ahead, width, started) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "INSERT INTO flights (branch, blessing, state, tuple, baseline, parent, ahead, width, started, bisection) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?;
     let (blessing, state) = (new.blessing.as_str(), FlightState::Running.as_str());
-    let NewFlight { branch, parent, ahead, width, now, .. } = new;
-    insert.execute(params![branch, blessing, state, tuple, baseline, parent, ahead, width, now])?;
+    let NewFlight { branch, parent, ahead, bisection, width, now, .. } = new;
+    insert.execute(params![branch, blessing, state, tuple, baseline, parent, ahead, width, now, bisection])?;
     let flight = tx.last_insert_rowid() as FlightNo;
     if let Some(order) = new.order {
         end_order(tx, order, new.now)?;

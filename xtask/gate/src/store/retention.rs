@@ -63,7 +63,7 @@ impl Store {
                 for tuple in bisection.hunt.row.get(places).unwrap_or_default() {
                     named.extend(self.bisections_of(branch, tuple)?);
                 }
-                seeds.extend(bisection.flight);
+                seeds.extend([bisection.flight, bisection.like].into_iter().flatten());
             }
             seeds.extend(self.orders(branch)?.into_iter().filter_map(|(_, order)| order.flight));
         }

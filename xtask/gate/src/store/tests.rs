@@ -63,7 +63,11 @@ fn a_state_of_an_older_form_is_brought_to_this_one() {
          INSERT INTO tuples VALUES (1, '{}');
          INSERT INTO flights (flight, branch, blessing, state, tuple, started, outcome, ahead) VALUES
          (1, 'b', 'real', 'done', 1, 1, 'regressions - FAIL', NULL),
-         (2, 'b', 'real', 'done', 1, 1, 'all pass behind flight 1, which was not pushed', 1);",
+         (2, 'b', 'real', 'done', 1, 1, 'all pass behind flight 1, which was not pushed', 1),
+         (3, 'b', 'real-bisect', 'done', 1, 2, NULL, NULL),
+         (4, 'b', 'real-bisect', 'done', 1, 6, NULL, NULL);
+         INSERT INTO jobs VALUES (3, 0, 'boot', 'test', 'full', 0, 'pass', 0), (4, 0, 'boot', 'test', 'full', 0, 'pass', 0);
+         INSERT INTO bisections VALUES (1, 1, 'b', 'boot', NULL, 0, '[1]', 2, 3, NULL), (2, 1, 'b', 'boot', NULL, 0, '[1]', 5, NULL, NULL);",
     )
     .unwrap();
     drop(old);
@@ -72,6 +76,9 @@ fn a_state_of_an_older_form_is_brought_to_this_one() {
     let store = Store::open(&path).unwrap();
     assert_eq!(store.last_judged("b").unwrap(), Some(1));
     assert_eq!(store.flight(2).unwrap().ahead, Some(1));
+    // Each point is one of the hunt that had begun last.
+    assert_eq!([1, 2].map(|hunt| store.points(hunt).unwrap()), [[3], [4]]);
+    assert_eq!([2, 3].map(|flight| store.like(flight).unwrap()), [None, Some(1)]);
 }
 
 #[test]

@@ -30,10 +30,14 @@ pub(super) fn run(session: &Session, state: &Path, args: &BisectArgs) -> Result<
     let (first, last) = if args.fixed { (&args.bad, &args.good) } else { (&args.good, &args.bad) };
     let (from, to) = (moved(&world, from, first)?, moved(&world, flight.tuple, last)?);
     check_ends(&mut world, &from, &to, &[first.as_slice(), last].concat())?;
-    let row = world.row(&from, &to, args.all)?;
+    let row = world.row(&from, &to)?;
     say(&format!("{} revisions from {from} to {to}", row.len()));
     let hunt = Hunt { job: job.clone(), testid: args.testid.clone(), row, fixed: args.fixed };
-    let hunted = Gate { store: &mut store, world: &mut world, plan: &opened.plan }.bisect(&hunt, Some(number))?;
+    let mut gate = Gate { store: &mut store, world: &mut world, plan: &opened.plan };
+    let mut hunted = gate.bisect(&hunt, Some(number))?;
+    if args.all {
+        hunted = gate.search_merges(hunted, Some(number))?;
+    }
     let report = Bisection::of(branch, number, &hunted, commits(&world, &hunted));
     kept::keep_bisection(&opened.dir, &report)?;
     print_report(session, &report.text(), &report)?;

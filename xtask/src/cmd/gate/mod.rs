@@ -299,7 +299,7 @@ struct BisectArgs {
     /// A tree where it does not [default: as --flight had it, with --fixed as --from had it]
     #[arg(long, value_name = "TREE=REVISION")]
     bad: Vec<Named>,
-    /// Go into merges too, not along first parents only
+    /// Where a merge did it, go on among what it brought
     #[arg(long)]
     all: bool,
     /// When was it fixed: it failed at first, and passes at the end

@@ -111,7 +111,7 @@ pub(super) fn report(session: &Session, state: &Path, branch: &str, flight: Opti
             let mut store = opened.store()?;
             let say = |line: &str| eprintln!("{line}");
             let mut world = opened.world(session, &say)?;
-            let ran = Gate { store: &mut store, world: &mut world, plan: &opened.plan }.tell_again(number)?;
+            let ran = Gate { store: &mut store, world: &mut world, plan: &opened.plan }.tell_again(number, None)?;
             let report = report_of(branch, &ran, &store, &world)?;
             kept::keep(&opened.dir, &report)?;
             report

@@ -8,6 +8,7 @@ mod forge;
 mod gated;
 mod killed;
 mod leftovers;
+mod merges;
 mod ours;
 mod project;
 mod remembered;

@@ -66,7 +66,7 @@ fn a_flight_that_is_given_up_pushes_nothing_unless_a_ref_has_moved() {
     let (number, _) = store.open_flights("simulated").unwrap()[0];
     assert!(store.abandon(number, &line).unwrap().is_empty());
     world.is_cut_off = false;
-    let ran = Gate { store: &mut store, world: &mut world, plan: &plan }.tell_again(number).unwrap();
+    let ran = Gate { store: &mut store, world: &mut world, plan: &plan }.tell_again(number, None).unwrap();
     assert!(matches!(ran, Ran::NotPushed(..)), "{ran:?}");
     assert_eq!((store.open_flights("simulated").unwrap().len(), stands(&mut world)), (0, before));
     // The next one moves in part: that goes on.
