@@ -120,6 +120,8 @@ pub fn write(
         #[cfg(not(feature = "extras"))]
         Format::Zst => return Err(not_here()),
     }
+    // No packer does that at its end, and a buffer that is dropped says nothing of what it could not write.
+    to.flush().context(packing)?;
     Ok(Digest { hash: Hash(to.hasher.finalize().into()), size: to.size })
 }
 
@@ -265,6 +267,37 @@ mod tests {
             format.reader(&one[..]).unwrap().read_to_end(&mut plain).unwrap();
             let tarred = tar(&contents, Vec::new(), &Cancel::default(), &|_| {}).unwrap();
             assert!(plain == tarred);
+        }
+    }
+
+    /// A disk with so much room.
+    struct Disk(usize);
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let room = self.0.min(bytes.len());
+            self.0 -= room;
+            if room == 0 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(room) }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_archive_whose_last_byte_finds_no_room_is_an_error() {
+        let mut contents = Contents::new("x-1".into(), 0);
+        contents.add_bytes("a", b"1", Owner::Ours).unwrap();
+        for format in [Format::Gz, Format::Xz, Format::Zst].into_iter().filter(|format| format.is_here()) {
+            let onto = |room: u64| {
+                let disk = io::BufWriter::with_capacity(1 << 20, Disk(usize::try_from(room).unwrap()));
+                write(&contents, format, 1, disk, &Cancel::default(), &|_| {})
+            };
+            let whole = onto(u64::MAX >> 1).unwrap();
+            assert_eq!(onto(whole.size).unwrap(), whole, "{format:?}");
+            let error = onto(whole.size - 1).unwrap_err().report();
+            assert!(error.contains("cannot pack the archive") && error.contains("no storage space"), "{error}");
         }
     }
 
