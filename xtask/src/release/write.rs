@@ -15,6 +15,7 @@ use tar::{EntryType, Header};
 use super::contents::{Bytes, Contents, Member};
 use crate::digest::{Digest, Hash};
 use crate::error::{Context, Error, Result};
+use crate::package::archive::append_link;
 use crate::process::Cancel;
 use crate::tree::Node;
 
@@ -148,8 +149,8 @@ pub(super) fn tar<W: Write>(contents: &Contents, to: W, cancel: &Cancel, progres
         match node {
             Node::Directory { .. } => directory(&mut builder, path).context(|| cannot(path))?,
             Node::Symlink { target } => {
-                let mut header = header(contents.epoch, EntryType::Symlink, 0o777, 0);
-                builder.append_link(&mut header, name(path), target).context(|| cannot(path))?;
+                let header = header(contents.epoch, EntryType::Symlink, 0o777, 0);
+                append_link(&mut builder, header, &name(path), target).context(|| cannot(path))?;
             }
             Node::File { digest, mode } => {
                 let mut header = header(contents.epoch, EntryType::Regular, *mode, digest.size);
