@@ -150,7 +150,7 @@ mod tests {
         let targets = ["../a//b", "./a/./b/", &"a/".repeat(50), &"a//".repeat(34), &"a//".repeat(80), "/"];
         let mut tar = Writer::new(Vec::new(), 7);
         for (index, target) in targets.iter().enumerate() {
-            let path = format!("{}/{index}", "long-name/".repeat(5 * index));
+            let path = format!("{}{index}", "long-name/".repeat(5 * index));
             tar.add(&path, &Node::Symlink { target: (*target).to_owned() }, b"").unwrap();
         }
         let bytes = tar.finish().unwrap();
