@@ -5,7 +5,6 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 
-use clap::ValueEnum;
 use flate2::write::GzEncoder;
 use liblzma::stream::{Check, MtStreamBuilder};
 use liblzma::write::XzEncoder;
@@ -13,6 +12,9 @@ use sha2::{Digest as _, Sha256};
 use tar::{EntryType, Header};
 
 use super::contents::{Bytes, Contents, Member};
+use super::format::Format;
+#[cfg(not(feature = "extras"))]
+use super::format::not_here;
 use crate::digest::{Digest, Hash};
 use crate::error::{Context, Error, Result};
 use crate::package::archive::append_link;
@@ -27,62 +29,6 @@ const ZST_LEVEL: i32 = 19;
 #[cfg(feature = "extras")]
 const ZST_JOB: u32 = if cfg!(test) { 512 << 10 } else { 32 << 20 };
 
-/// How an archive is packed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// Everybody can unpack it; the largest and, on many cores, the slowest.
-    Gz,
-    /// Small.
-    Xz,
-    /// Nearly as small, and unpacked in no time.
-    Zst,
-}
-
-impl Format {
-    /// What a name ends in.
-    pub fn suffix(self) -> &'static str {
-        match self {
-            Format::Gz => "tar.gz",
-            Format::Xz => "tar.xz",
-            Format::Zst => "tar.zst",
-        }
-    }
-
-    /// As the first bytes say.
-    pub fn of(first: &[u8]) -> Option<Self> {
-        match first {
-            [0x1f, 0x8b, ..] => Some(Format::Gz),
-            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some(Format::Xz),
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Format::Zst),
-            _ => None,
-        }
-    }
-
-    /// This binary can pack and unpack it; zstd is only in the one with the feature `extras`, since it takes long to compile.
-    pub fn is_here(self) -> bool {
-        self != Format::Zst || cfg!(feature = "extras")
-    }
-
-    /// Unpacks.
-    pub fn reader<'a>(self, file: impl io::BufRead + 'a) -> Result<Box<dyn Read + 'a>> {
-        Ok(match self {
-            Format::Gz => Box::new(flate2::bufread::GzDecoder::new(file)),
-            Format::Xz => Box::new(liblzma::bufread::XzDecoder::new(file)),
-            #[cfg(feature = "extras")]
-            Format::Zst => {
-                Box::new(zstd::Decoder::with_buffer(file).context(|| "cannot begin to unpack zstd".to_owned())?)
-            }
-            #[cfg(not(feature = "extras"))]
-            Format::Zst => return Err(not_here()),
-        })
-    }
-}
-
-#[cfg(not(feature = "extras"))]
-fn not_here() -> Error {
-    Error::machine("this binary has no zstd").help("cargo xtask tarball --format xz")
-}
-
 /// Packs the archive into `to`; gives the digest of what was written. `progress` gets the number of bytes packed so far.
 pub fn write(
     contents: &Contents,
@@ -93,7 +39,7 @@ pub fn write(
     progress: &dyn Fn(u64),
 ) -> Result<Digest> {
     contents.check()?;
-    let mut to = Hashing { to, hasher: Sha256::new(), size: 0 };
+    let mut to = Hashing::new(to);
     let packing = || "cannot pack the archive".to_owned();
     let threads = u32::try_from(threads.max(1)).unwrap_or(1);
     match format {
@@ -123,7 +69,7 @@ pub fn write(
     }
     // No packer does that at its end, and a buffer that is dropped says nothing of what it could not write.
     to.flush().context(packing)?;
-    Ok(Digest { hash: Hash(to.hasher.finalize().into()), size: to.size })
+    Ok(to.digest())
 }
 
 /// Writes the members.
@@ -179,9 +125,9 @@ fn append<W: Write>(
     name: &str,
     from: impl Read,
 ) -> io::Result<Digest> {
-    let mut from = Hashing { to: from, hasher: Sha256::new(), size: 0 };
+    let mut from = Hashing::new(from);
     builder.append_data(header, name, &mut from)?;
-    Ok(Digest { hash: Hash(from.hasher.finalize().into()), size: from.size })
+    Ok(from.digest())
 }
 
 /// What every member has, and nothing of whoever packs.
@@ -201,6 +147,16 @@ pub(super) struct Hashing<T> {
     to: T,
     hasher: Sha256,
     size: u64,
+}
+
+impl<T> Hashing<T> {
+    pub(super) fn new(to: T) -> Self {
+        Hashing { to, hasher: Sha256::new(), size: 0 }
+    }
+
+    pub(super) fn digest(self) -> Digest {
+        Digest { hash: Hash(self.hasher.finalize().into()), size: self.size }
+    }
 }
 
 impl<T: Write> Write for Hashing<T> {
