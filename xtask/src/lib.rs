@@ -44,5 +44,6 @@ pub mod store;
 pub mod turn;
 pub mod why;
 pub mod world;
+pub mod xen_version;
 
 pub use xtask_content::{atomic, digest, error, reapi, stat_index, tree};

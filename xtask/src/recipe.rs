@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::definition::placeholder::{Part, Placeholder, parse};
 use crate::definition::{Autotools, Component, Driver, Make, Name, Step as Defined};
 use crate::error::{Error, Result};
-use crate::process::shell_line;
+use crate::process::{Word, shell_line};
 use crate::settings::{Chosen, Directories};
 
 const DEFAULT_TIMEOUT_MINS: u64 = 120;
@@ -373,15 +373,22 @@ pub fn environment(component: &Component, values: &Values<'_>) -> Result<BTreeMa
     Ok(env)
 }
 
+/// Where a step leaves the number of jobs open, and what a shell has there.
+pub fn jobs() -> (String, Word) {
+    ("$JOBS".to_owned(), Word::variable("JOBS", ""))
+}
+
 /// The steps as a shell script that a person, or a remote worker, can run: `$JOBS` is the only thing left open.
 pub fn script(steps: &[Step]) -> String {
     let mut script = String::from(
         "#!/bin/sh\n# The steps of this build, in order. JOBS is how many jobs a tool may start by itself.\nset -e\n: \"${JOBS:=1}\"\n",
     );
+    let jobs = [jobs()];
     for step in steps {
         let env = step.env.iter().map(|(name, value)| format!("{name}={value}"));
         let assignments = shell_line(env);
-        let line = shell_line(&step.argv).replace("'-j$JOBS'", "\"-j$JOBS\"");
+        let words = step.argv.iter().map(|item| Word::filled(item, &jobs).to_string());
+        let line = words.collect::<Vec<_>>().join(" ");
         let prefix = if assignments.is_empty() { String::new() } else { format!("env {assignments} ") };
         script.push_str(&format!("\n# {}\ncd {}\n{prefix}{line}\n", step.name, shell_line([&step.dir])));
     }
@@ -486,6 +493,15 @@ mod tests {
     fn jobs_stay_open_in_the_script() {
         let head = "[build.steps]\n[[step]]\nname='n'\nrun=['ninja','-j{jobs}']\nenv={A='b c'}";
         assert_eq!(check(head), "n@/b/src: ninja '-j$JOBS'\n");
+    }
+
+    #[test]
+    fn a_shell_fills_in_the_jobs_wherever_they_stand() {
+        let argv = ["make", "-j$JOBS", "-n", "$JOBS", "x '$JOBS'", "$HOME"].map(str::to_owned).into();
+        let (dir, env) = ("/b/src".to_owned(), BTreeMap::new());
+        let step = Step { name: "n".into(), role: Role::Other, argv, dir, env, timeout: Duration::ZERO };
+        let wanted = r#"make "-j$JOBS" -n "$JOBS" "x '$JOBS'" '$HOME'"#;
+        assert_eq!(script(&[step]).lines().last(), Some(wanted));
     }
 
     #[test]

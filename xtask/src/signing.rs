@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{Context, Error, Result};
-use crate::process::{Cancel, Ended, Program};
+use crate::process::{Cancel, Ended, Program, shell_line};
 
 /// How to sign.
 #[derive(Clone, Debug, clap::Args)]
@@ -42,12 +42,16 @@ impl Signing {
         let run = |script: &str, file: &Path| -> Result<Ended> {
             Program::new(["sh", "-ec", script]).env("FILE", file).env("SIGNATURE", &signature).run(cancel)
         };
-        run(&self.sign, file)?.success(|| format!("{}: `{}` failed", signing(), self.sign))?;
+        run(&self.sign, file)?
+            .success(|| format!("{}: `{}` failed", signing(), self.sign))
+            .map_err(|error| error.help(self.tried()))?;
         let Some(made) = crate::atomic::read(&signature)?.filter(|made| !made.is_empty()) else {
             return Err(Error::machine(format!("{}: `{}` wrote no $SIGNATURE", signing(), self.sign))
                 .help("XTASK_SIGN='gpg --detach-sign --output \"$SIGNATURE\" \"$FILE\"'"));
         };
-        run(&self.verify, file)?.success(|| format!("the signature of {what} is not one: `{}` failed", self.verify))?;
+        run(&self.verify, file)?
+            .success(|| format!("the signature of {what} is not one: `{}` failed", self.verify))
+            .map_err(|error| error.help(self.tried()))?;
         std::fs::write(&other, "what nobody signed\n").context(signing)?;
         if run(&self.verify, &other)?.status.success() {
             return Err(Error::input(format!(
@@ -57,6 +61,12 @@ impl Signing {
             .help("XTASK_SIGN_VERIFY='gpg --verify \"$SIGNATURE\" \"$FILE\"'"));
         }
         Ok(made)
+    }
+
+    /// A line that tries both commands on a file of its own.
+    fn tried(&self) -> String {
+        let run = |script: &str| format!("FILE=try SIGNATURE=try.sig {}", shell_line(["sh", "-ec", script]));
+        format!("date > try && {} && {}   # tries both commands", run(&self.sign), run(&self.verify))
     }
 
     /// Puts the verified signature of a file beside it, as `FILE.SUFFIX`; gives its path.
@@ -85,9 +95,13 @@ mod tests {
             signing.beside(&file, "sig", &Cancel::default()).map_err(|error| error.report())
         };
         let (sign, verify) = ("sha256sum < \"$FILE\" > \"$SIGNATURE\"", "sha256sum < \"$FILE\" | cmp - \"$SIGNATURE\"");
-        assert!(check("exit 3", verify).unwrap_err().contains("`exit 3` failed"));
+        let failed = check("exit 3", verify).unwrap_err();
+        let (_, help) =
+            failed.split_once("\nhelp: date > try && FILE=try SIGNATURE=try.sig sh -ec 'exit 3' && ").unwrap();
+        assert!(failed.contains("`exit 3` failed") && help.starts_with("FILE=try SIGNATURE=try.sig sh -ec 'sha256"));
         assert!(check("true", verify).unwrap_err().contains("wrote no $SIGNATURE"));
-        assert!(check("echo x > \"$SIGNATURE\"", verify).unwrap_err().contains("is not one"));
+        let failed = check("echo x > \"$SIGNATURE\"", verify).unwrap_err();
+        assert!(failed.contains("is not one") && failed.contains("\nhelp: date > try"), "{failed}");
         assert!(check(sign, "true").unwrap_err().contains("also takes what was not signed"));
         let count = || std::fs::read_dir(dir.path()).unwrap().count();
         assert_eq!(count(), 1);

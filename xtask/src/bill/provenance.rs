@@ -47,7 +47,8 @@ pub fn statement(world: &World, state: &State, name: &Name, made: &Made, cancel:
         })
         .collect();
     if subject.is_empty() {
-        return Err(Error::input(format!("cannot vouch for `{name}`: it installs no file")));
+        return Err(Error::input(format!("cannot vouch for `{name}`: it installs no file"))
+            .help("name the others: cargo xtask provenance NAME…"));
     }
     let steps = crate::why::steps_in_order(&preimage.steps);
     let steps: Vec<Value> = steps.iter().map(|(name, ran)| json!({ "name": name, "ran": ran })).collect();

@@ -104,7 +104,11 @@ impl List {
         let text = std::fs::read_to_string(file).map_err(|error| {
             Error::input(reading()).because(error).help("name one: cargo xtask release-check --list FILE")
         })?;
-        toml::from_str(&text).map_err(|error| Error::input(reading()).because(error))
+        toml::from_str(&text).map_err(|error| {
+            Error::input(reading())
+                .because(error)
+                .help("mend that line, or name another list: cargo xtask release-check --list FILE")
+        })
     }
 
     /// Makes all checks.

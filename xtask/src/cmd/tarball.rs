@@ -74,6 +74,8 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     for old in [&sum, &signature] {
         placing::remove_file(old)?;
     }
+    // What a disk far away says only at the end is said before anybody is told the archive's digest.
+    aside.as_file().sync_all().context(cannot)?;
     aside.persist(&file).context(cannot)?;
     crate::atomic::write(&sum, format!("{}  {name}\n", digest.hash).as_bytes())?;
     let signing = args.signing.wanted();

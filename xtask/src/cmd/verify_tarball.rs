@@ -1,7 +1,5 @@
 //! `verify-tarball`: an archive is what the lock says, to the last byte, and builds what this checkout builds.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
@@ -54,12 +52,7 @@ pub struct Args {
 const SHOWN: usize = 40;
 
 pub fn run(session: &Session, args: &Args) -> Result<()> {
-    let cannot = || format!("cannot read `{}`", args.file.display());
-    let mut first = [0; 6];
-    File::open(&args.file)
-        .and_then(|mut file| file.read_exact(&mut first))
-        .map_err(|error| Error::input(cannot()).because(error).help("cargo xtask tarball   # makes one"))?;
-    if Format::of(&first).is_some_and(|format| !format.is_here()) {
+    if !Format::open(&args.file)?.0.is_here() {
         return super::extras::run_with_extras(session);
     }
     let logs = session.layout.work().join("log");

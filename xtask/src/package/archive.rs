@@ -1,7 +1,7 @@
 //! Files as a tar, the same bytes everywhere: sorted, of user 0, with one time, in the oldest form that can say them.
 
 use std::collections::BTreeSet;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use tar::{Builder, EntryType, Header};
@@ -39,8 +39,8 @@ impl<W: Write> Writer<W> {
                 return Err(Error::machine(adding()).because(format!("it has {found} bytes, {wanted} are wanted")));
             }
             Node::Symlink { target } => {
-                let mut header = self.header(EntryType::Symlink, 0o777);
-                self.tar.append_link(&mut header, path, target)
+                let header = self.header(EntryType::Symlink, 0o777);
+                append_link(&mut self.tar, header, path, target)
             }
         }
         .context(adding)
@@ -86,6 +86,25 @@ impl<W: Write> Writer<W> {
     }
 }
 
+/// Adds a link to exactly that target: tar's own `append_link` makes `a/b` of `a//b` and of `a/./b`.
+pub fn append_link<W: Write>(tar: &mut Builder<W>, mut header: Header, path: &str, target: &str) -> io::Result<()> {
+    if header.set_link_name_literal(target).is_err() {
+        // It does not fit. GNU tar has it in a member in front.
+        let mut long = Header::new_gnu();
+        let name = b"././@LongLink";
+        long.as_old_mut().name[..name.len()].copy_from_slice(name);
+        long.set_entry_type(EntryType::GNULongLink);
+        long.set_mode(0o644);
+        long.set_uid(0);
+        long.set_gid(0);
+        long.set_mtime(0);
+        long.set_size(target.len() as u64 + 1);
+        long.set_cksum();
+        tar.append(&long, target.as_bytes().chain(&b"\0"[..]))?;
+    }
+    tar.append_data(&mut header, path, io::empty())
+}
+
 /// Writes a package into `dir`, whole or not at all.
 pub fn write(dir: &Path, name: &str, bytes: &[u8]) -> Result<()> {
     let mut file = tempfile::Builder::new()
@@ -119,4 +138,38 @@ pub fn bytes(package: &Package, read: &dyn Fn(&str) -> Result<Vec<u8>>) -> Resul
 /// A writer that compresses as xz, in one block: the same bytes however many cores there are.
 pub fn xz<W: Write>(to: W) -> liblzma::write::XzEncoder<W> {
     liblzma::write::XzEncoder::new(to, 6)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_keeps_its_target_as_it_is() {
+        // The fourth would fit without its doubled slashes.
+        let targets = ["../a//b", "./a/./b/", &"a/".repeat(50), &"a//".repeat(34), &"a//".repeat(80), "/"];
+        let mut tar = Writer::new(Vec::new(), 7);
+        for (index, target) in targets.iter().enumerate() {
+            let path = format!("{}{index}", "long-name/".repeat(5 * index));
+            tar.add(&path, &Node::Symlink { target: (*target).to_owned() }, b"").unwrap();
+        }
+        let bytes = tar.finish().unwrap();
+        let mut found = Vec::new();
+        for member in tar::Archive::new(&bytes[..]).entries().unwrap() {
+            let member = member.unwrap();
+            found.extend(member.link_name_bytes().map(|target| String::from_utf8(target.into_owned()).unwrap()));
+        }
+        assert_eq!(found, targets);
+        if which::which("tar").is_err() {
+            eprintln!("SKIPPED: what GNU tar reads: there is no tar");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("links.tar"), &bytes).unwrap();
+        let list = crate::process::Program::new(["tar", "-tvf", "links.tar"]).dir(dir.path());
+        let said = list.run(&crate::process::Cancel::default()).unwrap().success(String::new).unwrap();
+        let said = String::from_utf8(said).unwrap();
+        let links: Vec<&str> = said.lines().filter_map(|line| Some(line.split_once(" -> ")?.1)).collect();
+        assert_eq!(links, targets);
+    }
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::definition::{Git, Origin, Pin};
+use crate::xen_version::xen_version;
 
 /// A version, with the parts that package managers compare one after the other.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,7 +87,7 @@ fn of_git(git: &Git, pin: Option<&Pin>, dir: &Path) -> String {
     if let Some(version) = git.tag.as_deref().and_then(numbers) {
         return version;
     }
-    let base = xen_version(dir).unwrap_or_else(|| "0".to_owned());
+    let base = of_xen(dir).unwrap_or_else(|| "0".to_owned());
     let Some(pin) = pin else { return base };
     let date = humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + std::time::Duration::from_secs(pin.epoch));
     let date: String = date.to_string().chars().filter(char::is_ascii_digit).collect();
@@ -109,18 +110,8 @@ fn numbers(text: &str) -> Option<String> {
 
 /// The number that Xen's tree has for itself: `4.20.1~pre` of a branch on the way to 4.20.1, `4.21~unstable` of one on the way to 4.21.0.
 /// Both come before what they lead to, and after what was released before it.
-fn xen_version(dir: &Path) -> Option<String> {
-    let makefile = fs::read_to_string(dir.join("xen/Makefile")).ok()?;
-    let value = |name: &str| {
-        makefile.lines().find_map(|line| {
-            let value = line.trim_start_matches("export ").strip_prefix(name)?.trim_start();
-            ["?=", ":=", "="].iter().find_map(|sign| value.strip_prefix(sign)).map(str::trim)
-        })
-    };
-    let number = |name: &str| value(name).filter(|value| value.bytes().all(|byte| byte.is_ascii_digit()));
-    // `.1-pre$(XEN_VENDORVERSION)`
-    let extra = value("XEN_EXTRAVERSION").and_then(|extra| extra.split('$').next()).unwrap_or_default();
-    numbers(&format!("{}.{}{extra}", number("XEN_VERSION")?, number("XEN_SUBVERSION")?))
+fn of_xen(dir: &Path) -> Option<String> {
+    numbers(&xen_version(&fs::read_to_string(dir.join("xen/Makefile")).ok()?, "", None)?)
 }
 
 /// What the directory's `Cargo.toml` says.

@@ -5,8 +5,10 @@
 
 mod guard;
 mod leftover;
+mod word;
 
 pub use leftover::{Children, kill_leftovers};
+pub use word::{Word, shell_line};
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -300,27 +302,9 @@ pub fn adopt_orphans() {
     set_child_subreaper(Some(rustix::process::getpid())).unwrap_or_default();
 }
 
-/// One shell line that can be pasted.
-pub fn shell_line<S: AsRef<str>>(argv: impl IntoIterator<Item = S>) -> String {
-    let quote = |item: &str| {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:+,@%^".contains(c);
-        if !item.is_empty() && item.chars().all(plain) {
-            item.to_owned()
-        } else {
-            format!("'{}'", item.replace('\'', r"'\''"))
-        }
-    };
-    argv.into_iter().map(|item| quote(item.as_ref())).collect::<Vec<_>>().join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn shell_lines_can_be_pasted() {
-        assert_eq!(shell_line(["make", "-C", "a b", "X=it's", ""]), r"make -C 'a b' 'X=it'\''s' ''");
-    }
 
     #[test]
     fn added_variables_join_an_environment_of_its_own() {

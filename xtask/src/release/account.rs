@@ -3,18 +3,17 @@
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::path::Path;
 
 use tar::EntryType;
 
 use super::contents::Contents;
-use super::write::{Format, tar, write};
+use super::format::Format;
+use super::write::{Hashing, tar, write};
 use crate::difference::of_nodes;
 use crate::digest::Digest;
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::process::Cancel;
 use crate::tree::Node;
 
@@ -32,14 +31,28 @@ pub struct Finding {
 impl std::fmt::Display for Finding {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let path = if self.path.is_empty() { "the archive" } else { &self.path };
-        for char in path.chars().chain([' ']).chain(self.what.chars()) {
-            match char.is_control() {
-                true => char.escape_default().try_for_each(|char| f.write_char(char))?,
-                false => f.write_char(char)?,
-            }
-        }
-        Ok(())
+        f.write_str(&spelt_out(&format!("{path} {}", self.what)))
     }
+}
+
+fn spelt_out(text: &str) -> String {
+    let mut all = String::new();
+    for char in text.chars() {
+        match char.is_control() {
+            true => all.extend(char.escape_default()),
+            false => all.push(char),
+        }
+    }
+    all
+}
+
+/// Names of an archive may be in what could not be read of it.
+fn not_whole(archive: &Path, error: &Error) -> Error {
+    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    let why = causes.map(|error| spelt_out(&error.to_string())).collect::<Vec<_>>().join(": ");
+    Error::input(format!("`{}` is no whole archive", archive.display()))
+        .because(why)
+        .help("cargo xtask tarball   # makes it again")
 }
 
 /// What an archive has at a path.
@@ -58,10 +71,7 @@ pub fn account(
     cancel: &Cancel,
     progress: &dyn Fn(u64),
 ) -> Result<Vec<Finding>> {
-    let cannot = || format!("cannot read `{}`", archive.display());
-    let mut file = BufReader::with_capacity(1 << 20, File::open(archive).context(cannot)?);
-    let format = Format::of(file.fill_buf().context(cannot)?)
-        .ok_or_else(|| Error::input(cannot()).because("it is no .tar.gz, .tar.xz or .tar.zst"))?;
+    let (format, mut file) = Format::open(archive)?;
     let is_over = Cell::new(false);
     let (mut found, mut findings) = (BTreeMap::new(), Vec::new());
     let from = Limited { from: format.reader(&mut file)?, left: limit(contents), is_over: &is_over };
@@ -71,9 +81,9 @@ pub fn account(
             findings.push(Finding { path: String::new(), what: BOMB.to_owned() });
             return Ok(findings);
         }
-        read => {
-            read.map_err(|error| Error::input(format!("`{}` is no whole archive", archive.display())).because(error))?
-        }
+        Err(error) if error.kind() == Kind::Interrupted => return Err(error),
+        Err(error) => return Err(not_whole(archive, &error)),
+        Ok(()) => {}
     }
     let mut tell = |path: &str, what: String| findings.push(Finding { path: path.to_owned(), what });
     let directories = contents.directories();
@@ -201,17 +211,17 @@ fn whole(
     progress: &dyn Fn(u64),
 ) -> Result<Option<Finding>> {
     let cannot = || format!("cannot read `{}`", archive.display());
-    let open = || File::open(archive).context(cannot).map(|file| BufReader::with_capacity(1 << 20, file));
-    let is = Digest::of_reader(&mut open()?).context(cannot)?;
+    let is = Digest::of_reader(&mut Format::open(archive)?.1).context(cannot)?;
     let should = write(contents, format, threads, std::io::sink(), cancel, progress)?;
     if is == should {
         return Ok(None);
     }
     let is_over = Cell::new(false);
-    let mut unpacked = Limited { from: format.reader(open()?)?, left: limit(contents), is_over: &is_over };
+    let mut unpacked =
+        Limited { from: format.reader(Format::open(archive)?.1)?, left: limit(contents), is_over: &is_over };
     // What cannot be unpacked stands behind the last member, or it would have been met.
     let unpacked = Digest::of_reader(&mut unpacked).ok();
-    let mut plain = Counting::default();
+    let mut plain = Hashing::new(std::io::sink());
     tar(contents, &mut plain, cancel, &|_| {})?;
     let what = if is_over.get() {
         BOMB.to_owned()
@@ -225,31 +235,4 @@ fn whole(
         "has bytes between its members, or in headers, that no release has".to_owned()
     };
     Ok(Some(Finding { path: String::new(), what }))
-}
-
-/// The digest of what is written into it.
-#[derive(Default)]
-struct Counting {
-    hasher: sha2::Sha256,
-    size: u64,
-}
-
-impl Counting {
-    fn digest(self) -> Digest {
-        use sha2::Digest as _;
-        Digest { hash: crate::digest::Hash(self.hasher.finalize().into()), size: self.size }
-    }
-}
-
-impl std::io::Write for Counting {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        use sha2::Digest as _;
-        self.hasher.update(bytes);
-        self.size += bytes.len() as u64;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }

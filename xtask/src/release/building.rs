@@ -3,25 +3,24 @@
 //! where that one looks, is left to it.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use super::contents::{Contents, below};
 use super::gather::Placed;
 use super::own::DIR;
 use super::unpacked::VENDOR;
-use crate::cargo_driver::usual_paths;
 use crate::definition::{Component, Driver, Name};
 use crate::digest::Digest;
 use crate::error::Result;
-use crate::process::shell_line;
-use crate::recipe::{Paths, Step};
+use crate::process::Word;
+use crate::recipe::{self, Paths, Step};
 use crate::store::Output;
 use crate::tree::Tree;
 use crate::world::World;
 
 /// What the environment of a step says that a person's need not, or that is only about the sandbox.
-const SANDBOX: [&str; 16] = [
+const SANDBOX: [&str; 15] = [
     "CARGO_HOME",
-    "CARGO_INCREMENTAL",
     "CARGO_NET_OFFLINE",
     "CARGO_TARGET_DIR",
     "GIT",
@@ -59,7 +58,9 @@ pub(super) fn text(world: &World, placed: &BTreeMap<Name, Placed>, contents: &Co
          {WITH_XTASK}\n\
          The result is in {DIR}/dist. It needs Rust and bubblewrap.\n\n    cd {DIR} && cargo xtask build --offline --manifest {manifest}{named}\n\n\
          {BY_HAND}\n\
-         TOP is where this archive is unpacked, DESTDIR where the result is put.\n\n    : \"${{TOP:?}}\" \"${{DESTDIR:?}}\"\n    export TOP DESTDIR LC_ALL=C.UTF-8 TZ=UTC GIT=false WGET=false\n    umask 022\n",
+         TOP is where this archive is unpacked, DESTDIR where the result is put, JOBS how many jobs a tool may start. What is built outside of\n\
+         its source is in a directory beside the archive, $TOP.build.\n\n    TOP=$(cd \"${{TOP:?}}\" && pwd)\n    mkdir -p \"${{DESTDIR:?}}\"\n    \
+         DESTDIR=$(cd \"$DESTDIR\" && pwd)\n    JOBS=${{JOBS:-$(nproc)}}\n    export LC_ALL=C.UTF-8 TZ=UTC GIT=false WGET=false\n    umask 022\n",
         top = contents.top,
         all = names(&order),
         rust = match order.iter().any(|name| matches!(world.component(name).build, Driver::Cargo(_))) {
@@ -90,27 +91,18 @@ pub(super) fn text(world: &World, placed: &BTreeMap<Name, Placed>, contents: &Co
 fn commands(world: &World, name: &Name, placed: &BTreeMap<Name, Placed>, contents: &Contents) -> Result<Vec<String>> {
     let component = world.component(name);
     let nothing = Output { root: Digest::of(b""), tree: Tree::default() };
-    let inputs = world.inputs(name, &|_| Some(nothing.clone()))?;
+    let unpacked = Elsewhere::new(name, component, placed);
+    let inputs = world.inputs_at(&unpacked.paths, name, &|_| Some(nothing.clone()))?;
     let at = &placed[&component.source].at;
-    let silent = told_by_those_inside(world, name, component)?;
+    let silent = told_by_those_inside(world, name, component, &unpacked.paths)?;
     let mut lines = vec!["(".to_owned(), "set -e".to_owned()];
     for (variable, value) in inputs.variables.iter().filter(|(name, _)| !SANDBOX.contains(&name.as_str())) {
-        let set = shell_line([format!("{variable}={value}")]);
-        lines.push(format!("export {}", unsandboxed(&set, component, at, placed)));
+        lines.push(format!("export {variable}={}", unpacked.word(value)));
     }
-    if matches!(component.build, Driver::Cargo(_)) {
-        let top = place(at);
-        let elsewhere = |name: &str| match name {
-            "build" => format!("{top}/target"),
-            "crates" => format!("{top}/{VENDOR}"),
-            _ => top.clone(),
-        };
-        let (variable, value) = usual_paths(elsewhere);
-        lines.push(format!("export {variable}=\"{value}\" CARGO_INCREMENTAL=0"));
-    }
-    let mut dir = place(at);
-    lines.push(format!("cd {dir}"));
-    lines.extend(component.patches.iter().map(|patch| format!("patch -p1 < $TOP/{DIR}/{patch}")));
+    let mut dir = unpacked.paths.dir("src");
+    lines.push(format!("cd {}", unpacked.word(&dir)));
+    let patch = |patch: &String| format!("patch -p1 < {}", Word::variable("TOP", &format!("/{DIR}/{patch}")));
+    lines.extend(component.patches.iter().map(patch));
     let makes_it =
         component.tarball.as_ref().is_some_and(|tarball| tarball.steps.iter().any(|step| step.as_str() == "autogen"));
     let is_configured = makes_it && contents.members.contains_key(&below(at, "configure"));
@@ -118,20 +110,20 @@ fn commands(world: &World, name: &Name, placed: &BTreeMap<Name, Placed>, content
         if step.name == "autogen" && is_configured {
             continue;
         }
-        let next = unsandboxed(&step.dir, component, at, placed);
-        if next != dir {
-            // Only the directory beside the source may not be there.
-            let make = if next.contains("/.build") { format!("mkdir -p {next} && ") } else { String::new() };
-            lines.push(format!("{make}cd {next}"));
-            dir = next;
+        if step.dir != dir {
+            let next = unpacked.word(&step.dir);
+            // Only what is built outside of the source has a directory that may not be there.
+            let is_outside = step.dir.starts_with(&unpacked.paths.dir("build"));
+            lines.push(if is_outside { format!("mkdir -p {next} && cd {next}") } else { format!("cd {next}") });
+            dir.clone_from(&step.dir);
         }
-        lines.push(command(step, component, &silent, at, placed));
+        lines.push(command(step, component, &silent, &unpacked));
     }
     lines.push(")".to_owned());
     Ok(lines)
 }
 
-fn command(step: &Step, component: &Component, silent: &[String], at: &str, placed: &BTreeMap<Name, Placed>) -> String {
+fn command(step: &Step, component: &Component, silent: &[String], unpacked: &Elsewhere) -> String {
     let mut argv: Vec<String> = step.argv.iter().filter(|item| !silent.contains(item)).cloned().collect();
     match argv[0].as_str() {
         "make" if !component.serial => argv.insert(1, "-j$JOBS".to_owned()),
@@ -143,7 +135,7 @@ fn command(step: &Step, component: &Component, silent: &[String], at: &str, plac
         }
         _ => {}
     }
-    let src = Paths::sandboxed().dir("src");
+    let src = unpacked.paths.dir("src");
     if step.dir == src {
         argv.iter_mut().for_each(|item| {
             if let Some(rest) = item.strip_prefix(&format!("{src}/")) {
@@ -151,39 +143,58 @@ fn command(step: &Step, component: &Component, silent: &[String], at: &str, plac
             }
         });
     }
-    let line = unsandboxed(&shell_line(&argv), component, at, placed);
-    let line = line.replace("'-j$JOBS'", "-j\"$(nproc)\"");
-    let env = step.env.iter().map(|(name, value)| format!("{name}={value}"));
-    let env = unsandboxed(&shell_line(env), component, at, placed);
-    let env = if env.is_empty() { env } else { format!("env {env} ") };
-    format!("{env}{line}")
-}
-
-/// Paths of an unpacked archive instead of the sandbox's.
-fn unsandboxed(text: &str, component: &Component, at: &str, placed: &BTreeMap<Name, Placed>) -> String {
-    let paths = Paths::sandboxed();
-    let mut text = text.to_owned();
-    for source in component.extra.keys() {
-        let there = placed.get(source).map_or(".", |placed| &placed.at[..]);
-        text = text.replace(&paths.dir(&format!("extra/{source}")), &place(there));
+    let mut words: Vec<String> = argv.iter().map(|item| unpacked.word(item).to_string()).collect();
+    if !step.env.is_empty() {
+        let env = step.env.iter().map(|(name, value)| format!("{name}={}", unpacked.word(value)));
+        words.splice(0..0, ["env".to_owned()].into_iter().chain(env));
     }
-    let build = match component.build {
-        Driver::Cargo(_) => format!("{}/target", place(at)),
-        _ => format!("{}/.build", place(at)),
-    };
-    text.replace(&paths.dir("src"), &place(at))
-        .replace(&paths.dir("build"), &build)
-        .replace(&paths.dir("stage"), "$DESTDIR")
-        .replace(&paths.dir("deps"), "$DESTDIR")
+    words.join(" ")
 }
 
-fn place(at: &str) -> String {
-    if at == "." { "$TOP".to_owned() } else { format!("$TOP/{at}") }
+/// An unpacked archive instead of the sandbox.
+struct Elsewhere {
+    /// What steps are made with. No text has such paths by chance.
+    paths: Paths,
+    /// Each of these, and the jobs, as the shell has it.
+    words: Vec<(String, Word)>,
+}
+
+impl Elsewhere {
+    fn new(name: &Name, component: &Component, placed: &BTreeMap<Name, Placed>) -> Self {
+        let paths = Paths::real(Path::new("\u{1}"), Path::new("\u{1}/rust"));
+        let top = |at: &str, below: &str| match at {
+            "." => Word::variable("TOP", below),
+            at => Word::variable("TOP", &format!("/{at}{below}")),
+        };
+        let at = &placed[&component.source].at;
+        let build = match component.build {
+            Driver::Cargo(_) => top(at, "/target"),
+            // Not inside of any source: some steps copy those.
+            _ => Word::variable("TOP", &format!(".build/{name}")),
+        };
+        let extra = component.extra.keys().map(|source| {
+            let there = placed.get(source).map_or(".", |placed| &placed.at[..]);
+            (paths.dir(&format!("extra/{source}")), top(there, ""))
+        });
+        let words = [
+            ("src", top(at, "")),
+            ("build", build),
+            ("crates", top(at, &format!("/{VENDOR}"))),
+            ("stage", Word::variable("DESTDIR", "")),
+            ("deps", Word::variable("DESTDIR", "")),
+        ];
+        let words = words.map(|(dir, word)| (paths.dir(dir), word)).into_iter().chain(extra).chain([recipe::jobs()]);
+        Elsewhere { words: words.collect(), paths }
+    }
+
+    fn word(&self, text: &str) -> Word {
+        Word::filled(text, &self.words)
+    }
 }
 
 /// What the component would be told by others that its own build makes now.
-fn told_by_those_inside(world: &World, name: &Name, component: &Component) -> Result<Vec<String>> {
-    let told = world.told(component, &Paths::sandboxed())?;
+fn told_by_those_inside(world: &World, name: &Name, component: &Component, paths: &Paths) -> Result<Vec<String>> {
+    let told = world.told(component, paths)?;
     let is_inside = |other: &Name| {
         let definition = world.definitions.components.get(other);
         let host = definition.and_then(|it| it.tarball.as_ref()?.built_with.as_ref());

@@ -9,11 +9,12 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::contents::{Contents, Owner, below};
-use super::gather::add_directory;
 use super::unpacked::VENDOR;
 use crate::digest::Digest;
 use crate::error::{Context, Error, Result};
 use crate::process::{Cancel, Program};
+use crate::stat_index::{Modes, read_tree};
+use crate::tree::Node;
 
 /// What the archive is for.
 const TARGETS: [&str; 4] = [
@@ -37,7 +38,10 @@ pub(super) fn add(dir: &Path, vendored: &Path, at: &str, contents: &mut Contents
         cancel.check()?;
         let target = below(at, &format!("{VENDOR}/{name}"));
         if used.contains(name) {
-            add_directory(&vendored.join(name), &target, &Owner::Crates, contents, &|_| true)?;
+            let crate_dir = vendored.join(name);
+            let mut tree = read_tree(&crate_dir, Modes::Source)?;
+            tree.0.retain(|_, node| !matches!(node, Node::Directory { .. }));
+            contents.add_tree(&target, &tree, &crate_dir, &Owner::Crates)?;
         } else {
             add_name_only(&vendored.join(name), &target, contents)?;
         }

@@ -1,17 +1,15 @@
 //! Makes the contents of a release: each source in its place, as `git archive` gives it, then what is added to it, then what is ours.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use super::contents::{Contents, Owner, below};
+use super::contents::{Contents, Owner};
 use super::{crates, generated, own, placed, version};
 use crate::definition::{Driver, Name, Origin};
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, Result};
 use crate::origin::{self, Archived, read_working_tree};
 use crate::overrides::not_source;
 use crate::process::Cancel;
-use crate::stat_index::Modes;
-use crate::tree::{Node, Rooted};
+use crate::tree::Rooted;
 use crate::world::World;
 
 /// What is wanted beside what every release has.
@@ -105,7 +103,8 @@ fn top<'a>(world: &World, places: &'a BTreeMap<Name, String>) -> Result<&'a Name
             .help("name xen too: cargo xtask tarball --components xen,…")),
         [one, other, ..] => Err(Error::input(format!(
             "cannot make a tarball of `{manifest}`: `{one}` and `{other}` would both be at its top"
-        ))),
+        ))
+        .help("give one of them another place: `[tarball] at` in components/")),
     }
 }
 
@@ -134,26 +133,4 @@ fn locked(world: &World, source: &Name) -> Result<(Rooted, std::path::PathBuf)> 
             .help(format!("cargo xtask status {source}")));
     }
     Ok((there.tree.clone(), there.dir.clone()))
-}
-
-/// Adds files of a directory as they stand there, without those that `leave_out` names.
-pub(super) fn add_directory(
-    dir: &Path,
-    at: &str,
-    owner: &Owner,
-    contents: &mut Contents,
-    wanted: &dyn Fn(&str) -> bool,
-) -> Result<()> {
-    let tree =
-        crate::stat_index::read_tree(dir, Modes::Source).context(|| format!("cannot read `{}`", dir.display()))?;
-    for (path, node) in &tree.0 {
-        if wanted(path) && !matches!(node, Node::Directory { .. }) {
-            let bytes = match node {
-                Node::File { .. } => super::Bytes::File(dir.join(path)),
-                _ => super::Bytes::None,
-            };
-            contents.add(below(at, path), super::Member { node: node.clone(), owner: owner.clone(), bytes })?;
-        }
-    }
-    Ok(())
 }

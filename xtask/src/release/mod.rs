@@ -4,7 +4,7 @@
 //!   `generated.rs` (what steps make), `placed.rs` (files at the places where Xen's build looks), `crates.rs` (vendored ones), `own.rs` (our
 //!   files below `sultana/`, with the commands of `building.rs`, and what `bills.rs` tells of it all).
 //! - `version.rs`: what it is called. `refusal.rs`: what keeps a checkout from being released.
-//! - `write.rs`: the value as bytes, the same on every machine. `account.rs`: an archive compared with the value it should be.
+//! - `write.rs`: the value as bytes, the same on every machine, packed as one of `format.rs`. `account.rs`: an archive compared with the value it should be.
 //! - `proof.rs`: an archive built in a sandbox as its own `BUILDING` says, which `script.rs` reads, and the result compared.
 //! - `unpacked.rs`: an unpacked archive as a working tree.
 //!
@@ -16,6 +16,7 @@ mod bills;
 mod building;
 mod contents;
 mod crates;
+mod format;
 mod gather;
 mod generated;
 mod own;
@@ -29,9 +30,10 @@ mod write;
 
 pub use account::{Finding, account};
 pub use contents::{Bytes, Contents, Member, Owner};
+pub use format::Format;
 pub use gather::{Wishes, gather};
 pub use own::is_released;
 pub use proof::{Proof, Way};
 pub use unpacked::Unpacked;
 pub use version::changeset;
-pub use write::{Format, write};
+pub use write::write;

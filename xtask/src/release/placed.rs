@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use super::contents::{Bytes, Contents, Member, Owner, below};
+use super::format::Format;
 use super::gather::Placed;
-use super::write::{Format, write};
+use super::write::write;
 use crate::definition::{Name, Tarball};
 use crate::digest::Digest;
 use crate::error::{Error, Result};

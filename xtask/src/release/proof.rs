@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
+use super::format::Format;
 use super::own::DIR;
 use super::script::Script;
-use super::write::Format;
 use crate::difference::{Difference, with_store};
 use crate::error::{Context, Error, Result};
 use crate::machine::need;
@@ -183,9 +183,7 @@ impl Proof<'_> {
 /// Unpacks an archive that is known to be good.
 fn unpack(archive: &Path, dir: &Path, cancel: &Cancel) -> Result<()> {
     let cannot = || format!("cannot unpack `{}`", archive.display());
-    let mut file = BufReader::with_capacity(1 << 20, File::open(archive).context(cannot)?);
-    let format = Format::of(file.fill_buf().context(cannot)?)
-        .ok_or_else(|| Error::input(cannot()).because("it is no .tar.gz, .tar.xz or .tar.zst"))?;
+    let (format, file) = Format::open(archive)?;
     let mut members = tar::Archive::new(format.reader(file)?);
     for member in members.entries().context(cannot)? {
         cancel.check()?;

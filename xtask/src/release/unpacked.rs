@@ -66,12 +66,11 @@ impl Unpacked {
         let Some(bytes) = crate::atomic::read(&file)? else { return Ok(None) };
         let cannot = || format!("cannot read `{}`", file.display());
         let text = String::from_utf8(bytes).context(cannot)?;
-        let unpacked: Self = toml::from_str(&text).map_err(|error| {
-            Error::input(cannot()).because(error).help("unpack the archive again, whole, into an empty directory")
-        })?;
+        let wrong = || Error::input(cannot()).help("unpack the archive again, whole, into an empty directory");
+        let unpacked: Self = toml::from_str(&text).map_err(|error| wrong().because(error))?;
         if unpacked.version != VERSION {
             let why = format!("its form is version {}; this xtask reads {VERSION}", unpacked.version);
-            return Err(Error::input(cannot()).because(why));
+            return Err(wrong().because(why));
         }
         let dir = layout.root.parent().unwrap_or(Path::new("/")).to_path_buf();
         Ok(Some(Unpacked { dir, ..unpacked }))

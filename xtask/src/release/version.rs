@@ -1,19 +1,19 @@
 //! What a release is called, by Xen's own rules: `xen/Makefile` says the version, candidate, `-unstable` or vendor's suffix included; a
-//! commit that is no tag adds its name. Only what the lock says counts, so that every machine finds the same name: `git describe`
+//! tag (or the distribution's version) says which candidate, as `git describe` would; a commit that is no tag adds its name. Only what the lock says counts, so that every machine finds the same name: `git describe`
 //! would depend on how much history a checkout has.
-
-use std::collections::BTreeMap;
 
 use crate::definition::{Origin, Pin};
 use crate::package::documents;
+use crate::xen_version::{candidate, xen_version};
 
 /// The version of the source at the top of an archive. `makefile` is the text of its `xen/Makefile`, if it has one; `vendor` is what
 /// XEN_VENDORVERSION is for this build.
 pub fn version(makefile: Option<&str>, vendor: &str, origin: &Origin, pin: Option<&Pin>) -> String {
     let commit = pin.and_then(|pin| pin.commit.as_ref()).map(|commit| &commit.as_str()[..12]);
-    let is_tag = matches!(origin, Origin::Git(git) if git.tag.is_some());
-    match (makefile.and_then(|text| xen_version(text, vendor)), commit) {
-        (Some(version), Some(commit)) if !is_tag => format!("{version}-g{commit}"),
+    let tag = if let Origin::Git(git) = origin { git.tag.as_deref() } else { None };
+    let named = tag.or_else(|| pin.and_then(|pin| pin.version.as_deref()));
+    match (makefile.and_then(|text| xen_version(text, vendor, named.and_then(candidate))), commit) {
+        (Some(version), Some(commit)) if tag.is_none() => format!("{version}-g{commit}"),
         (Some(version), _) => version,
         (None, Some(commit)) => format!("g{commit}"),
         (None, None) => match pin {
@@ -36,22 +36,6 @@ pub fn changeset(pin: &Pin) -> String {
     let words: Vec<&str> = mail.split([',', ' ']).filter(|word| !word.is_empty()).collect();
     let [weekday, day, month, year, clock, zone] = words[..] else { return what };
     format!("{weekday} {month} {} {clock} {year} {zone} {what}", day.trim_start_matches('0'))
-}
-
-/// `make -C xen xenversion`, from the assignments at the top of its Makefile.
-fn xen_version(makefile: &str, vendor: &str) -> Option<String> {
-    let mut values = BTreeMap::from([("XEN_VENDORVERSION", vendor.to_owned())]);
-    for line in makefile.lines() {
-        let Some((name, value)) = line.strip_prefix("export ").unwrap_or(line).split_once('=') else { continue };
-        let name = name.trim_end_matches(['?', ':']).trim();
-        if matches!(name, "XEN_VERSION" | "XEN_SUBVERSION" | "XEN_EXTRAVERSION") {
-            let value = value.trim().replace("$(XEN_VENDORVERSION)", vendor);
-            values.entry(name).or_insert(value);
-        }
-    }
-    let value = |name: &str| values.get(name).filter(|value| !value.contains("$("));
-    let (major, minor, extra) = (value("XEN_VERSION")?, value("XEN_SUBVERSION")?, value("XEN_EXTRAVERSION")?);
-    Some(format!("{major}.{minor}{extra}"))
 }
 
 #[cfg(test)]
@@ -95,7 +79,9 @@ mod tests {
         let branch = || Git { branch: Some("staging".into()), ..Git::default() };
         check(".0", "", tag("RELEASE-4.21.0"), "4.21.0");
         check(".3", "-vendor.2", tag("RELEASE-4.21.3"), "4.21.3-vendor.2");
-        check(".0-rc", "", tag("4.21.0-rc2"), "4.21.0-rc");
+        check(".0-rc", "", tag("4.21.0-rc2"), "4.21.0-rc2");
+        check(".0-rc", "-v.1", tag("RELEASE-4.21.0-rc10"), "4.21.0-rc10-v.1");
+        check(".0-rc", "", branch(), "4.21.0-rc-g0123456789ab");
         check("-unstable", "", branch(), "4.21-unstable-g0123456789ab");
         check(".4-pre", "", branch(), "4.21.4-pre-g0123456789ab");
     }

@@ -5,7 +5,6 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 
-use clap::ValueEnum;
 use flate2::write::GzEncoder;
 use liblzma::stream::{Check, MtStreamBuilder};
 use liblzma::write::XzEncoder;
@@ -13,8 +12,12 @@ use sha2::{Digest as _, Sha256};
 use tar::{EntryType, Header};
 
 use super::contents::{Bytes, Contents, Member};
+use super::format::Format;
+#[cfg(not(feature = "extras"))]
+use super::format::not_here;
 use crate::digest::{Digest, Hash};
 use crate::error::{Context, Error, Result};
+use crate::package::archive::append_link;
 use crate::process::Cancel;
 use crate::tree::Node;
 
@@ -26,62 +29,6 @@ const ZST_LEVEL: i32 = 19;
 #[cfg(feature = "extras")]
 const ZST_JOB: u32 = if cfg!(test) { 512 << 10 } else { 32 << 20 };
 
-/// How an archive is packed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// Everybody can unpack it; the largest and, on many cores, the slowest.
-    Gz,
-    /// Small.
-    Xz,
-    /// Nearly as small, and unpacked in no time.
-    Zst,
-}
-
-impl Format {
-    /// What a name ends in.
-    pub fn suffix(self) -> &'static str {
-        match self {
-            Format::Gz => "tar.gz",
-            Format::Xz => "tar.xz",
-            Format::Zst => "tar.zst",
-        }
-    }
-
-    /// As the first bytes say.
-    pub fn of(first: &[u8]) -> Option<Self> {
-        match first {
-            [0x1f, 0x8b, ..] => Some(Format::Gz),
-            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some(Format::Xz),
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Format::Zst),
-            _ => None,
-        }
-    }
-
-    /// This binary can pack and unpack it; zstd is only in the one with the feature `extras`, since it takes long to compile.
-    pub fn is_here(self) -> bool {
-        self != Format::Zst || cfg!(feature = "extras")
-    }
-
-    /// Unpacks.
-    pub fn reader<'a>(self, file: impl io::BufRead + 'a) -> Result<Box<dyn Read + 'a>> {
-        Ok(match self {
-            Format::Gz => Box::new(flate2::bufread::GzDecoder::new(file)),
-            Format::Xz => Box::new(liblzma::bufread::XzDecoder::new(file)),
-            #[cfg(feature = "extras")]
-            Format::Zst => {
-                Box::new(zstd::Decoder::with_buffer(file).context(|| "cannot begin to unpack zstd".to_owned())?)
-            }
-            #[cfg(not(feature = "extras"))]
-            Format::Zst => return Err(not_here()),
-        })
-    }
-}
-
-#[cfg(not(feature = "extras"))]
-fn not_here() -> Error {
-    Error::machine("this binary has no zstd").help("cargo xtask tarball --format xz")
-}
-
 /// Packs the archive into `to`; gives the digest of what was written. `progress` gets the number of bytes packed so far.
 pub fn write(
     contents: &Contents,
@@ -92,7 +39,7 @@ pub fn write(
     progress: &dyn Fn(u64),
 ) -> Result<Digest> {
     contents.check()?;
-    let mut to = Hashing { to, hasher: Sha256::new(), size: 0 };
+    let mut to = Hashing::new(to);
     let packing = || "cannot pack the archive".to_owned();
     let threads = u32::try_from(threads.max(1)).unwrap_or(1);
     match format {
@@ -120,7 +67,9 @@ pub fn write(
         #[cfg(not(feature = "extras"))]
         Format::Zst => return Err(not_here()),
     }
-    Ok(Digest { hash: Hash(to.hasher.finalize().into()), size: to.size })
+    // No packer does that at its end, and a buffer that is dropped says nothing of what it could not write.
+    to.flush().context(packing)?;
+    Ok(to.digest())
 }
 
 /// Writes the members.
@@ -146,8 +95,8 @@ pub(super) fn tar<W: Write>(contents: &Contents, to: W, cancel: &Cancel, progres
         match node {
             Node::Directory { .. } => directory(&mut builder, path).context(|| cannot(path))?,
             Node::Symlink { target } => {
-                let mut header = header(contents.epoch, EntryType::Symlink, 0o777, 0);
-                builder.append_link(&mut header, name(path), target).context(|| cannot(path))?;
+                let header = header(contents.epoch, EntryType::Symlink, 0o777, 0);
+                append_link(&mut builder, header, &name(path), target).context(|| cannot(path))?;
             }
             Node::File { digest, mode } => {
                 let mut header = header(contents.epoch, EntryType::Regular, *mode, digest.size);
@@ -176,9 +125,9 @@ fn append<W: Write>(
     name: &str,
     from: impl Read,
 ) -> io::Result<Digest> {
-    let mut from = Hashing { to: from, hasher: Sha256::new(), size: 0 };
+    let mut from = Hashing::new(from);
     builder.append_data(header, name, &mut from)?;
-    Ok(Digest { hash: Hash(from.hasher.finalize().into()), size: from.size })
+    Ok(from.digest())
 }
 
 /// What every member has, and nothing of whoever packs.
@@ -198,6 +147,16 @@ pub(super) struct Hashing<T> {
     to: T,
     hasher: Sha256,
     size: u64,
+}
+
+impl<T> Hashing<T> {
+    pub(super) fn new(to: T) -> Self {
+        Hashing { to, hasher: Sha256::new(), size: 0 }
+    }
+
+    pub(super) fn digest(self) -> Digest {
+        Digest { hash: Hash(self.hasher.finalize().into()), size: self.size }
+    }
 }
 
 impl<T: Write> Write for Hashing<T> {
@@ -265,6 +224,37 @@ mod tests {
             format.reader(&one[..]).unwrap().read_to_end(&mut plain).unwrap();
             let tarred = tar(&contents, Vec::new(), &Cancel::default(), &|_| {}).unwrap();
             assert!(plain == tarred);
+        }
+    }
+
+    /// A disk with so much room.
+    struct Disk(usize);
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let room = self.0.min(bytes.len());
+            self.0 -= room;
+            if room == 0 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(room) }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_archive_whose_last_byte_finds_no_room_is_an_error() {
+        let mut contents = Contents::new("x-1".into(), 0);
+        contents.add_bytes("a", b"1", Owner::Ours).unwrap();
+        for format in [Format::Gz, Format::Xz, Format::Zst].into_iter().filter(|format| format.is_here()) {
+            let onto = |room: u64| {
+                let disk = io::BufWriter::with_capacity(1 << 20, Disk(usize::try_from(room).unwrap()));
+                write(&contents, format, 1, disk, &Cancel::default(), &|_| {})
+            };
+            let whole = onto(u64::MAX >> 1).unwrap();
+            assert_eq!(onto(whole.size).unwrap(), whole, "{format:?}");
+            let error = onto(whole.size - 1).unwrap_err().report();
+            assert!(error.contains("cannot pack the archive") && error.contains("no storage space"), "{error}");
         }
     }
 

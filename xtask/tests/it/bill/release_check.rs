@@ -69,6 +69,9 @@ fn everything_is_found_at_once_and_each_help_helps() {
     }
     ran.says(&["`m` cannot be released yet: "]);
 
+    checkout.write("ci/release-check.toml", "[[check]]\nmust = 'shine'\n");
+    project.refused(&["release-check"], &["unknown variant `shine`", "help: mend that line"]);
+
     // Now what the help lines say.
     checkout.write(
         "ci/release-check.toml",

@@ -179,4 +179,21 @@ fn what_is_cut_off_or_no_archive_is_said_and_nothing_breaks() {
             assert!(ran.stderr.contains("is no whole archive") || ran.stderr.contains("is not what the lock says"));
         }
     }
+    let refused = |wanted: &[&str]| {
+        let ran = checkout.run(&["verify-tarball", "--no-build", &format!("{NAME}.tar.gz")]);
+        assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+        ran.says(wanted);
+        assert!(!ran.stderr.contains('\x1b'), "{:?}", ran.stderr);
+    };
+    let archive = checkout.path(&format!("{NAME}.tar.gz"));
+    // A member without a mode, whose name would do something to a terminal.
+    let mut bytes = member(EntryType::Regular, &format!("{NAME}/\x1b[2J"), "", b"x");
+    let mut header = Header::from_byte_slice(&bytes[..512]).clone();
+    header.as_old_mut().mode = *b"nothing.";
+    header.set_cksum();
+    bytes[..512].copy_from_slice(header.as_bytes());
+    pack(&archive, &bytes);
+    refused(&["is no whole archive", "\\u{1b}[2J", "help: cargo xtask tarball"]);
+    fs::write(&archive, "not packed").unwrap();
+    refused(&["it is no .tar.gz, .tar.xz or .tar.zst", "help: cargo xtask tarball"]);
 }

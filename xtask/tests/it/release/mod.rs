@@ -1,6 +1,7 @@
 //! Releases of a small synthetic manifest, by the real program: the same bytes everywhere, nothing in them that does not belong there.
 
 mod attributes;
+mod by_hand;
 mod changeset;
 mod default;
 mod hostile;

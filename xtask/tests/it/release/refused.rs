@@ -160,3 +160,11 @@ fn nobody_s_file_is_overwritten() {
     checkout.write("components/top.toml", &definition);
     check(&checkout, &["no source is at its top"]);
 }
+
+#[test]
+fn two_sources_at_the_top_are_refused() {
+    let checkout = project();
+    let definition = checkout.read("components/fw.toml").replace("at = 'tools/firmware/fw-dir'", "at = '.'");
+    checkout.write("components/fw.toml", &definition);
+    check(&checkout, &["`fw` and `top` would both be at its top", "help: give one of them another place"]);
+}

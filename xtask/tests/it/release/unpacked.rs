@@ -134,3 +134,18 @@ fn the_commands_that_an_archive_names_build_the_same_by_hand() {
     assert_eq!(ran.code, Some(0), "{}\n{}", script.join("\n"), ran.stderr);
     assert_eq!(files(&stage), checkout.dist());
 }
+
+#[test]
+fn an_archive_of_another_form_is_refused_with_what_helps() {
+    if !sealed() {
+        return;
+    }
+    let checkout = project();
+    let top = unpack(&packed(&checkout, &[]), &checkout.root().with_file_name("elsewhere"));
+    let index = top.join("sultana/tarball.toml");
+    let text = fs::read_to_string(&index).unwrap();
+    fs::write(&index, text.replace("version = 1", "version = 2")).unwrap();
+    let ran = build(&checkout, &top, checkout.store());
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    ran.says(&["its form is version 2; this xtask reads 1", "help: unpack the archive again"]);
+}
