@@ -1,5 +1,5 @@
-//! One thing of a result on a disk: read as a value, written aside and renamed into place, never where a link would lead it out of
-//! its root. `dist` and `installed` do this; what is whose is theirs to know.
+//! One thing of a result on a disk, or a whole tree: read as a value, written aside and renamed into place, never where a link would lead
+//! it out of its root. `dist`, `installed` and whoever replaces a directory do this; what is whose is theirs to know.
 
 use std::ffi::OsString;
 use std::fs::{self, File};

@@ -1,8 +1,13 @@
 //! What the last build of a component was made from and brought, read back out of the store.
 
+use std::collections::BTreeSet;
+
 use crate::action::Preimage;
 use crate::definition::Name;
+use crate::dist::Record;
 use crate::error::{Error, Result};
+use crate::machine::Machine;
+use crate::plan::Wanted;
 use crate::state::{Built, State};
 use crate::store::{Found, Output};
 use crate::tree::Tree;
@@ -32,10 +37,49 @@ pub fn made(world: &World, state: &State, name: &Name) -> Result<Made> {
 }
 
 /// What `name` would be built from now is what this was built from: files, patches, steps, settings, tools, packages, and what its needs brought
-/// when they were built last.
+/// when they were built last. A component is told of optional ones, which one plan has and another has not: each that people build by counts.
 pub fn is_of_now(world: &World, state: &State, name: &Name, made: &Made) -> Result<bool> {
-    let inputs = world.inputs(name, &|need| last_output(world, state, need))?;
-    Ok(world.actions(name, &inputs)?.iter().any(|action| action.digest == made.built.action))
+    let is_of = |world: &World| -> Result<bool> {
+        if !world.plan.order.contains(name) {
+            return Ok(false);
+        }
+        let inputs = world.inputs(name, &|need| last_output(world, state, need))?;
+        Ok(world.actions(name, &inputs)?.iter().any(|action| action.digest == made.built.action))
+    };
+    if is_of(world)? {
+        return Ok(true);
+    }
+    let named = |names: Vec<Name>| Wanted { names, all: false };
+    let plans = [
+        Wanted::default(),
+        named(vec![name.clone()]),
+        Wanted { all: true, ..Wanted::default() },
+        named(installed(world)),
+    ];
+    for wanted in &plans {
+        let machine = Machine::of(&world.layout, !made.preimage.environment.sealed)?;
+        // Not everything can be planned everywhere: that is no reason to doubt what was built.
+        let Ok(other) = World::new(world.layout.clone(), world.definitions.clone(), wanted, machine) else { continue };
+        if is_of(&other)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The line that builds `name` to go with the optional ones that are in `dist/`.
+pub fn rebuild(world: &World, name: &Name) -> String {
+    let main = &world.definitions.manifest.components;
+    let mut names = installed(world);
+    names.retain(|other| other != name && !main.contains(other));
+    let names = [name.clone()].into_iter().chain(names).map(|name| name.to_string()).collect::<Vec<_>>().join(" ");
+    format!("cargo xtask build {names}")
+}
+
+/// The components that are in `dist/`, as far as this manifest knows them.
+fn installed(world: &World) -> Vec<Name> {
+    let owners: BTreeSet<Name> = Record::read(&world.layout).owners.into_values().collect();
+    owners.into_iter().filter(|owner| world.definitions.components.contains_key(owner)).collect()
 }
 
 /// What the last build of a component brought, as far as the store has it.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::made::{Made, is_of_now};
+use super::made::{Made, is_of_now, rebuild};
 use super::{Kind, Part, crates, origin, purl};
 use crate::definition::Name;
 use crate::digest::Digest;
@@ -36,7 +36,7 @@ pub fn statement(world: &World, state: &State, name: &Name, made: &Made, cancel:
         return Err(Error::input(format!(
             "cannot vouch for `{name}`: what it is built from has changed since it was built"
         ))
-        .help(format!("cargo xtask build {name}   # or why {name}, to see what changed")));
+        .help(format!("{}   # why {name} shows what changed", rebuild(world, name))));
     }
     let subject: Vec<Value> = output
         .0

@@ -42,9 +42,10 @@ fn refuse_history(session: &Session) -> Result<()> {
     if !state.exists() {
         return Ok(());
     }
-    let history = state.display();
-    Err(Error::input(format!("not cleaned: `{history}` is the history of this checkout's gates"))
-        .help(format!("mv {history} ELSEWHERE, or throw it away: cargo xtask distclean --discard")))
+    // With what stands beside it: reports, versions that origins forgot, and what SQLite had not put into it yet.
+    let dir = state.parent().unwrap_or(&state).display();
+    Err(Error::input(format!("not cleaned: `{}` is the history of this checkout's gates", state.display()))
+        .help(format!("mv {dir} ELSEWHERE, or throw it away: cargo xtask distclean --discard")))
 }
 
 fn refuse_local_work(session: &Session) -> Result<()> {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::Session;
 use crate::error::{Context, Error, Result};
+use crate::process::shell_line;
 use crate::repository::{self, Locate, Signature, packages};
 use crate::signing::{Signing, SigningArgs};
 use crate::turn::{self, Hold};
@@ -101,8 +102,12 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let waiting = format!("waiting for another run in `{}`", dir.display());
     let _turn = turn::take(&dir, Hold::Alone, &session.cancel, &|line| eprintln!("{line}"), &waiting)?;
     let signing = args.signing.wanted().filter(|_| !args.unsigned);
-    let suite = if args.kind == Kind::Deb { format!(" --suite {}", args.suite) } else { String::new() };
-    let again = format!("cargo xtask repo {} {}{suite} --index-only", args.kind.word(), dir.display());
+    let mut again = vec!["cargo", "xtask", "repo", args.kind.word()].into_iter().map(str::to_owned).collect::<Vec<_>>();
+    again.push(dir.display().to_string());
+    again.extend(args.from.iter().flat_map(|from| ["--from".to_owned(), from.display().to_string()]));
+    again.extend((args.kind == Kind::Deb).then(|| ["--suite".to_owned(), args.suite.clone()]).into_iter().flatten());
+    again.extend(args.index_only.then(|| "--index-only".to_owned()));
+    let again = shell_line(again);
     let check = |signatures: &[Signature<'_>]| match args.unsigned {
         true => Ok(()),
         false => signatures.iter().try_for_each(|signature| signature.refuse_loss(&again)),

@@ -59,7 +59,7 @@ pub(super) fn text(world: &World, placed: &BTreeMap<Name, Placed>, contents: &Co
          The result is in {DIR}/dist. It needs Rust and bubblewrap.\n\n    cd {DIR} && cargo xtask build --offline --manifest {manifest}{named}\n\n\
          {BY_HAND}\n\
          TOP is where this archive is unpacked, DESTDIR where the result is put, JOBS how many jobs a tool may start. What is built outside of\n\
-         its source is in a directory beside the archive, $TOP.build.\n\n    TOP=$(cd \"${{TOP:?}}\" && pwd)\n    mkdir -p \"${{DESTDIR:?}}\"\n    \
+         its source is in a directory beside the archive, $TOP.build.\n\n    : \"${{TOP:?}}\" \"${{DESTDIR:?}}\"\n    TOP=$(cd \"$TOP\" && pwd)\n    mkdir -p \"$DESTDIR\"\n    \
          DESTDIR=$(cd \"$DESTDIR\" && pwd)\n    JOBS=${{JOBS:-$(nproc)}}\n    export LC_ALL=C.UTF-8 TZ=UTC GIT=false WGET=false\n    umask 022\n",
         top = contents.top,
         all = names(&order),

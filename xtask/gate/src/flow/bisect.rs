@@ -158,10 +158,10 @@ impl<W: World> Gate<'_, W> {
                         return Ok(Some(Known { end: End::Complete(culprit), tip }));
                     }
                 }
-                Some(end) => {
-                    let is_same = row == hunt && !self.was_broken(earlier)?;
-                    return Ok(is_same.then_some(Known { end, tip: last }));
+                Some(end) if row == hunt => {
+                    return Ok((!self.was_broken(earlier)?).then_some(Known { end, tip: last }));
                 }
+                Some(_) => {}
             }
         }
         Ok(None)

@@ -6,7 +6,7 @@ use crate::classify::{Class, Evidence, Verdict, classify};
 use crate::error::Result;
 use crate::model::{Blessing, Flight, FlightNo, FlightState, JobKind, JobState, Tuple};
 use crate::plan::JobPlan;
-use crate::store::OrderKind;
+use crate::store::{ABANDONED, OrderKind};
 use crate::world::World;
 
 /// Stands in an outcome between the verdict's and the reason.
@@ -102,8 +102,13 @@ impl<W: World> Gate<'_, W> {
         let flight = self.store.flight(number)?;
         let verdict = self.with_evidence(&flight, classify)?;
         let forced = !verdict.outcome.is_tolerable();
-        let refused = flight.outcome.as_deref().and_then(|outcome| outcome.split_once(PUSH_REFUSED));
-        let why = refused.map_or(NotPushed::Blocked, |(_, why)| NotPushed::Refused(why.to_owned()));
+        let outcome = flight.outcome.clone().unwrap_or_default();
+        let why = match outcome.split_once(PUSH_REFUSED) {
+            Some((_, why)) => NotPushed::Refused(why.to_owned()),
+            None if outcome.starts_with(ABANDONED) => NotPushed::Refused(outcome),
+            None if verdict.outcome.is_tolerable() => NotPushed::Refused("an operator ordered so".to_owned()),
+            None => NotPushed::Blocked,
+        };
         let is_pushed = self.store.was_pushed(&flight)?;
         let judged = Judged { hunted, ..judged(&flight, verdict, is_pushed && forced) };
         Ok(if is_pushed { Ran::Pushed(judged) } else { Ran::NotPushed(judged, why) })

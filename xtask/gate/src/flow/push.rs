@@ -5,8 +5,8 @@ use super::judge::{PUSH_REFUSED, judged};
 use super::{Gate, NotPushed, Ran};
 use crate::classify::{Verdict, classify};
 use crate::error::{Error, Kind, Result};
-use crate::model::{Flight, FlightState};
-use crate::store::{Intent, OrderKind, PushState};
+use crate::model::{Flight, FlightNo, FlightState};
+use crate::store::{Audit, Intent, OrderKind, PushState};
 use crate::world::{Pushed, World};
 
 /// Why refs were not moved.
@@ -94,6 +94,16 @@ impl<W: World> Gate<'_, W> {
             self.store.resolve_push(number, PushState::Done)?;
         }
         Ok(None)
+    }
+
+    /// An operator gives a flight up: it pushes nothing more. Gives the refs that moved already; where there are some it stays open.
+    pub fn abandon(&mut self, number: FlightNo, line: &Audit) -> Result<Vec<Intent>> {
+        let flight = self.store.flight(number)?;
+        if let Err(error) = self.note_moved(&flight) {
+            // What cannot be reached must not hold it for ever: a ref that moved is a tuple that nobody tested, and the next run tests it.
+            self.world.say(&format!("cannot see whether refs of flight {number} have moved: {error}"));
+        }
+        self.store.abandon(number, line)
     }
 
     /// Records which refs are where they go: a kill may have kept an earlier run from it.

@@ -32,7 +32,7 @@ pub use flights::{NewFlight, Place};
 pub use orders::{Audit, Order, OrderKind};
 pub use overview::{BranchStatus, StepHistory};
 pub use pages::{FlightRow, JobRow};
-pub use pushes::{Intent, PushState};
+pub use pushes::{ABANDONED, Intent, PushState};
 pub use retention::Unreferenced;
 
 /// From each form of the file to the next; `PRAGMA user_version` says how many of them it has.

@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::model::{Flight, FlightNo, FlightState, Tuple};
 
 /// The outcome of a flight that an operator gave up.
-const ABANDONED: &str = "abandoned";
+pub const ABANDONED: &str = "abandoned";
 
 words! {
     /// Where a push stands.

@@ -66,6 +66,10 @@ fn a_state_of_an_older_form_is_brought_to_this_one() {
          (2, 'b', 'real', 'done', 1, 1, 'all pass behind flight 1, which was not pushed', 1),
          (3, 'b', 'real-bisect', 'done', 1, 2, NULL, NULL),
          (4, 'b', 'real-bisect', 'done', 1, 6, NULL, NULL);
+         INSERT INTO tuples VALUES (2, '{\"qemu\":\"old\",\"xen\":\"new\"}');
+         INSERT INTO flights (flight, branch, blessing, state, tuple, started) VALUES (5, 'c', 'real', 'pushing', 2, 7);
+         INSERT INTO pushes (flight, repository, ref, new, rewinds, state) VALUES
+         (5, 'xen.git', 'r', 'new', 0, 'intended'), (5, '.', 'r', 'commit', 0, 'intended');
          INSERT INTO jobs VALUES (3, 0, 'boot', 'test', 'full', 0, 'pass', 0), (4, 0, 'boot', 'test', 'full', 0, 'pass', 0);
          INSERT INTO bisections VALUES (1, 1, 'b', 'boot', NULL, 0, '[1]', 2, 3, NULL), (2, 1, 'b', 'boot', NULL, 0, '[1]', 5, NULL, NULL);",
     )
@@ -79,6 +83,8 @@ fn a_state_of_an_older_form_is_brought_to_this_one() {
     // Each point is one of the hunt that had begun last.
     assert_eq!([1, 2].map(|hunt| store.points(hunt).unwrap()), [[3], [4]]);
     assert_eq!([2, 3].map(|flight| store.like(flight).unwrap()), [None, Some(1)]);
+    let trees = store.intents(5).unwrap().into_iter().map(|(_, intent)| intent.tree).collect::<Vec<_>>();
+    assert_eq!(trees, [Some("xen".to_owned()), None]);
 }
 
 #[test]

@@ -3,13 +3,15 @@
 use std::path::Path;
 
 use xtask_gate::allow::Allowance;
+use xtask_gate::flow::Gate;
 use xtask_gate::model::{Blessing, FlightState};
 use xtask_gate::store::{Audit, Order, OrderKind, Store};
 
 use super::look::{candidate, known_branches, now, wanted_branches};
+use super::run::Opened;
 use super::{Command, Standing, Who};
 use crate::cmd::Session;
-use crate::definition::Gate;
+use crate::definition;
 use crate::error::{Error, Result};
 
 /// Wildcards of a pattern; more would take long to match and say nothing.
@@ -55,7 +57,7 @@ pub(super) fn run(session: &Session, state: &Path, command: &Command) -> Result<
         Command::Abandon { branch, flight, who } => {
             drop(store);
             // Alone: a gate that works would go on with it.
-            abandon(&mut Store::open(state)?, branch, *flight, who)
+            abandon(session, &Opened::new(session, state, branch)?, *flight, who)
         }
         Command::Retry { branch, flight, who } => retry(&mut store, branch, *flight, who),
         Command::Block(standing) => stand(&mut store, OrderKind::Block, standing),
@@ -99,7 +101,7 @@ fn branch_of(command: &Command) -> Option<&String> {
 
 /// Of some trees of a gate the revisions are versions, not commits.
 fn has_versions(session: &Session, branch: &str) -> bool {
-    let gate = branch.parse().ok().and_then(|name| Gate::load(&session.layout, &name).ok());
+    let gate = branch.parse().ok().and_then(|name| definition::Gate::load(&session.layout, &name).ok());
     gate.is_some_and(|gate| gate.trees.values().any(|tree| tree.refs().is_none()))
 }
 
@@ -121,7 +123,10 @@ fn retry(store: &mut Store, branch: &str, flight: Option<u64>, who: &Who) -> Res
     Ok(())
 }
 
-fn abandon(store: &mut Store, branch: &str, flight: Option<u64>, who: &Who) -> Result<()> {
+fn abandon(session: &Session, opened: &Opened, flight: Option<u64>, who: &Who) -> Result<()> {
+    let (mut store, branch) = (opened.store()?, &opened.plan.branch);
+    let say = |line: &str| eprintln!("{line}");
+    let mut world = opened.world(session, &say)?;
     let mut open = store.open_flights(branch)?;
     open.retain(|(number, _)| flight.is_none_or(|flight| flight == *number));
     if open.is_empty() {
@@ -133,10 +138,11 @@ fn abandon(store: &mut Store, branch: &str, flight: Option<u64>, who: &Who) -> R
             at: now(),
             who: who.who.clone(),
             what: format!("abandon flight {number}"),
-            branch: Some(branch.to_owned()),
+            branch: Some(branch.clone()),
             why: who.why.clone(),
         };
-        if let Some(moved) = store.abandon(number, &line)?.first() {
+        let mut gate = Gate { store: &mut store, world: &mut world, plan: &opened.plan };
+        if let Some(moved) = gate.abandon(number, &line)?.first() {
             let (name, repository) = (&moved.r#ref, &moved.repository);
             return Err(Error::input(format!("flight {number} is pushed in part: `{name}` of `{repository}` moved"))
                 .help(format!("cargo xtask gate run {branch}   # goes on with it")));

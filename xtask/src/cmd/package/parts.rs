@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Args;
-use crate::bill::made::{Made, is_of_now, made};
+use crate::bill::made::{Made, is_of_now, made, rebuild};
 use crate::cmd::Session;
 use crate::definition::{Component, Definitions, Name, Origin, Packaged};
 use crate::error::{Error, Result};
@@ -114,13 +114,10 @@ impl Builds {
             true => "what it is built from has changed since it was built",
             false => "what is in dist/ is not what was built last",
         };
-        // Others may be told of optional ones that are built.
-        let main = &world.definitions.manifest.components;
-        let names = self.made.keys().filter(|other| *other == name || !main.contains(other));
-        let names = names.map(Name::as_str).collect::<Vec<_>>().join(" ");
-        let how = if sealed { "" } else { " --no-sandbox" };
-        Err(Error::input(format!("cannot make packages of `{name}`: {why}"))
-            .help(format!("cargo xtask build {names}{how}   # or why {name}, to see what changed")))
+        let (build, how) = (rebuild(world, name), if sealed { "" } else { " --no-sandbox" });
+        Err(Error::input(format!("cannot make packages of `{name}`: {why}")).help(format!(
+            "{build}{how}   # with the settings of this run, if any were said; why {name} shows what changed"
+        )))
     }
 }
 
@@ -130,7 +127,9 @@ fn is_changed(world: &World, source: &Name, tree: &SourceTree) -> Result<bool> {
     let is_uncommitted = || -> Result<bool> {
         Ok(is_ours && origin::uncommitted_in(&tree.dir)?.is_none_or(|changes| !changes.is_empty()))
     };
-    Ok(!tree.at_pin || world.overrides.0.contains_key(source) || is_uncommitted()?)
+    // An archive says what its files were.
+    let is_edited = world.is_unpacked(source) && !tree.is_pins;
+    Ok(!tree.at_pin || is_edited || world.overrides.0.contains_key(source) || is_uncommitted()?)
 }
 
 /// How a component was built where that is not all that its digest says.

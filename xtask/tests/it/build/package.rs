@@ -289,6 +289,37 @@ fn what_is_not_built_from_what_is_here_now_is_refused() {
     }
 }
 
+/// The plan that one builds by has optional ones or has them not; what was built by either is what is here.
+#[test]
+fn what_is_told_of_optional_ones_is_no_change() {
+    if !sealed() {
+        return;
+    }
+    let checkout = Checkout::new();
+    checkout.manifest(&["a", "b"], "");
+    let manifest = checkout.read("manifests/m.toml");
+    let optional = manifest.replace("components = [\"a\", \"b\"]", "components = ['a']\noptional = ['b']");
+    checkout.write("manifests/m.toml", &optional);
+    checkout.script(
+        "b",
+        "[told]\ninternal = ['with-b']\nabsent = ['without-b']",
+        "mkdir $STAGE/usr; echo b > $STAGE/usr/y",
+    );
+    checkout.component("a", "runtime-needs = ['b']\n[build.steps]\n[[step]]\nname = 'run'\nrun = ['sh', '-ec', 'mkdir {stage}/usr; echo $0 > {stage}/usr/x', '{told:b}']\n");
+    let packs = || {
+        let ran = checkout.run(&["package", "tar", "--out", "out"]);
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        let ran = checkout.run(&["provenance", "a"]);
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    };
+    checkout.built(&["--all"]);
+    assert_eq!(checkout.read("dist/usr/x"), "with-b\n");
+    packs();
+    checkout.built(&["a"]);
+    assert_eq!(checkout.read("dist/usr/x"), "without-b\n");
+    packs();
+}
+
 #[test]
 fn what_a_failed_run_built_is_not_yet_in_dist() {
     let checkout = Checkout::new();
