@@ -26,6 +26,8 @@ const PIECE_BYTES: usize = 8;
 const ECHO: Duration = Duration::from_secs(60);
 /// How long the rest may take once something is bad: what needs it may wait for ever.
 const AFTER_BAD: Duration = Duration::from_secs(60);
+/// A machine that crashed tells why within that time, without a longer pause than this.
+const LAST_WORDS: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(1));
 /// After these nothing good comes.
 const FATAL: [&str; 6] =
     ["Panic on CPU", "Kernel panic", "FATAL TRAP", "Oops: ", "Domain 0 crashed", "Hardware Dom0 crashed"];
@@ -166,7 +168,7 @@ pub(super) fn with<T>(
             ended
         });
         let mut console = Console { events, input, log, cancel, text: String::new(), over: None };
-        let result = drive(&mut console);
+        let result = drive(&mut console).and_then(|result| console.last_words().map(|()| result));
         stopper.stop();
         // What is written into its pipe must not keep it.
         drop(console);
@@ -277,6 +279,18 @@ impl Console<'_> {
         }
     }
 
+    /// Why a machine crashed stands behind the line by which that is known: it belongs into the log.
+    fn last_words(&mut self) -> Result<()> {
+        let (started, (all, pause)) = (Instant::now(), LAST_WORDS);
+        while self.over.as_ref().is_some_and(|why| why.starts_with(CRASHED))
+            && started.elapsed() < all
+            && let Ok(Event::Text(bytes)) = self.events.recv_timeout(pause)
+        {
+            self.take(&bytes)?;
+        }
+        Ok(())
+    }
+
     /// Types a line, no faster than it is echoed. True when all of it was.
     pub(super) fn type_line(&mut self, line: &str) -> Result<bool> {
         let line = format!("{line}\n");
@@ -321,7 +335,7 @@ impl Console<'_> {
         self.text.push_str(&String::from_utf8_lossy(bytes));
         let fatal = FATAL.iter().find_map(|fatal| Sign::Line((*fatal).to_owned()).find(&self.text[from..], true));
         if let Some(line) = fatal {
-            self.over.get_or_insert(format!("it crashed: {line}"));
+            self.over.get_or_insert(format!("{CRASHED}: {line}"));
         } else if self.text.len() > MOST_BYTES {
             self.over.get_or_insert("it prints without end".to_owned());
         }
@@ -330,6 +344,7 @@ impl Console<'_> {
 }
 
 const ENDED: &str = "the machine ended";
+const CRASHED: &str = "it crashed";
 
 #[cfg(test)]
 mod tests {
@@ -389,6 +404,18 @@ mod tests {
         let (good, said) = check("trap '' TERM; sleep 100", &[Expect::told("a", Duration::ZERO)], "");
         assert!(!good);
         assert_eq!(said, ["no: `@@ a` did not come within 0 seconds"]);
+    }
+
+    #[test]
+    fn why_a_machine_crashed_is_in_its_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("log");
+        let program =
+            Program::new(["sh", "-c", "echo '(XEN) Panic on CPU 0:'; sleep 0.3; echo '(XEN) of this'; sleep 100"]);
+        let wanted = [Expect::told("a", LONG)];
+        let good = with(program, &log, &Cancel::default(), |console| console.expect(&wanted, &mut |_, _| {}));
+        assert!(!good.unwrap());
+        assert_eq!(std::fs::read_to_string(&log).unwrap(), "(XEN) Panic on CPU 0:\n(XEN) of this\n");
     }
 
     #[test]
