@@ -111,7 +111,7 @@ fn list(root: &Path, tier: Tier, nextest: bool, build: Vec<String>) -> Vec<Check
     }
     if tier == Tier::Full {
         checks.push(check("docs-blktap", blktap, "cargo doc --workspace --no-deps", None));
-        checks.push(check("benchmarks", root, "cargo bench --profile xtask --package xtask", None));
+        checks.push(check("benchmarks", root, "cargo bench --profile xtask -p xtask -p xtask-gate", None));
         checks.push(check("benchmarks-blktap", blktap, "cargo bench --workspace --bench *", None));
     }
     checks
