@@ -184,7 +184,7 @@ impl Repro<'_> {
                     guise.variables.extend(names);
                 }
                 Circumstance::Path => {
-                    let dir = Path::new(ELSEWHERE).join("work/elsewhere");
+                    let dir = Path::new(ELSEWHERE).join("build");
                     guise.paths = Paths::real(&dir, Path::new("/opt/rust"));
                 }
             }

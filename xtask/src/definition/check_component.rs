@@ -184,7 +184,7 @@ fn check_needs(name: &Name, component: &Component, findings: &mut Vec<Finding>) 
     }
 }
 
-/// What the driver's own steps are called; logs and times go by the name. `recipe.rs` makes them, and a test compares.
+/// What the driver's own steps are called; logs and times go by the name. `recipe/driver.rs` makes them, and a test compares.
 fn is_driver_step(driver: &Driver, name: &str) -> bool {
     let names: &[&str] = match driver {
         Driver::Autotools(_) => &["autogen", "configure", "make", "install"],

@@ -1,5 +1,5 @@
 //! Placeholders where they stand: known, allowed there, and naming something that is there. What they are replaced by
-//! is `recipe.rs`'s.
+//! is `recipe/`'s.
 
 use super::diagnostic::Finding;
 use super::place::Place;

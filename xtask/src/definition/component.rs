@@ -1,5 +1,5 @@
 //! `components/NAME.toml`: one thing that is built. The shape of the file and nothing else; what must hold across files is
-//! checked in `check.rs`, what a driver makes of it in `recipe.rs`.
+//! checked in `check.rs`, what a driver makes of it in `recipe/`.
 
 use std::collections::BTreeMap;
 

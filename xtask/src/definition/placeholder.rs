@@ -1,5 +1,5 @@
 //! Placeholders in the strings of a component: the closed set, and how they are told from text. Knows no values and no
-//! rules of where which of them may stand: `recipe.rs` fills them in, `check_text.rs` knows where they belong.
+//! rules of where which of them may stand: `recipe/` fills them in, `check_text.rs` knows where they belong.
 
 use std::fmt;
 use std::ops::Range;

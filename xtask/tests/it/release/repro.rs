@@ -33,7 +33,7 @@ fn what_depends_on_its_surroundings_is_named_with_what_it_depends_on() {
     let checkout = planted();
     let ran = checkout.run(&["repro-check"]);
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
-    let place = format!("`{ELSEWHERE}/work/elsewhere/src`, should be `/b/src`; it depends on the path");
+    let place = format!("`{ELSEWHERE}/build/src`, should be `/b/src`; it depends on the path");
     ran.says(&[
         "not the same in other circumstances",
         "usr/place is changed",

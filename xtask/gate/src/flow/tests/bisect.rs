@@ -102,6 +102,16 @@ fn what_is_flaky_or_broken_names_no_culprit() {
     assert_eq!(points(&store), 0, "{lines:?}");
 }
 
+/// The state of a gate that was killed in the middle of a hunt.
+fn killed_while_hunting(dir: &std::path::Path, world: &mut SimWorld, plan: &Plan) -> Store {
+    let path = dir.join("gate.db");
+    let mut store = Store::open(&path).unwrap();
+    store.die_after(110);
+    Gate { store: &mut store, world, plan }.run().unwrap_err();
+    drop(store);
+    Store::open(&path).unwrap()
+}
+
 #[test]
 fn a_hunt_waits_while_the_gate_is_stopped() {
     let events = [commits(3), commit("xen", ", breaks = ['guest']"), commits(3), run("blocked")].concat();
@@ -113,12 +123,7 @@ fn a_hunt_waits_while_the_gate_is_stopped() {
         }
     }
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("gate.db");
-    let mut store = Store::open(&path).unwrap();
-    store.die_after(110);
-    Gate { store: &mut store, world: &mut world, plan: &plan }.run().unwrap_err();
-    drop(store);
-    let mut store = Store::open(&path).unwrap();
+    let mut store = killed_while_hunting(dir.path(), &mut world, &plan);
     assert!(points(&store) > 0 && store.bisections("simulated").unwrap()[0].end.is_none());
     store.order(&Order::new(OrderKind::Stop, "o", "w", 0)).unwrap();
     // Nothing is new about it: it is told once, when its end is known.
@@ -234,12 +239,7 @@ fn a_hunt_that_a_broken_machine_ended_is_begun_again_by_the_next_run() {
     let (mut world, _, plan) = world(&format!("{HUNTING}{HEAD}"));
     hunt(&mut world, "guest", 4, 7);
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("gate.db");
-    let mut store = Store::open(&path).unwrap();
-    store.die_after(110);
-    Gate { store: &mut store, world: &mut world, plan: &plan }.run().unwrap_err();
-    drop(store);
-    let mut store = Store::open(&path).unwrap();
+    let mut store = killed_while_hunting(dir.path(), &mut world, &plan);
     let mut run = |broken| {
         world.break_host("guest", broken).unwrap();
         let ran = Gate { store: &mut store, world: &mut world, plan: &plan }.run().unwrap();
