@@ -193,8 +193,8 @@ fn make_directory(path: &Path) -> Result<()> {
 fn lock(path: &Path) -> Result<File> {
     let path_of_lock = path.with_file_name("gate.lock");
     let cannot = || format!("cannot lock `{}`", path_of_lock.display());
-    let options = File::options().create(true).truncate(false).read(true).write(true).clone();
-    let mut file = options.open(&path_of_lock).context(cannot)?;
+    let mut options = File::options();
+    let mut file = options.create(true).truncate(false).read(true).write(true).open(&path_of_lock).context(cannot)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}
         Err(Errno::WOULDBLOCK) => {

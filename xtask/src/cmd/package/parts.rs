@@ -7,13 +7,13 @@ use crate::bill::made::{Made, is_of_now, made, rebuild};
 use crate::cmd::Session;
 use crate::definition::{Component, Definitions, Name, Origin, Packaged};
 use crate::error::{Error, Result};
-use crate::machine::{Family, Machine};
+use crate::machine::Family;
 use crate::merge::Merged;
 use crate::origin;
 use crate::package::Format;
 use crate::package::plan::Part;
 use crate::package::version::{self, Version};
-use crate::plan::{Provider, Wanted};
+use crate::plan::Provider;
 use crate::state::State;
 use crate::tree::Tree;
 use crate::world::{SourceTree, World};
@@ -83,8 +83,6 @@ pub(super) fn parts<'a>(
 struct Builds {
     state: State,
     made: BTreeMap<Name, Made>,
-    /// This machine without a sandbox, where one of them was built so.
-    outside: Option<World>,
 }
 
 impl Builds {
@@ -92,20 +90,13 @@ impl Builds {
         let state = State::read(&session.layout);
         let made =
             names.map(|name| Ok((name.clone(), made(world, &state, name)?))).collect::<Result<BTreeMap<_, _>>>()?;
-        let outside = made.values().any(|made| !made.preimage.environment.sealed).then(|| {
-            let wanted = Wanted { names: made.keys().cloned().collect(), all: false };
-            let machine = Machine::of(&session.layout, true)?;
-            World::new(session.layout.clone(), world.definitions.clone(), &wanted, machine)
-        });
-        Ok(Builds { outside: outside.transpose()?, state, made })
+        Ok(Builds { state, made })
     }
 
     /// Refuses files that are not those of the last build, and one that was made of something else than what is here now: the version, the
     /// changelog and the bill of a package are of now.
     fn check(&self, world: &World, name: &Name, files: &Tree) -> Result<()> {
         let made = &self.made[name];
-        let sealed = made.preimage.environment.sealed;
-        let world = if sealed { world } else { self.outside.as_ref().unwrap_or(world) };
         let is_last = files.0.iter().all(|(path, node)| made.output.0.get(path) == Some(node));
         if is_last && is_of_now(world, &self.state, name, made)? {
             return Ok(());
@@ -114,7 +105,7 @@ impl Builds {
             true => "what it is built from has changed since it was built",
             false => "what is in dist/ is not what was built last",
         };
-        let (build, how) = (rebuild(world, name), if sealed { "" } else { " --no-sandbox" });
+        let (build, how) = (rebuild(world, name), if made.preimage.environment.sealed { "" } else { " --no-sandbox" });
         Err(Error::input(format!("cannot make packages of `{name}`: {why}")).help(format!(
             "{build}{how}   # with the settings of this run, if any were said; why {name} shows what changed"
         )))
