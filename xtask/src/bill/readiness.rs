@@ -193,7 +193,7 @@ impl Must {
                 let state = state::State::read(&world.layout);
                 for component in &world.plan.order {
                     let vouched = made(world, &state, component)
-                        .and_then(|made| provenance::statement(world, &state, component, &made, cancel));
+                        .and_then(|made| provenance::component(world, &state, component, &made, cancel));
                     found.extend(vouched.err().map(Finding::from));
                 }
             }

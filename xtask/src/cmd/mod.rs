@@ -51,6 +51,7 @@ mod unfreeze;
 mod uninstall;
 mod update;
 mod verify_tarball;
+mod vouching;
 mod why;
 
 use std::path::PathBuf;

@@ -2,13 +2,12 @@
 
 use std::path::PathBuf;
 
+use super::vouching::Vouching;
 use super::{Selection, Session};
-use crate::bill::dsse::envelope;
 use crate::bill::made::made;
-use crate::bill::provenance::statement;
-use crate::error::{Context, Result};
+use crate::bill::provenance::component;
+use crate::error::Result;
 use crate::machine::Machine;
-use crate::signing::SigningArgs;
 use crate::state::State;
 use crate::world::World;
 
@@ -23,6 +22,11 @@ use crate::world::World;
 ///
 ///     XTASK_SIGN='gpg --detach-sign --output "$SIGNATURE" "$FILE"'
 ///     XTASK_SIGN_VERIFY='gpg --verify "$SIGNATURE" "$FILE"'
+///
+/// That of an archive and of packages is written by who makes them:
+///
+///     cargo xtask tarball --provenance
+///     cargo xtask package deb --provenance
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
@@ -32,10 +36,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     #[command(flatten)]
-    signing: SigningArgs,
-    /// Name of the key in the envelope
-    #[arg(long, value_name = "ID", requires = "sign")]
-    sign_key: Option<String>,
+    vouching: Vouching,
 }
 
 pub fn run(session: &Session, args: &Args) -> Result<()> {
@@ -44,31 +45,12 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let wanted = args.selection.wanted(session)?;
     let world = World::new(session.layout.clone(), definitions, &wanted, Machine::of(&session.layout, false)?)?;
     let state = State::read(&session.layout);
-    let signing = args.signing.wanted();
     let asked = |name: &&crate::definition::Name| wanted.names.is_empty() || wanted.names.contains(*name);
     let mut written = Vec::new();
     for name in world.plan.order.iter().filter(asked) {
-        let encoding = || format!("cannot encode the provenance of `{name}`");
-        let statement = statement(&world, &state, name, &made(&world, &state, name)?, &session.cancel)?;
-        let (value, ending) = match &signing {
-            None => (statement, "intoto.json"),
-            Some(signing) => {
-                let payload = serde_json::to_vec(&statement).context(encoding)?;
-                (
-                    envelope(
-                        &payload,
-                        signing,
-                        args.sign_key.as_deref(),
-                        &format!("the provenance of `{name}`"),
-                        &session.cancel,
-                    )?,
-                    "intoto.dsse.json",
-                )
-            }
-        };
-        let mut line = serde_json::to_vec(&value).context(encoding)?;
-        line.push(b'\n');
-        written.push((format!("{name}.{ending}"), line));
+        let statement = component(&world, &state, name, &made(&world, &state, name)?, &session.cancel)?;
+        let line = args.vouching.line(session, statement, &format!("`{name}`"))?;
+        written.push((args.vouching.file(name.as_str()), line));
     }
     for (file, line) in &written {
         match &args.out {

@@ -28,7 +28,7 @@ pub(super) struct What {
     all: bool,
     /// What autoconf makes too, for sources that come without: who builds it needs neither autoconf nor libtool
     #[arg(long)]
-    with_generated: bool,
+    pub(super) with_generated: bool,
 }
 
 /// The contents of the archive; an error that names everything that keeps it from being released.

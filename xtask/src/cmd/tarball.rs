@@ -5,12 +5,13 @@ use std::path::PathBuf;
 
 use super::Session;
 use super::releasing::{Bar, What, contents};
+use super::vouching::{self, Vouching};
+use crate::bill::{Stamp, gather, provenance};
 use crate::error::{Context, Result};
 use crate::machine::size;
 use crate::placing;
 use crate::release::{Format, write};
 use crate::run::{Mode, Report};
-use crate::signing::SigningArgs;
 
 /// Pack Xen and its components into one archive that builds without a network
 ///
@@ -40,8 +41,11 @@ pub struct Args {
     /// Threads that pack [default: number of cores]; the bytes do not depend on it
     #[arg(long, short, value_name = "N")]
     jobs: Option<usize>,
+    /// State how it was made too: SLSA provenance v1, in FILE.intoto.json; signed, an envelope in FILE.intoto.dsse.json
+    #[arg(long)]
+    provenance: bool,
     #[command(flatten)]
-    signing: SigningArgs,
+    vouching: Vouching,
     /// What a signature's name ends in
     #[arg(long, env = "XTASK_SIGN_SUFFIX", value_name = "SUFFIX", default_value = "asc")]
     sign_suffix: String,
@@ -52,7 +56,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         return super::extras::run_with_extras(session);
     }
     let report = Report::new(if session.json { Mode::Json } else { Mode::Auto }, None);
-    let (_, contents) = contents(session, &args.what, "make a tarball", &report)?;
+    let (world, contents) = contents(session, &args.what, "make a tarball", &report)?;
     let out = std::path::absolute(&args.out).context(|| "cannot use --out".to_owned())?;
     fs::create_dir_all(&out).context(|| format!("cannot make `{}`", out.display()))?;
     crate::machine::need(&out, contents.bytes() / 2 + (1 << 20), "packing the archive")?;
@@ -74,19 +78,32 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     for old in [&sum, &signature] {
         placing::remove_file(old)?;
     }
+    vouching::remove_earlier(&file)?;
     // What a disk far away says only at the end is said before anybody is told the archive's digest.
     aside.as_file().sync_all().context(cannot)?;
     aside.persist(&file).context(cannot)?;
     crate::atomic::write(&sum, format!("{}  {name}\n", digest.hash).as_bytes())?;
-    let signing = args.signing.wanted();
+    let stated = args.provenance.then(|| -> Result<PathBuf> {
+        let bill = gather(&world, &contents.top, Stamp::At(contents.epoch), false, &session.cancel)?;
+        let asked = [("format", args.format.suffix().into()), ("with-generated", args.what.with_generated.into())];
+        let statement = provenance::archive(&world, &name, digest, &bill, &asked)?;
+        let stated = out.join(args.vouching.file(&name));
+        crate::atomic::write(&stated, &args.vouching.line(session, statement, &format!("`{}`", file.display()))?)?;
+        Ok(stated)
+    });
+    let stated = stated.transpose()?;
+    let signing = args.vouching.signing();
     let signature = signing.map(|it| it.beside(&file, &args.sign_suffix, &session.cancel)).transpose()?;
     if session.json {
         return super::print_json(&serde_json::json!({
             "file": file, "sha256": digest.hash, "size": digest.size, "members": contents.members.len(),
-            "signature": signature,
+            "signature": signature, "provenance": stated,
         }));
     }
     println!("{}: {}, sha256 {}", file.display(), size(digest.size), digest.hash);
+    if let Some(stated) = stated {
+        println!("{}", stated.display());
+    }
     if let Some(signature) = signature {
         println!("{}: verified", signature.display());
     }

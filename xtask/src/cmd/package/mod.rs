@@ -2,12 +2,15 @@
 
 mod later;
 mod parts;
+mod vouch;
 mod write;
 
 use std::path::{Path, PathBuf};
 
 use super::Session;
+use super::vouching::Vouching;
 use crate::bill::{Stamp, texts};
+use crate::digest::Digest;
 use crate::dist;
 use crate::error::{Context, Error, Result};
 use crate::machine::{Family, Machine};
@@ -26,6 +29,7 @@ use write::Made;
 ///     cargo xtask package deb --single             one package instead of many
 ///     cargo xtask package rpm                      as Fedora splits Xen, without rpmbuild
 ///     cargo xtask package tar                      the same as archives, to be unpacked at /
+///     cargo xtask package deb --provenance         and how they were made (SLSA), for who checks before installing
 ///
 /// Which file becomes part of which package stands in the components, as [[package]]; names are those of
 /// the distribution, whose packages they replace. A version is that of the source with +sultana1 behind
@@ -72,6 +76,11 @@ pub struct Args {
     /// Also of what was built without the sandbox or on what an earlier build left; such versions end with ~local
     #[arg(long)]
     allow_local: bool,
+    /// State how they were made too: SLSA provenance v1, in provenance.intoto.jsonl; signed, in provenance.intoto.dsse.jsonl
+    #[arg(long, conflicts_with_all = ["allow_local", "dry_run"])]
+    provenance: bool,
+    #[command(flatten)]
+    vouching: Vouching,
     /// Print what would be made and write nothing
     #[arg(long)]
     dry_run: bool,
@@ -171,9 +180,15 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     if !args.dry_run {
         std::fs::create_dir_all(&out).context(|| format!("cannot make `{}`", out.display()))?;
         crate::machine::need(&out, packages.iter().map(crate::package::Package::bytes).sum(), "packaging")?;
-        write::write(session, &out, &made, &common, &dir)?;
+        let mut written = write::write(session, &out, &made, &common, &dir)?;
+        let stated = args.vouching.lines("provenance");
+        if args.provenance {
+            let lines = vouch::lines(session, args, &world, &bill, &made, &written)?;
+            crate::atomic::write(&out.join(&stated), &lines)?;
+            written.insert(&stated, Digest::of(&lines));
+        }
         if args.out.is_none() {
-            write::replace_earlier(&out, &made)?;
+            write::replace_earlier(&out, &written)?;
         }
     }
     tell(session, args, &out, &made)

@@ -1,10 +1,11 @@
 //! Packages in one of the formats: what each is called and says of others, and their files, as many at once as there are cores.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::cmd::Session;
+use crate::digest::Digest;
 use crate::error::{Context, Error, Result};
 use crate::package::facts::Facts;
 use crate::package::{Common, Format, Package, archive, deb, dpkg, rpm};
@@ -61,27 +62,40 @@ pub(super) fn made<'a>(
     packages.iter().map(one).collect()
 }
 
-/// Writes them into `out`; `dist` is where their files stand.
-pub(super) fn write(session: &Session, out: &Path, made: &[Made<'_>], common: &Common<'_>, dist: &Path) -> Result<()> {
+/// Writes them into `out` and gives their digests by their files' names; `dist` is where what is in them stands.
+pub(super) fn write<'a>(
+    session: &Session,
+    out: &Path,
+    made: &'a [Made<'_>],
+    common: &Common<'_>,
+    dist: &Path,
+) -> Result<BTreeMap<&'a str, Digest>> {
     // The largest first: whoever gets it last is waited for.
-    let mut order: Vec<&Made<'_>> = made.iter().collect();
+    let mut order: Vec<&'a Made<'_>> = made.iter().collect();
     order.sort_by_key(|made| std::cmp::Reverse(made.package.bytes()));
     let next = AtomicUsize::new(0);
-    let worker = || -> Result<()> {
+    let worker = || -> Result<BTreeMap<&'a str, Digest>> {
+        let mut written = BTreeMap::new();
         while let Some(made) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
             let read = |path: &str| {
                 session.cancel.check()?;
                 content(made.package, dist, path)
             };
-            archive::write(out, &made.file, &bytes(made, common, &read)?)?;
+            let bytes = bytes(made, common, &read)?;
+            archive::write(out, &made.file, &bytes)?;
+            written.insert(made.file.as_str(), Digest::of(&bytes));
         }
-        Ok(())
+        Ok(written)
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         let workers: Vec<_> = (1..cores).map(|_| scope.spawn(worker)).collect();
         workers.into_iter().fold(worker(), |result, worker| {
-            result.and(worker.join().unwrap_or_else(|_| Err(Error::machine("a thread that packed died"))))
+            let theirs = worker.join().unwrap_or_else(|_| Err(Error::machine("a thread that packed died")));
+            result.and_then(|mut written| {
+                written.extend(theirs?);
+                Ok(written)
+            })
         })
     })
 }
@@ -90,30 +104,23 @@ pub(super) fn write(session: &Session, out: &Path, made: &[Made<'_>], common: &C
 const LIST: &str = "SHA256SUMS";
 
 /// Makes `out` what this run wrote: packages of an earlier one go. What somebody else put there, or changed since, stays and is named.
-pub(super) fn replace_earlier(out: &Path, made: &[Made<'_>]) -> Result<()> {
-    let sum = |name: &str| -> Result<Option<String>> {
-        let bytes = crate::atomic::read(&out.join(name))?;
-        Ok(bytes.map(|bytes| crate::digest::Digest::of(&bytes).hash.to_string()))
-    };
-    let names: BTreeSet<&str> = made.iter().map(|made| made.file.as_str()).collect();
+pub(super) fn replace_earlier(out: &Path, written: &BTreeMap<&str, Digest>) -> Result<()> {
     let list = crate::atomic::read(&out.join(LIST))?.unwrap_or_default();
     for line in String::from_utf8_lossy(&list).lines() {
         let Some((known, name)) = line.split_once("  ").filter(|(_, name)| !name.contains('/')) else { continue };
         let path = out.join(name);
-        match sum(name)? {
-            Some(now) if !names.contains(name) && now == known => {
+        if written.contains_key(name) {
+            continue;
+        }
+        match crate::atomic::read(&path)? {
+            Some(bytes) if Digest::of(&bytes).hash.to_string() == known => {
                 std::fs::remove_file(&path).context(|| format!("cannot remove `{}`", path.display()))?;
             }
-            Some(_) if !names.contains(name) => {
-                eprintln!("note: `{}` is of an earlier run and was changed since, so it stays", path.display());
-            }
-            _ => {}
+            Some(_) => eprintln!("note: `{}` is of an earlier run and was changed since, so it stays", path.display()),
+            None => {}
         }
     }
-    let mut list = String::new();
-    for name in names {
-        list.push_str(&format!("{}  {name}\n", sum(name)?.unwrap_or_default()));
-    }
+    let list: String = written.iter().map(|(name, digest)| format!("{}  {name}\n", digest.hash)).collect();
     crate::atomic::write(&out.join(LIST), list.as_bytes())
 }
 
@@ -137,7 +144,7 @@ pub(super) fn content(package: &Package, dist: &Path, path: &str) -> Result<Vec<
     let reading = || format!("cannot read `{}`", file.display());
     let bytes = std::fs::read(&file).context(reading)?;
     match package.files.get(path) {
-        Some(Node::File { digest, .. }) if *digest == crate::digest::Digest::of(&bytes) => Ok(bytes),
+        Some(Node::File { digest, .. }) if *digest == Digest::of(&bytes) => Ok(bytes),
         _ => Err(Error::machine(reading()).because("it changed while it was packed").help("cargo xtask build")),
     }
 }

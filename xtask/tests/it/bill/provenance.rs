@@ -48,6 +48,68 @@ fn a_statement_names_what_came_out_and_what_went_in() {
     project.refused(&["provenance", "b"], &changed);
 }
 
+/// The SHA-256 that `sha256sum` has for a file.
+fn sum(path: &std::path::Path) -> String {
+    let out = Command::new("sha256sum").arg(path).output().unwrap().stdout;
+    String::from_utf8(out).unwrap().split_whitespace().next().unwrap().to_owned()
+}
+
+fn dependencies(statement: &Value) -> impl Fn(&str) -> Value + '_ {
+    let all = statement["predicate"]["buildDefinition"]["resolvedDependencies"].as_array().unwrap();
+    move |name| all.iter().find(|one| one["name"] == name).unwrap_or_else(|| panic!("{name}: {all:#?}")).clone()
+}
+
+#[test]
+fn an_archive_says_which_commits_it_was_made_of() {
+    let project = project();
+    let definition = project.checkout.read("components/a.toml");
+    project.checkout.write("components/a.toml", &format!("{definition}[tarball]\nat = '.'\n"));
+    project.ok(&["freeze"]);
+    let pack = |more: &[&str]| project.json(&[&["--json", "tarball", "--format", "gz", "--out", "out"], more].concat());
+    let packed = pack(&["--provenance"]);
+    let path = |key: &str| std::path::PathBuf::from(packed[key].as_str().unwrap());
+    let (file, stated) = (path("file"), path("provenance"));
+    assert_eq!(stated.to_str().unwrap(), format!("{}.intoto.json", file.display()));
+    let statement: Value = serde_json::from_slice(&std::fs::read(&stated).unwrap()).unwrap();
+    assert_eq!(statement["subject"][0]["digest"]["sha256"], sum(&file).as_str());
+    assert_eq!(statement["predicate"]["buildDefinition"]["externalParameters"]["format"], "tar.gz");
+    let find = dependencies(&statement);
+    assert_eq!(find("source a")["digest"]["gitCommit"], project.commit("a").as_str());
+    assert_eq!(find("patch 0001-two.patch")["digest"]["sha256"].as_str().unwrap().len(), 64);
+
+    assert_eq!(pack(&[])["provenance"], Value::Null);
+    assert!(!stated.exists(), "what was stated of an earlier archive is not true of this one");
+}
+
+#[test]
+fn packages_say_which_builds_they_were_made_of() {
+    if !sealed() {
+        return;
+    }
+    let project = project();
+    let checkout = &project.checkout;
+    checkout.built(&["--no-sandbox"]);
+    let local = checkout.run(&["package", "tar", "--provenance", "--allow-local"]);
+    assert_eq!(local.code, Some(2), "nobody knows all that those are made of");
+    checkout.built(&[]);
+    project.ok(&["package", "tar", "--provenance"]);
+    let packages = checkout.path(".xtask/packages/tar");
+    let lines = std::fs::read_to_string(packages.join("provenance.intoto.jsonl")).unwrap();
+    let statements: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let [statement] = &statements[..] else { panic!("one for all of `a`: {lines}") };
+    let subject = &statement["subject"][0];
+    assert_eq!(subject["digest"]["sha256"], sum(&packages.join(subject["name"].as_str().unwrap())).as_str());
+    let a: Value = serde_json::from_str(&project.ok(&["provenance", "a"])).unwrap();
+    let find = dependencies(statement);
+    let (build, details) = (find("component a"), &a["predicate"]["runDetails"]);
+    assert_eq!(build["annotations"]["action"], details["metadata"]["invocationId"], "its own statement says more");
+    assert_eq!(build["digest"], details["byproducts"][0]["digest"]);
+    assert_eq!(find("source a")["digest"]["gitCommit"], project.commit("a").as_str());
+    assert_eq!(find("source b")["digest"]["sha256"].as_str().unwrap().len(), 64, "which has no commit");
+    project.ok(&["package", "tar"]);
+    assert!(!packages.join("provenance.intoto.jsonl").exists(), "it was of an earlier run's");
+}
+
 #[test]
 fn an_envelope_is_signed_over_type_and_payload() {
     if which::which("ssh-keygen").is_err() {
@@ -79,6 +141,11 @@ fn an_envelope_is_signed_over_type_and_payload() {
     let signed = [format!("DSSEv1 {} {kind} {} ", kind.len(), payload.len()).as_bytes(), &payload].concat();
     std::fs::write(path("signed"), signed).unwrap();
     std::fs::write(path("signature"), decoded(&envelope["signatures"][0]["sig"])).unwrap();
+    let packed = ["package", "tar", "--provenance", "--sign", &sign, "--sign-verify", &verify];
+    project.ok(&packed);
+    let lines = project.checkout.read(".xtask/packages/tar/provenance.intoto.dsse.jsonl");
+    let types = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["payloadType"].clone());
+    assert_eq!(types.collect::<Vec<_>>(), [kind]);
     let check = Command::new("sh")
         .args(["-c", &verify])
         .env("FILE", path("signed"))

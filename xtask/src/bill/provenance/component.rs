@@ -1,29 +1,24 @@
-//! How the files of a component came to be: an in-toto statement (v1) with the predicate of SLSA provenance (v1), from the stored action
-//! of its last build. Field names are the standards': <https://slsa.dev/spec/v1.0/provenance>.
+//! How the files of a component came to be, from the stored action of its last build.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::made::{Made, is_of_now, rebuild};
-use super::{Kind, Part, crates, origin, purl};
+use super::{Definition, directory, of_part, statement};
+use crate::bill::made::{Made, is_of_now, rebuild};
+use crate::bill::{crates, origin, purl};
 use crate::definition::Name;
-use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::process::Cancel;
 use crate::state::State;
 use crate::tree::Node;
 use crate::world::World;
 
-/// What `application/vnd.in-toto+json` carries.
-const STATEMENT: &str = "https://in-toto.io/Statement/v1";
-const PREDICATE: &str = "https://slsa.dev/provenance/v1";
 /// An action of the Remote Execution API, as ARCHITECTURE.md tells it; no address of anybody's.
 const BUILD_TYPE: &str = "urn:sultana:action:v1";
-const BUILDER: &str = "urn:sultana:xtask";
 
 /// The statement about everything that the last build of `name` installed.
-pub fn statement(world: &World, state: &State, name: &Name, made: &Made, cancel: &Cancel) -> Result<Value> {
+pub fn component(world: &World, state: &State, name: &Name, made: &Made, cancel: &Cancel) -> Result<Value> {
     let Made { built, preimage, output } = made;
     if !preimage.environment.is_exact() {
         let how = if preimage.environment.sealed { "on what an earlier build left" } else { "without the sandbox" };
@@ -52,29 +47,15 @@ pub fn statement(world: &World, state: &State, name: &Name, made: &Made, cancel:
     }
     let steps = crate::why::steps_in_order(&preimage.steps);
     let steps: Vec<Value> = steps.iter().map(|(name, ran)| json!({ "name": name, "ran": ran })).collect();
-    Ok(json!({
-        "_type": STATEMENT,
-        "subject": subject,
-        "predicateType": PREDICATE,
-        "predicate": {
-            "buildDefinition": {
-                "buildType": BUILD_TYPE,
-                "externalParameters": { "manifest": world.definitions.manifest_name, "component": name },
-                "internalParameters": { "steps": steps, "environment": preimage.variables, "sandbox": true },
-                "resolvedDependencies": materials(world, name, made, cancel)?,
-            },
-            "runDetails": {
-                "builder": { "id": BUILDER, "version": { "sultana-xtask": env!("CARGO_PKG_VERSION") } },
-                "metadata": { "invocationId": format!("sha256:{}", built.action.hash) },
-                "byproducts": [directory("output", built.output)],
-            },
-        },
+    Ok(statement(Definition {
+        subject,
+        build_type: BUILD_TYPE,
+        asked: json!({ "manifest": world.definitions.manifest_name, "component": name }),
+        settled: json!({ "steps": steps, "environment": preimage.variables, "sandbox": true }),
+        dependencies: materials(world, name, made, cancel)?,
+        metadata: json!({ "invocationId": format!("sha256:{}", built.action.hash) }),
+        byproducts: vec![directory("output", built.output)],
     }))
-}
-
-/// A tree, by the digest of its root `Directory` message.
-fn directory(name: &str, digest: Digest) -> Value {
-    json!({ "name": name, "digest": { "sha256": digest.hash }, "mediaType": "application/vnd.google.bazel.remote.execution.v2.Directory" })
 }
 
 /// Everything that went in, each with its digest as far as it has one.
@@ -109,22 +90,6 @@ fn materials(world: &World, name: &Name, made: &Made, cancel: &Cancel) -> Result
         |(package, version)| json!({ "name": package, "uri": purl::installed(family, &vendor, package, version) }),
     ));
     Ok(all)
-}
-
-fn of_part(part: &Part) -> Value {
-    let mut material = json!({ "name": format!("{} {}", part.kind.word(), part.name) });
-    if let Some(uri) = part.download.as_ref().or(part.purl.as_ref()) {
-        material["uri"] = uri.clone().into();
-    }
-    let mut digest = BTreeMap::new();
-    digest.extend(part.sha256.map(|hash| ("sha256", hash.to_string())));
-    digest.extend(
-        part.notes.get("commit").filter(|_| part.kind == Kind::Source).map(|commit| ("gitCommit", commit.clone())),
-    );
-    if !digest.is_empty() {
-        material["digest"] = json!(digest);
-    }
-    material
 }
 
 /// A fingerprint of a program is its path and digest; that of a toolchain says more.
