@@ -10,7 +10,7 @@ use serde::Deserialize;
 pub struct Packaged {
     /// Its name, as Debian calls it. With `{soname}` each library is a package of its own: `libxencall1`.
     pub deb: String,
-    /// Its name in an rpm, if that is another. Several of one name become one.
+    /// Its name in an rpm, if that is another. Several of one name become one; one with `-{minor}` replaces the distribution's without.
     pub rpm: Option<String>,
     /// What it is, in one line.
     pub summary: String,
@@ -44,16 +44,16 @@ pub struct Packaged {
     pub runs: bool,
 }
 
-/// Where files stand in a package of Debian's form so that another version's can be beside them. Names of packages have the version then.
+/// Where files stand in a package so that another version's can be beside them. Names of packages have the version then: `{minor}`.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(feature = "extras", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Beside {
     /// The directory of this version, with `{minor}` in it. It has `bin` and `lib`.
     pub directory: String,
-    /// Directories whose programs stand in its `bin` instead.
+    /// Directories, as globs, whose programs stand in its `bin` instead.
     pub programs: Vec<String>,
-    /// Directories whose files stand in its `lib/python` instead.
+    /// Directories, as globs, whose files stand in its `lib/python` instead.
     #[serde(default)]
     pub python: Vec<String>,
     /// The package that has links at the places of the programs, and what starts the right version's: by its name in `deb`.

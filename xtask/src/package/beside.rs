@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use fast_glob::glob_match;
+
 use super::Package;
 use super::split::{Holes, resolve};
 use crate::definition::Beside;
@@ -30,10 +32,11 @@ pub(super) struct Started {
     links: Vec<String>,
 }
 
-/// Moves files to the directory of their version. `tree` is all that was built, `name` that of the package without its version.
+/// Moves files to the directory of their version. `tree` is all that was built, `name` that of the package with `{minor}` in it, which stands
+/// too in what people are told to type where the version that runs is `lacks`.
 pub(super) fn moved(
     beside: &Beside,
-    name: &str,
+    (name, lacks): (&str, &str),
     files: BTreeMap<String, Node>,
     tree: &Tree,
     holes: &Holes<'_>,
@@ -44,7 +47,9 @@ pub(super) fn moved(
     let programs: Vec<String> = beside.programs.iter().map(|dir| relative(dir)).collect();
     let python: Vec<String> = beside.python.iter().map(|dir| relative(dir)).collect();
     let below = |dirs: &[String], path: &str| {
-        dirs.iter().find_map(|dir| Some(path.strip_prefix(dir.as_str())?.strip_prefix('/')?.to_owned()))
+        let mut above = path.match_indices('/').map(|(at, _)| path.split_at(at));
+        let (_, rest) = above.find(|(above, _)| dirs.iter().any(|dir| glob_match(dir, above)))?;
+        Some(rest[1..].to_owned())
     };
     let program = |path: &str| below(&programs, path).filter(|rest| !rest.contains('/'));
     let place = |path: &str| match (program(path), below(&python, path)) {
@@ -72,7 +77,7 @@ pub(super) fn moved(
                 .help("give one of them another name, or leave it out of `programs` of [package.beside]"));
         }
     }
-    let text = launcher(&holes.directories.path(&beside.directory), name);
+    let text = launcher(&holes.directories.path(&beside.directory), lacks);
     let launcher = relative("{prefix}/lib/xen-common/bin/xen-utils-wrapper");
     moved.started = (!links.is_empty()).then(|| Started { by: beside.started_by.clone(), launcher, text, links });
     Ok(moved)
@@ -98,9 +103,9 @@ fn link(from: &str, to: &str) -> String {
     up.into_iter().chain(to[same..].iter().copied()).collect::<Vec<_>>().join("/")
 }
 
-/// `directory` and `package` with `{minor}` in them.
-fn launcher(directory: &str, package: &str) -> String {
-    let package = package.replace("{minor}", "$version");
+/// `directory` and `lacks` with `{minor}` in them.
+fn launcher(directory: &str, lacks: &str) -> String {
+    let lacks = lacks.replace("{minor}", "$version");
     let (running, any) = (directory.replace("{minor}", "$version"), directory.replace("{minor}", "[0-9]*"));
     format!(
         r#"#!/bin/sh
@@ -111,7 +116,7 @@ if [ -e /sys/hypervisor/version/minor ]; then
 	read -r minor </sys/hypervisor/version/minor
 	version=$major.$minor
 	directory="{running}"
-	missing="Xen $version runs, and its $name is not installed (apt install {package})"
+	missing="Xen $version runs, and its $name is not installed ({lacks})"
 else
 	directory=$(printf '%s
 ' {any}/bin/"$name" | sort -V | tail -n 1)

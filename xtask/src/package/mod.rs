@@ -24,7 +24,9 @@ pub mod version;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::definition::Name;
+use crate::elf::Elf;
 use crate::tree::Node;
+use facts::Facts;
 use version::Version;
 
 /// What is written.
@@ -39,6 +41,15 @@ pub enum Format {
 }
 
 impl Format {
+    /// What installs one by its name.
+    fn installs(self) -> Option<&'static str> {
+        match self {
+            Format::Deb => Some("apt install"),
+            Format::Rpm => Some("dnf install"),
+            Format::Tar => None,
+        }
+    }
+
     /// What this kind of package calls an instruction set of `uname -m`.
     pub fn arch(self, machine: &str) -> String {
         let name = match (self, machine) {
@@ -202,6 +213,12 @@ impl Package {
     /// Where a file stands in the result, without the first `/`.
     pub fn origin<'a>(&'a self, path: &'a str) -> &'a str {
         self.origins.get(path).map_or(path, String::as_str)
+    }
+
+    /// Its ELF files; a link to one is none, wherever it leads.
+    pub fn elves<'a>(&'a self, facts: &'a Facts) -> impl Iterator<Item = (&'a String, &'a Elf)> {
+        let files = self.files.iter().filter(|(_, node)| matches!(node, Node::File { .. }));
+        files.filter_map(|(path, _)| Some((path, facts.elf.get(self.origin(path))?)))
     }
 
     /// Files that an administrator may have changed.

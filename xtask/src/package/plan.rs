@@ -47,6 +47,9 @@ pub struct Whole<'a> {
 /// The one package that has everything, with `--single`.
 const SINGLE: &str = "xen-sultana";
 
+/// What makes the name of an rpm that of one version of Xen.
+const MINOR: &str = "-{minor}";
+
 /// A component that says nothing of packages becomes one, which no distribution has.
 fn default_rule(name: &Name, component: &Component) -> Packaged {
     Packaged {
@@ -77,14 +80,20 @@ pub fn plan(whole: &Whole<'_>) -> Result<Vec<Package>> {
         let split = split(rules, part.definition, &part.tree, whole.facts, &holes);
         nobodys.extend(split.nobodys.into_iter().map(|path| format!("{path} of `{name}`")));
         for (deb, (rule, files)) in split.packages {
-            let own = match (&rule.rpm, whole.format) {
-                (Some(rpm), Format::Rpm) => holes.fill(rpm),
-                _ => deb.clone(),
+            let (template, own) = match (&rule.rpm, whole.format) {
+                (Some(rpm), Format::Rpm) => (rpm, holes.fill(rpm)),
+                _ => (&rule.deb, deb.clone()),
             };
-            let files = match (&rule.beside, whole.format) {
-                (Some(beside), Format::Deb) => moved(beside, &rule.deb, files, &part.tree, &holes)?,
+            let files = match (&rule.beside, whole.format.installs()) {
+                (Some(beside), Some(installs)) => {
+                    let lacks = format!("{installs} {template}");
+                    moved(beside, (template, &lacks), files, &part.tree, &holes)?
+                }
                 _ => Moved { files, ..Moved::default() },
             };
+            if let (Format::Rpm, Some(rpm)) = (whole.format, &rule.rpm) {
+                planned.plain.extend(rpm.contains(MINOR).then(|| (own.clone(), holes.fill(&rpm.replace(MINOR, "")))));
+            }
             planned.add(name, part, rule, (deb, own), files, &holes)?;
         }
     }
@@ -154,6 +163,8 @@ struct Planned {
     declared: Vec<(String, Kind, String)>,
     /// Programs that another package starts.
     started: Vec<Started>,
+    /// Packages of one version of Xen, and what the distribution calls the one that it has.
+    plain: Vec<(String, String)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -242,6 +253,13 @@ impl Planned {
                     let version = known.map(|version| (Bound::Before, version));
                     package.replaces.insert(Relation { name: other, version });
                 }
+            }
+        }
+        // The distribution's is replaced by any of ours, which stays beside ours of another version.
+        for (name, plain) in std::mem::take(&mut self.plain) {
+            if let (false, Some(package)) = (versions.contains_key(&plain), self.packages.get_mut(&name)) {
+                package.provides.insert(Relation::any(&plain));
+                package.replaces.insert(Relation::any(plain));
             }
         }
         let mut tree = Tree::default();

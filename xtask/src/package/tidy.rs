@@ -50,8 +50,8 @@ pub fn settle(package: &mut Package, facts: &Facts, prefix: &str, dist: &Path, f
 
 /// Strips the files of a package that are linked dynamically; `dist` is where they stand and stay as they are.
 pub fn strip(package: &mut Package, facts: &Facts, dist: &Path, cancel: &Cancel) -> Result<()> {
-    let with_symbols = |path: &String| facts.elf.get(package.origin(path)).is_some_and(|elf| elf.has_symbols);
-    let paths: Vec<String> = package.files.keys().filter(|path| with_symbols(path)).cloned().collect();
+    let with_symbols = package.elves(facts).filter(|(_, elf)| elf.has_symbols);
+    let paths: Vec<String> = with_symbols.map(|(path, _)| path.clone()).collect();
     if paths.is_empty() {
         return Ok(());
     }

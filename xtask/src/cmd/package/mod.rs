@@ -41,7 +41,7 @@ use write::Made;
 /// work that is not committed, or that the lock does not name.
 ///
 /// What an earlier run left in .xtask/packages is replaced; a directory of yours (--out) keeps what is in it.
-/// Debian's packages of two versions of Xen can be installed beside each other: `xl` is that of the running one.
+/// Packages of two versions of Xen, deb or rpm, can be installed beside each other: `xl` is that of the running one.
 ///
 /// Try them in a root of your own, or install them here:
 ///

@@ -8,7 +8,7 @@ use crate::package::facts::Facts;
 
 /// What the files of a package need and what its libraries bring.
 pub(super) fn of_files(package: &Package, facts: &Facts) -> (BTreeSet<String>, BTreeSet<String>) {
-    let elves = || package.files.keys().filter_map(|path| facts.elf.get(path));
+    let elves = || package.elves(facts).map(|(_, elf)| elf);
     let is_found = |elf: &&Elf| elf.soname.as_ref().is_some_and(|soname| package.libraries.contains(soname));
     let provided: BTreeSet<String> = elves().filter(is_found).flat_map(provided).collect();
     let needed = elves().flat_map(needed).filter(|name| !provided.contains(name)).collect();

@@ -133,15 +133,47 @@ impl Root {
         assert!(!loaded.contains("not found"), "{loaded}");
     }
 
-    /// Programs start as far as they can without a hypervisor. `python` is where their modules are, if Python does not look there.
-    pub fn starts(&self, python: &str) {
+    /// Programs start as far as they can without a hypervisor.
+    pub fn starts(&self) {
         let xl = self.run("xl 2>&1 || true");
         assert!(xl.starts_with("Usage xl "), "{xl}");
         self.run("vhd-util create -n /tmp/disk.vhd -s 10");
         assert_eq!(self.run("vhd-util query -n /tmp/disk.vhd -v"), "10\n");
         self.run("rm /tmp/disk.vhd");
         assert!(self.run("tap-ctl 2>&1 || true").starts_with("usage: tap-ctl "));
-        self.run(&format!("PYTHONPATH={python} python3 -c 'import xen.lowlevel.xc, xen.lowlevel.xs, xenfsimage'"));
+        let python = "PYTHONPATH=$(echo /usr/lib/xen-4.*/lib/python | cut -d' ' -f1)";
+        self.run(&format!("{python} python3 -c 'import xen.lowlevel.xc, xen.lowlevel.xs, xenfsimage'"));
+    }
+
+    /// What `xl` starts, or says instead.
+    pub fn launched(&self) -> String {
+        self.run("sh -x /usr/sbin/xl 2>&1 | grep -e '^+ exec' -e ^xl: || true")
+    }
+
+    /// With 4.17 and 4.20 installed the running hypervisor says which one is started; without one it is the newest. `lacks` is what installs
+    /// 4.19.
+    pub fn launches_the_version_that_runs(&self, lacks: &str) {
+        assert_eq!(self.launched(), "+ exec /usr/lib/xen-4.20/bin/xl\n");
+        let version = self.path("sys/hypervisor/version");
+        fs::create_dir_all(&version).unwrap();
+        fs::write(version.join("major"), "4\n").unwrap();
+        let lacks = format!("xl: Xen 4.19 runs, and its xl is not installed ({lacks})\n");
+        for (minor, says) in [
+            ("17", "+ exec /usr/lib/xen-4.17/bin/xl\n"),
+            ("20", "+ exec /usr/lib/xen-4.20/bin/xl\n"),
+            ("19", lacks.as_str()),
+        ] {
+            fs::write(version.join("minor"), format!("{minor}\n")).unwrap();
+            assert_eq!(self.launched(), says);
+        }
+        fs::remove_dir_all(self.path("sys/hypervisor")).unwrap();
+    }
+
+    /// `xl` of this version itself starts, and its hvmloader is there.
+    pub fn has_toolstack(&self, version: &str) {
+        let xl = self.run(&format!("/usr/lib/xen-{version}/bin/xl 2>&1 || true"));
+        assert!(xl.starts_with("Usage xl "), "{xl}");
+        assert!(self.path(&format!("usr/lib/xen-{version}/boot/hvmloader")).is_file());
     }
 }
 

@@ -64,7 +64,7 @@ impl Root {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let paths = self.rpm(&[&["-ql"][..], &names].concat(), &[]);
         self.loads(paths.lines().map(str::to_owned));
-        self.starts("");
+        self.starts();
         let verified = Command::new("rpm").arg("--root").arg(self.dir()).arg("-V").args(&names).output().unwrap();
         let verified = String::from_utf8(verified.stdout).unwrap();
         let other = |line: &&str| !line.ends_with("/etc/xen/xl.conf");
@@ -95,12 +95,13 @@ fn rpms_say_what_they_need_and_two_runs_give_the_same_bytes() {
     };
     check(
         "--requires",
-        "xen-runtime",
+        "xen-runtime-4.17",
         &["libxenlight.so.4.17(VERS_4.17.0)(64bit)", "libc.so.6()(64bit)", "/usr/bin/python3"],
     );
-    check("--provides", "xen-libs", &["libxencall.so.1()(64bit)", "libxencall.so.1(VERS_1.3)(64bit)"]);
-    check("--configfiles", "xen-runtime", &["/etc/xen/xl.conf", "/etc/default/xencommons"]);
-    assert!(asked("--scripts", "xen-runtime").contains("systemctl --no-reload preset xenstored.service"));
+    check("--provides", "xen-libs-4.17.5", &["libxencall.so.1()(64bit)", "libxencall.so.1(VERS_1.3)(64bit)"]);
+    check("--configfiles", "xen-runtime-common", &["/etc/xen/xl.conf", "/etc/default/xencommons"]);
+    assert!(!asked("--requires", "xen-runtime-common").contains("libxenlight"), "links to a launcher need nothing");
+    assert!(asked("--scripts", "xen-runtime-common").contains("systemctl --no-reload preset xenstored.service"));
 }
 
 #[test]
@@ -125,7 +126,7 @@ fn rpms_install_without_force_work_upgrade_and_leave_nothing() {
         said(checkout.xtask(&["repo", "rpm", "--from"]).arg(out.path().join(from)).arg(&repository));
     }
     root.dnf(&repository, &["upgrade"]);
-    assert!(root.rpm(&["-q", "xen-runtime"], &[]).contains("sultana2"));
+    assert!(root.rpm(&["-q", "xen-runtime-4.17"], &[]).contains("sultana2"));
     root.rpms_work();
     assert_eq!(fs::read_to_string(root.path("etc/xen/xl.conf")).unwrap(), "# mine\n");
     let names = root.rpms();
@@ -142,6 +143,64 @@ fn rpms_install_without_force_work_upgrade_and_leave_nothing() {
     let left: Vec<&String> =
         now.difference(&before).filter(|path| !is_others(path) && !path.contains(".log")).collect();
     assert_eq!(left, Vec::<&String>::new());
+}
+
+/// Packages without files by the names that Fedora's have, which depend on one another as those do.
+fn fedoras(out: &Path) -> Vec<PathBuf> {
+    let spec = out.join("fedora.spec");
+    let names = ["hypervisor", "runtime", "libs"];
+    let packages = names.map(|name| {
+        let needs = if name == "libs" { "" } else { "Requires: xen-libs = %{version}-%{release}\n" };
+        format!("%package {name}\nSummary: {name}\n{needs}%description {name}\n-\n%files {name}\n")
+    });
+    let head = "Name: xen\nVersion: 4.17.4\nRelease: 3.fc39\nSummary: Xen\nLicense: none\nBuildArch: noarch\n%description\n-\n";
+    fs::write(&spec, format!("{head}{}", packages.concat())).unwrap();
+    said(Command::new("rpmbuild").args(["-bb", "--define"]).arg(format!("_topdir {}", out.display())).arg(&spec));
+    names.map(|name| out.join(format!("RPMS/noarch/xen-{name}-4.17.4-3.fc39.noarch.rpm"))).into()
+}
+
+#[test]
+fn two_versions_of_rpms_are_beside_each_other_and_each_takes_over_from_fedoras() {
+    if !tier::need(Tier::Full) || !tier::programs(&PROGRAMS) {
+        return;
+    }
+    let Some(root) = Root::new() else { return };
+    root.install("python3 python3-distutils libyajl2 liblzo2-2 libncurses6 bridge-utils iproute2 systemd");
+    let checkout = Checkout::built();
+    let Some(newer) = Checkout::of_xen("4.20.3+127-gc42374a105-1") else { return };
+    let out = tempfile::tempdir().unwrap();
+    root.rpm(&["--initdb"], &[]);
+    root.rpm(&["-i"], &[system(&root, out.path())]);
+    root.rpm(&["-i"], &fedoras(out.path()));
+    let old = packages(&checkout, "rpm", &out.path().join("old"), &[]);
+    root.rpm(&["-U"], &old);
+    let is_there =
+        |name: &str| root.rpm(&["-qa", "--qf", "%{NAME} %{RELEASE}\n"], &[]).lines().any(|line| line == name);
+    for name in ["hypervisor", "runtime", "libs"] {
+        assert!(!is_there(&format!("xen-{name} 3.fc39")), "Fedora's {name} is still there");
+    }
+    let only_old: BTreeSet<String> = root.files();
+    let mut new = packages(&newer, "rpm", &out.path().join("new"), &[]);
+    // Those of blktap and SeaBIOS are the same.
+    new.retain(|path| !old.iter().any(|old| old.file_name() == path.file_name()));
+    root.rpm(&["-U"], &new);
+    let names = root.rpms();
+    for version in ["4.17", "4.20"] {
+        for name in ["runtime", "libs", "hypervisor"] {
+            let name = format!("xen-{name}-{version}");
+            assert!(names.contains(&name), "no {name} in {names:?}");
+        }
+        root.has_toolstack(version);
+    }
+    root.rpms_work();
+    root.launches_the_version_that_runs("dnf install xen-runtime-4.19");
+    let newer = names.iter().map(String::as_str).filter(|name| name.contains("4.20") || *name == "xen-devel");
+    root.rpm(&[&["-e"][..], &newer.collect::<Vec<_>>()].concat(), &[]);
+    assert_eq!(root.launched(), "+ exec /usr/lib/xen-4.17/bin/xl\n");
+    root.rpms_work();
+    let now = root.files();
+    let lost: Vec<&String> = only_old.difference(&now).filter(|path| path.contains("4.17")).collect();
+    assert_eq!(lost, Vec::<&String>::new());
 }
 
 /// What `primary.xml` says of packages, each by its name, but for what is allowed to differ.
@@ -177,7 +236,7 @@ fn an_index_says_what_createrepo_says() {
     fs::rename(out.path().join("packages"), theirs.join("packages")).unwrap();
     said(Command::new("createrepo_c").args(["-q", "--no-database"]).arg(&theirs));
     let (ours, theirs) = (primary(&ours), primary(&theirs));
-    assert!(ours.len() > 5 && ours["xen-libs"].iter().any(|line| line.contains("libxenlight.so")));
+    assert!(ours.len() > 5 && ours["xen-libs-4.17"].iter().any(|line| line.contains("libxenlight.so")));
     for (name, lines) in &theirs {
         let ours = &ours[name];
         let [missing, more] = [lines.difference(ours), ours.difference(lines)].map(|lines| lines.collect::<Vec<_>>());
