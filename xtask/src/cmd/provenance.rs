@@ -8,6 +8,7 @@ use crate::bill::made::made;
 use crate::bill::provenance::component;
 use crate::error::Result;
 use crate::machine::Machine;
+use crate::signing::SigningArgs;
 use crate::state::State;
 use crate::world::World;
 
@@ -36,7 +37,10 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     #[command(flatten)]
-    vouching: Vouching,
+    signing: SigningArgs,
+    /// Name of the key in the envelope
+    #[arg(long, value_name = "ID", requires = "sign")]
+    sign_key: Option<String>,
 }
 
 pub fn run(session: &Session, args: &Args) -> Result<()> {
@@ -46,11 +50,12 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     let world = World::new(session.layout.clone(), definitions, &wanted, Machine::of(&session.layout, false)?)?;
     let state = State::read(&session.layout);
     let asked = |name: &&crate::definition::Name| wanted.names.is_empty() || wanted.names.contains(*name);
+    let vouching = Vouching { signing: args.signing.wanted(), key: args.sign_key.clone() };
     let mut written = Vec::new();
     for name in world.plan.order.iter().filter(asked) {
         let statement = component(&world, &state, name, &made(&world, &state, name)?, &session.cancel)?;
-        let line = args.vouching.line(session, statement, &format!("`{name}`"))?;
-        written.push((args.vouching.file(name.as_str()), line));
+        let line = vouching.line(session, statement, name.as_str())?;
+        written.push((vouching.file(name.as_str()), line));
     }
     for (file, line) in &written {
         match &args.out {

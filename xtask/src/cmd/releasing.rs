@@ -28,7 +28,18 @@ pub(super) struct What {
     all: bool,
     /// What autoconf makes too, for sources that come without: who builds it needs neither autoconf nor libtool
     #[arg(long)]
-    pub(super) with_generated: bool,
+    with_generated: bool,
+}
+
+impl What {
+    /// As it was said, for a statement about the archive.
+    pub(super) fn asked(&self) -> [(&'static str, serde_json::Value); 3] {
+        [
+            ("components", self.components.clone().into()),
+            ("all", self.all.into()),
+            ("with-generated", self.with_generated.into()),
+        ]
+    }
 }
 
 /// The contents of the archive; an error that names everything that keeps it from being released.

@@ -24,7 +24,7 @@ use crate::turn::{self, Hold};
 ///
 ///     echo 'deb [trusted=yes] file:/srv/xen sultana main' > /etc/apt/sources.list.d/xen.list
 ///     apt update && apt install -t sultana xen-utils-4.17 blktap
-///     dnf install --repofrompath=xen,/srv/xen-rpm --nogpgcheck xen-runtime
+///     dnf install --repofrompath=xen,/srv/xen-rpm --nogpgcheck xen-runtime-4.17
 ///
 /// To sign it, in the environment or as arguments, apt's InRelease by the second pair; then `signed-by=`
 /// instead of `trusted=yes`, and `repo_gpgcheck=1`:

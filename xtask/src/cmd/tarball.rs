@@ -6,12 +6,14 @@ use std::path::PathBuf;
 use super::Session;
 use super::releasing::{Bar, What, contents};
 use super::vouching::{self, Vouching};
-use crate::bill::{Stamp, gather, provenance};
+use crate::bill::provenance::{self, Release};
+use crate::bill::{Stamp, gather};
 use crate::error::{Context, Result};
 use crate::machine::size;
 use crate::placing;
 use crate::release::{Format, write};
 use crate::run::{Mode, Report};
+use crate::signing::SigningArgs;
 
 /// Pack Xen and its components into one archive that builds without a network
 ///
@@ -45,7 +47,10 @@ pub struct Args {
     #[arg(long)]
     provenance: bool,
     #[command(flatten)]
-    vouching: Vouching,
+    signing: SigningArgs,
+    /// Name of the key in the envelope
+    #[arg(long, value_name = "ID", requires = "sign")]
+    sign_key: Option<String>,
     /// What a signature's name ends in
     #[arg(long, env = "XTASK_SIGN_SUFFIX", value_name = "SUFFIX", default_value = "asc")]
     sign_suffix: String,
@@ -57,6 +62,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     }
     let report = Report::new(if session.json { Mode::Json } else { Mode::Auto }, None);
     let (world, contents) = contents(session, &args.what, "make a tarball", &report)?;
+    let repository = provenance::repository(&world)?;
     let out = std::path::absolute(&args.out).context(|| "cannot use --out".to_owned())?;
     fs::create_dir_all(&out).context(|| format!("cannot make `{}`", out.display()))?;
     crate::machine::need(&out, contents.bytes() / 2 + (1 << 20), "packing the archive")?;
@@ -83,16 +89,15 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     aside.as_file().sync_all().context(cannot)?;
     aside.persist(&file).context(cannot)?;
     crate::atomic::write(&sum, format!("{}  {name}\n", digest.hash).as_bytes())?;
+    let vouching = Vouching { signing: args.signing.wanted(), key: args.sign_key.clone() };
     let stated = args.provenance.then(|| -> Result<PathBuf> {
         let bill = gather(&world, &contents.top, Stamp::At(contents.epoch), false, &session.cancel)?;
-        let asked = [("format", args.format.suffix().into()), ("with-generated", args.what.with_generated.into())];
-        let statement = provenance::archive(&world, &name, digest, &bill, &asked)?;
-        let stated = out.join(args.vouching.file(&name));
-        crate::atomic::write(&stated, &args.vouching.line(session, statement, &format!("`{}`", file.display()))?)?;
-        Ok(stated)
+        let asked = args.what.asked().into_iter().chain([("format", args.format.suffix().into())]).collect();
+        let release = Release { asked, repository, bill: &bill };
+        vouching.beside(session, &file, provenance::archive(&world, &name, digest, release))
     });
     let stated = stated.transpose()?;
-    let signing = args.vouching.signing();
+    let signing = vouching.signing;
     let signature = signing.map(|it| it.beside(&file, &args.sign_suffix, &session.cancel)).transpose()?;
     if session.json {
         return super::print_json(&serde_json::json!({

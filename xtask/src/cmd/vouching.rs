@@ -8,36 +8,30 @@ use super::Session;
 use crate::bill::dsse::envelope;
 use crate::error::{Context, Result};
 use crate::placing;
-use crate::signing::{Signing, SigningArgs};
+use crate::signing::Signing;
 
-/// Who signs.
-#[derive(Debug, clap::Args)]
+/// Who signs, if somebody does.
+#[derive(Debug)]
 pub(super) struct Vouching {
-    #[command(flatten)]
-    signing: SigningArgs,
-    /// Name of the key in the envelope
-    #[arg(long, value_name = "ID", requires = "sign")]
-    sign_key: Option<String>,
+    pub(super) signing: Option<Signing>,
+    /// The name of the key in the envelope.
+    pub(super) key: Option<String>,
 }
 
-/// A plain statement's file, and one in a signed envelope, for one statement and for one a line.
-const ENDINGS: [[&str; 2]; 2] = [["intoto.json", "intoto.jsonl"], ["intoto.dsse.json", "intoto.dsse.jsonl"]];
+/// How the name of a file with a statement ends, and of one with a signed envelope.
+const PLAIN: &str = "intoto.json";
+const SIGNED: &str = "intoto.dsse.json";
 
 impl Vouching {
-    /// Who signs, if that is wanted.
-    pub(super) fn signing(&self) -> Option<Signing> {
-        self.signing.wanted()
-    }
-
     /// A statement as one line of JSON, in an envelope where it is signed; `what` it is of, for errors.
     pub(super) fn line(&self, session: &Session, statement: Value, what: &str) -> Result<Vec<u8>> {
-        let encoding = || format!("cannot encode the provenance of {what}");
-        let value = match self.signing() {
+        let encoding = || format!("cannot encode the provenance of `{what}`");
+        let value = match &self.signing {
             None => statement,
             Some(signing) => {
                 let payload = serde_json::to_vec(&statement).context(encoding)?;
-                let what = format!("the provenance of {what}");
-                envelope(&payload, &signing, self.sign_key.as_deref(), &what, &session.cancel)?
+                let what = format!("the provenance of `{what}`");
+                envelope(&payload, signing, self.key.as_deref(), &what, &session.cancel)?
             }
         };
         let mut line = serde_json::to_vec(&value).context(encoding)?;
@@ -45,19 +39,22 @@ impl Vouching {
         Ok(line)
     }
 
-    /// The name of the file with one statement about `name`.
+    /// The name of the file with the statement about `name`.
     pub(super) fn file(&self, name: &str) -> String {
-        format!("{name}.{}", ENDINGS[usize::from(self.signing().is_some())][0])
+        format!("{name}.{}", if self.signing.is_some() { SIGNED } else { PLAIN })
     }
 
-    /// The same with several, each in a line.
-    pub(super) fn lines(&self, name: &str) -> String {
-        format!("{name}.{}", ENDINGS[usize::from(self.signing().is_some())][1])
+    /// Puts the statement about a file beside it; gives its path.
+    pub(super) fn beside(&self, session: &Session, file: &Path, statement: Value) -> Result<PathBuf> {
+        let stated = PathBuf::from(self.file(&file.display().to_string()));
+        crate::atomic::write(&stated, &self.line(session, statement, &file.display().to_string())?)?;
+        Ok(stated)
     }
 }
 
 /// Removes what was stated about another file of that name.
 pub(super) fn remove_earlier(file: &Path) -> Result<()> {
-    let stated = |ending: &str| PathBuf::from(format!("{}.{ending}", file.display()));
-    ENDINGS.iter().try_for_each(|[ending, _]| placing::remove_file(&stated(ending)))
+    [PLAIN, SIGNED]
+        .iter()
+        .try_for_each(|ending| placing::remove_file(&PathBuf::from(format!("{}.{ending}", file.display()))))
 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 pub struct Packaged {
     /// Its name, as Debian calls it. With `{soname}` each library is a package of its own: `libxencall1`.
     pub deb: String,
-    /// Its name in an rpm, if that is another. Several of one name become one; one with `-{minor}` replaces the distribution's without.
+    /// Its name in an rpm, if that is another. Several of one name become one; one with `-{minor}` replaces earlier ones without.
     pub rpm: Option<String>,
     /// What it is, in one line.
     pub summary: String,

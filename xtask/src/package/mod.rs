@@ -41,15 +41,6 @@ pub enum Format {
 }
 
 impl Format {
-    /// What installs one by its name.
-    fn installs(self) -> Option<&'static str> {
-        match self {
-            Format::Deb => Some("apt install"),
-            Format::Rpm => Some("dnf install"),
-            Format::Tar => None,
-        }
-    }
-
     /// What this kind of package calls an instruction set of `uname -m`.
     pub fn arch(self, machine: &str) -> String {
         let name = match (self, machine) {

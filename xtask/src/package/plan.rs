@@ -42,6 +42,8 @@ pub struct Whole<'a> {
     pub parts: BTreeMap<Name, Part<'a>>,
     /// What their files need.
     pub facts: &'a Facts,
+    /// What people type to install one by its name, before it: `apt install`. Where nothing does, versions are not beside each other.
+    pub installs: Option<&'static str>,
 }
 
 /// The one package that has everything, with `--single`.
@@ -84,7 +86,7 @@ pub fn plan(whole: &Whole<'_>) -> Result<Vec<Package>> {
                 (Some(rpm), Format::Rpm) => (rpm, holes.fill(rpm)),
                 _ => (&rule.deb, deb.clone()),
             };
-            let files = match (&rule.beside, whole.format.installs()) {
+            let files = match (&rule.beside, whole.installs) {
                 (Some(beside), Some(installs)) => {
                     let lacks = format!("{installs} {template}");
                     moved(beside, (template, &lacks), files, &part.tree, &holes)?
@@ -255,7 +257,7 @@ impl Planned {
                 }
             }
         }
-        // The distribution's is replaced by any of ours, which stays beside ours of another version.
+        // An earlier one of the distribution's is replaced by ours, which stays beside ours of another version.
         for (name, plain) in std::mem::take(&mut self.plain) {
             if let (false, Some(package)) = (versions.contains_key(&plain), self.packages.get_mut(&name)) {
                 package.provides.insert(Relation::any(&plain));

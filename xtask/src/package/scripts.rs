@@ -12,6 +12,8 @@ pub struct Scripts {
     pub before_install: Option<String>,
     /// After files came.
     pub after_install: Option<String>,
+    /// After all of the transaction, also after the scripts of what went; rpm's alone.
+    pub at_end: Option<String>,
     /// Before files go.
     pub before_remove: Option<String>,
     /// After files went.
@@ -45,7 +47,7 @@ fi
 pub fn scripts(package: &Package, format: Format) -> Scripts {
     let boots = package.files.keys().any(|path| path.starts_with("boot/"));
     let has_units = package.files.keys().any(|path| path.contains("/systemd/system/"));
-    let (mut install, mut going, mut remove) = (String::new(), String::new(), String::new());
+    let [mut install, mut end, mut going, mut remove] = [const { String::new() }; 4];
     for unit in &package.units {
         match format {
             Format::Deb => {
@@ -53,7 +55,7 @@ pub fn scripts(package: &Package, format: Format) -> Scripts {
                 remove.push_str(&deb_disable(unit));
             }
             Format::Rpm => {
-                install.push_str(&rpm_enable(unit));
+                end.push_str(&rpm_enable(unit));
                 going.push_str(&rpm_disable(unit));
             }
             Format::Tar => {}
@@ -74,8 +76,8 @@ pub fn scripts(package: &Package, format: Format) -> Scripts {
     if format != Format::Deb {
         // rpm runs a text in a shell, dpkg a file.
         let script = |body: String| (!body.is_empty()).then(|| format!("{body}exit 0\n"));
-        let [after_install, before_remove, after_remove] = [install, going, remove].map(script);
-        return Scripts { before_install: None, after_install, before_remove, after_remove };
+        let [after_install, at_end, before_remove, after_remove] = [install, end, going, remove].map(script);
+        return Scripts { before_install: None, after_install, at_end, before_remove, after_remove };
     }
     let obsolete = obsolete::taken_away(package);
     install.insert_str(0, &obsolete::forgotten(package));
@@ -88,6 +90,7 @@ pub fn scripts(package: &Package, format: Format) -> Scripts {
     Scripts {
         before_install: script("", String::new()),
         after_install: script("configure|abort-upgrade|abort-remove|abort-deconfigure", install),
+        at_end: None,
         before_remove: None,
         after_remove: script("remove|purge", remove),
     }
@@ -118,7 +121,8 @@ fi
     )
 }
 
-/// As the distribution's presets have it, and the first time only: who has disabled one since wants it so.
+/// As the distribution's presets have it, and the first time only: who has disabled one since wants it so. At the end, since a package of
+/// another name that had the unit before disables it as it goes.
 fn rpm_enable(unit: &str) -> String {
     format!(
         "if [ \"$1\" = 1 ] && command -v systemctl >/dev/null; then

@@ -12,7 +12,7 @@ use super::{Kind, Part};
 use crate::digest::Digest;
 
 pub use component::component;
-pub use released::{archive, packages};
+pub use released::{Release, archive, package, repository};
 
 /// What `application/vnd.in-toto+json` carries.
 const STATEMENT: &str = "https://in-toto.io/Statement/v1";
@@ -63,13 +63,20 @@ fn directory(name: &str, digest: Digest) -> Value {
 
 fn of_part(part: &Part) -> Value {
     let mut material = json!({ "name": format!("{} {}", part.kind.word(), part.name) });
-    if let Some(uri) = part.download.as_ref().or(part.purl.as_ref()) {
+    // What was edited is not at that address, nor in that commit.
+    let modified = part.notes.get("modified");
+    if let Some(modified) = modified {
+        material["annotations"] = json!({ "modified": modified });
+    } else if let Some(uri) = part.download.as_ref().or(part.purl.as_ref()) {
         material["uri"] = uri.clone().into();
     }
     let mut digest = BTreeMap::new();
     digest.extend(part.sha256.map(|hash| ("sha256", hash.to_string())));
     digest.extend(
-        part.notes.get("commit").filter(|_| part.kind == Kind::Source).map(|commit| ("gitCommit", commit.clone())),
+        part.notes
+            .get("commit")
+            .filter(|_| part.kind == Kind::Source && modified.is_none())
+            .map(|commit| ("gitCommit", commit.clone())),
     );
     if let (true, Some(tree)) = (digest.is_empty(), part.notes.get("tree")) {
         digest.insert("sha256", tree.clone());

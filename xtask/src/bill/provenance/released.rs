@@ -10,62 +10,69 @@ use crate::definition::Name;
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::origin::uncommitted_in;
+use crate::release::is_released;
 use crate::state::Built;
 use crate::world::World;
 
-/// The statement about an archive of `bill`'s components. `asked` is what the command was told beside the manifest.
-pub fn archive(world: &World, file: &str, digest: Digest, bill: &Bill, asked: &[(&str, Value)]) -> Result<Value> {
-    let components = bill.parts.iter().filter(|part| part.kind == Kind::Component).map(|part| &part.name);
-    Ok(statement(Definition {
-        subject: vec![subject(file, digest)],
-        build_type: "urn:sultana:tarball:v1",
-        asked: parameters(world, asked),
-        settled: json!({ "components": components.collect::<Vec<_>>() }),
-        dependencies: repository(world)?.into_iter().chain(sources(bill)).collect(),
-        metadata: json!({}),
-        byproducts: Vec::new(),
-    }))
+/// What was made of what, as its maker knows it.
+#[derive(Debug)]
+pub struct Release<'a> {
+    /// What the command was told, beside the manifest.
+    pub asked: Vec<(&'a str, Value)>,
+    /// From `repository`, before anything was made.
+    pub repository: Option<Value>,
+    /// Of all components that are in it, and of no other.
+    pub bill: &'a Bill,
 }
 
-/// The statement about packages of these components' last builds, whose own statements say more. `bill` is of these components alone.
-pub fn packages(
-    world: &World,
-    files: &BTreeMap<&str, Digest>,
-    builds: &BTreeMap<&Name, &Built>,
-    bill: &Bill,
-    asked: &[(&str, Value)],
-) -> Result<Value> {
+/// The statement about an archive.
+pub fn archive(world: &World, file: &str, digest: Digest, of: Release<'_>) -> Value {
+    let components = of.bill.parts.iter().filter(|part| part.kind == Kind::Component).map(|part| &part.name);
+    let settled = json!({ "components": components.collect::<Vec<_>>() });
+    released(world, "urn:sultana:tarball:v1", (file, digest), settled, Vec::new(), of)
+}
+
+/// The statement about a package of these components' last builds, whose own statements say more.
+pub fn package(world: &World, file: &str, digest: Digest, builds: &BTreeMap<&Name, &Built>, of: Release<'_>) -> Value {
     let build = |(name, built): (&&Name, &&Built)| {
         let mut build = directory(&format!("component {name}"), built.output);
         build["annotations"] = json!({ "action": format!("sha256:{}", built.action.hash) });
         build
     };
-    Ok(statement(Definition {
-        subject: files.iter().map(|(file, digest)| subject(file, *digest)).collect(),
-        build_type: "urn:sultana:package:v1",
-        asked: parameters(world, asked),
-        settled: json!({}),
-        dependencies: repository(world)?.into_iter().chain(builds.iter().map(build)).chain(sources(bill)).collect(),
+    released(world, "urn:sultana:package:v1", (file, digest), json!({}), builds.iter().map(build).collect(), of)
+}
+
+fn released(
+    world: &World,
+    build_type: &'static str,
+    (file, digest): (&str, Digest),
+    settled: Value,
+    builds: Vec<Value>,
+    of: Release<'_>,
+) -> Value {
+    let manifest = ("manifest", json!(world.definitions.manifest_name));
+    statement(Definition {
+        subject: vec![json!({ "name": file, "digest": { "sha256": digest.hash } })],
+        build_type,
+        asked: std::iter::once(manifest).chain(of.asked).map(|(name, value)| (name.to_owned(), value)).collect(),
+        settled,
+        dependencies: of.repository.into_iter().chain(builds).chain(sources(of.bill)).collect(),
         metadata: json!({}),
         byproducts: Vec::new(),
-    }))
+    })
 }
 
-fn subject(file: &str, digest: Digest) -> Value {
-    json!({ "name": file, "digest": { "sha256": digest.hash } })
-}
-
-fn parameters(world: &World, asked: &[(&str, Value)]) -> Value {
-    let manifest = ("manifest", json!(world.definitions.manifest_name));
-    std::iter::once(&manifest).chain(asked).map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
-}
-
-/// This repository: definitions, the lock, and the program that ran. Work that is not committed has no digest, and is told.
-fn repository(world: &World) -> Result<Option<Value>> {
-    let Some((commit, _)) = origin::commit_of(&world.layout.root) else { return Ok(None) };
+/// This repository, with what of it decides what is made: definitions, the lock, and the program that runs. It is not asked of an unpacked
+/// archive, which has none, whatever it lies in. Work that is not committed has no digest, and is told.
+pub fn repository(world: &World) -> Result<Option<Value>> {
+    let layout = &world.layout;
+    let Some((commit, _)) = origin::commit_of(&layout.root).filter(|_| world.unpacked.is_none()) else {
+        return Ok(None);
+    };
     let mut repository = json!({ "name": "repository", "digest": { "gitCommit": commit } });
-    if uncommitted_in(&world.layout.root)?.is_none_or(|changes| !changes.is_empty()) {
-        repository["annotations"] = json!({ "modified": true });
+    let changes = uncommitted_in(&layout.root)?.unwrap_or_default();
+    if changes.iter().any(|change| is_released(&change.path)) {
+        repository["annotations"] = json!({ "modified": "work that is not committed" });
     }
     Ok(Some(repository))
 }

@@ -5,11 +5,11 @@ mod parts;
 mod vouch;
 mod write;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::Session;
-use super::vouching::Vouching;
-use crate::bill::{Stamp, texts};
+use crate::bill::{Stamp, provenance, texts};
 use crate::digest::Digest;
 use crate::dist;
 use crate::error::{Context, Error, Result};
@@ -76,11 +76,18 @@ pub struct Args {
     /// Also of what was built without the sandbox or on what an earlier build left; such versions end with ~local
     #[arg(long)]
     allow_local: bool,
-    /// State how they were made too: SLSA provenance v1, in provenance.intoto.jsonl; signed, in provenance.intoto.dsse.jsonl
+    /// State how each was made too: SLSA provenance v1, in FILE.intoto.json; signed, an envelope in FILE.intoto.dsse.json
     #[arg(long, conflicts_with_all = ["allow_local", "dry_run"])]
     provenance: bool,
-    #[command(flatten)]
-    vouching: Vouching,
+    /// Shell command that signs a statement, `$FILE`, into `$SIGNATURE` [env: XTASK_SIGN]; packages are signed by their repository
+    #[arg(long, value_name = "COMMAND", requires = "provenance")]
+    sign: Option<String>,
+    /// Shell command that fails unless `$SIGNATURE` is one of `$FILE` [env: XTASK_SIGN_VERIFY]
+    #[arg(long, value_name = "COMMAND", requires = "provenance")]
+    sign_verify: Option<String>,
+    /// Name of the key in the envelope
+    #[arg(long, value_name = "ID", requires = "provenance")]
+    sign_key: Option<String>,
     /// Print what would be made and write nothing
     #[arg(long)]
     dry_run: bool,
@@ -111,6 +118,16 @@ impl Kind {
             Kind::Deb => "deb",
             Kind::Rpm => "rpm",
             Kind::Tar => "tar",
+        }
+    }
+
+    /// What installs a package by its name, where packages have names.
+    fn installs(self, here: Option<Family>) -> Option<&'static str> {
+        match (self, self.family(here)) {
+            (Kind::Tar, _) => None,
+            (_, Family::Fedora) => Some("dnf install"),
+            (_, Family::OpenSuse) => Some("zypper install"),
+            _ => Some("apt install"),
         }
     }
 
@@ -149,6 +166,7 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         directories,
         parts: parts::parts(session, &world, &merged, args)?,
         facts: &facts,
+        installs: args.format.installs(world.machine.family()),
     };
     let mut packages = plan(&whole)?;
     if args.single {
@@ -177,21 +195,31 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
     }
     let default = || session.layout.packages(args.format.word());
     let out = args.out.clone().unwrap_or_else(default);
+    let mut stated = Vec::new();
     if !args.dry_run {
+        let repository = provenance::repository(&world)?;
         std::fs::create_dir_all(&out).context(|| format!("cannot make `{}`", out.display()))?;
         crate::machine::need(&out, packages.iter().map(crate::package::Package::bytes).sum(), "packaging")?;
         let mut written = write::write(session, &out, &made, &common, &dir)?;
-        let stated = args.vouching.lines("provenance");
+        let list = |written: &BTreeMap<String, Digest>| match args.out {
+            None => write::replace_earlier(&out, written),
+            Some(_) => Ok(()),
+        };
+        // Who signs may fail, and the packages are there.
+        list(&written)?;
         if args.provenance {
-            let lines = vouch::lines(session, args, &world, &bill, &made, &written)?;
-            crate::atomic::write(&out.join(&stated), &lines)?;
-            written.insert(&stated, Digest::of(&lines));
-        }
-        if args.out.is_none() {
-            write::replace_earlier(&out, &written)?;
+            stated = vouch::write(session, args, &out, (&world, &bill, repository), &made, &written)?;
+            for file in &stated {
+                let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                written.insert(
+                    name,
+                    Digest::of(&std::fs::read(file).context(|| format!("cannot read `{}`", file.display()))?),
+                );
+            }
+            list(&written)?;
         }
     }
-    tell(session, args, &out, &made)
+    tell(session, args, &out, &made, &stated)
 }
 
 /// Debian's libraries of several architectures stand beside one another, and so do others' of 32 and 64 bits.
@@ -209,7 +237,7 @@ fn note_library_directory(format: Format, libdir: &str, machine: &str) {
     }
 }
 
-fn tell(session: &Session, args: &Args, out: &Path, made: &[Made<'_>]) -> Result<()> {
+fn tell(session: &Session, args: &Args, out: &Path, made: &[Made<'_>], stated: &[PathBuf]) -> Result<()> {
     if session.json {
         let package = |made: &Made<'_>| {
             let package = made.package;
@@ -220,7 +248,9 @@ fn tell(session: &Session, args: &Args, out: &Path, made: &[Made<'_>]) -> Result
             })
         };
         let packages: Vec<_> = made.iter().map(package).collect();
-        return super::print_json(&serde_json::json!({ "dry-run": args.dry_run, "packages": packages }));
+        return super::print_json(
+            &serde_json::json!({ "dry-run": args.dry_run, "packages": packages, "provenance": stated }),
+        );
     }
     for made in made {
         if args.dry_run {
@@ -231,5 +261,6 @@ fn tell(session: &Session, args: &Args, out: &Path, made: &[Made<'_>]) -> Result
             println!("{}", out.join(&made.file).display());
         }
     }
+    stated.iter().for_each(|stated| println!("{}", stated.display()));
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::cmd::Session;
+use crate::cmd::{Session, vouching};
 use crate::digest::Digest;
 use crate::error::{Context, Error, Result};
 use crate::package::facts::Facts;
@@ -63,18 +63,18 @@ pub(super) fn made<'a>(
 }
 
 /// Writes them into `out` and gives their digests by their files' names; `dist` is where what is in them stands.
-pub(super) fn write<'a>(
+pub(super) fn write(
     session: &Session,
     out: &Path,
-    made: &'a [Made<'_>],
+    made: &[Made<'_>],
     common: &Common<'_>,
     dist: &Path,
-) -> Result<BTreeMap<&'a str, Digest>> {
+) -> Result<BTreeMap<String, Digest>> {
     // The largest first: whoever gets it last is waited for.
-    let mut order: Vec<&'a Made<'_>> = made.iter().collect();
+    let mut order: Vec<&Made<'_>> = made.iter().collect();
     order.sort_by_key(|made| std::cmp::Reverse(made.package.bytes()));
     let next = AtomicUsize::new(0);
-    let worker = || -> Result<BTreeMap<&'a str, Digest>> {
+    let worker = || -> Result<BTreeMap<String, Digest>> {
         let mut written = BTreeMap::new();
         while let Some(made) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
             let read = |path: &str| {
@@ -82,8 +82,9 @@ pub(super) fn write<'a>(
                 content(made.package, dist, path)
             };
             let bytes = bytes(made, common, &read)?;
+            vouching::remove_earlier(&out.join(&made.file))?;
             archive::write(out, &made.file, &bytes)?;
-            written.insert(made.file.as_str(), Digest::of(&bytes));
+            written.insert(made.file.clone(), Digest::of(&bytes));
         }
         Ok(written)
     };
@@ -104,7 +105,7 @@ pub(super) fn write<'a>(
 const LIST: &str = "SHA256SUMS";
 
 /// Makes `out` what this run wrote: packages of an earlier one go. What somebody else put there, or changed since, stays and is named.
-pub(super) fn replace_earlier(out: &Path, written: &BTreeMap<&str, Digest>) -> Result<()> {
+pub(super) fn replace_earlier(out: &Path, written: &BTreeMap<String, Digest>) -> Result<()> {
     let list = crate::atomic::read(&out.join(LIST))?.unwrap_or_default();
     for line in String::from_utf8_lossy(&list).lines() {
         let Some((known, name)) = line.split_once("  ").filter(|(_, name)| !name.contains('/')) else { continue };

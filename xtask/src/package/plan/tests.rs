@@ -62,7 +62,7 @@ fn check(format: Format, more: &[&str]) -> Result<Vec<String>> {
         named: Vec::new(),
     };
     let parts = BTreeMap::from([("x".parse().unwrap(), part)]);
-    let whole = Whole { format, machine: "x86_64", directories: &directories, parts, facts: &facts };
+    let whole = Whole { format, machine: "x86_64", directories: &directories, parts, facts: &facts, installs: None };
     let told = |package: Package| {
         let relations = |relations: &BTreeSet<Relation>| {
             let bound = |relation: &Relation| match &relation.version {
@@ -107,7 +107,7 @@ fn a_file_that_nobody_wants_is_named() {
 }
 
 /// The packages of components/xen-tools.toml, in that version, with paths of each of its kinds of files.
-fn toolstack(version: &str) -> Vec<Package> {
+fn toolstack(format: Format, version: &str) -> Vec<Package> {
     let component: Component =
         toml::from_str(include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../components/xen-tools.toml"))).unwrap();
     let directories = Directories::default();
@@ -115,7 +115,11 @@ fn toolstack(version: &str) -> Vec<Package> {
     let (prefix, libdir) = (directories.prefix.trim_start_matches('/'), directories.libdir.trim_start_matches('/'));
     let mut tree = Tree::default();
     let boot = format!("lib/xen-{}/boot/hvmloader", version.minor());
-    for path in ["sbin/xl", "bin/xenstore-ls", "lib/xen/bin/pygrub", "lib/python3/dist-packages/xen/x.py", &boot] {
+    let module = match format {
+        Format::Rpm => "lib64/python3.12/site-packages/xen/x.py",
+        _ => "lib/python3/dist-packages/xen/x.py",
+    };
+    for path in ["sbin/xl", "bin/xenstore-ls", "lib/xen/bin/pygrub", module, &boot] {
         tree.insert_file(&format!("{prefix}/{path}"), b"", 0o755);
     }
     let second_name = Node::Symlink { target: "/usr/lib/xen/bin/pygrub".to_owned() };
@@ -129,29 +133,50 @@ fn toolstack(version: &str) -> Vec<Package> {
     let part = Part { definition: &component, version, epoch: 0, tree, needed, named };
     let parts = BTreeMap::from([("xen-tools".parse().unwrap(), part)]);
     let facts = Facts::default();
-    plan(&Whole { format: Format::Deb, machine: "x86_64", directories: &directories, parts, facts: &facts }).unwrap()
+    let installs = Some("zypper install");
+    plan(&Whole { format, machine: "x86_64", directories: &directories, parts, facts: &facts, installs }).unwrap()
 }
 
 #[test]
 fn toolstacks_of_two_versions_have_no_path_in_common_but_in_packages_of_one_name() {
-    let (old, new) = (toolstack("4.17.5"), toolstack("4.20.0"));
-    let names = |packages: &[Package]| packages.iter().map(|package| package.name.clone()).collect::<Vec<_>>();
-    let wanted = ["libxen-dev", "libxenmisc4.17", "xen-utils-4.17", "xen-utils-common", "xenstore-utils"];
-    assert_eq!(names(&old), wanted);
-    for new in &new {
-        for old in old.iter().filter(|old| old.name != new.name) {
-            let shared: Vec<&String> = old.files.keys().filter(|path| new.files.contains_key(*path)).collect();
-            assert_eq!(shared, Vec::<&String>::new(), "{} {}", old.name, new.name);
-            assert!(
-                !old.conflicts.iter().chain(&old.replaces).any(|one| one.name == new.name && one.version.is_none())
-            );
+    let debs: &[&str] = &["libxen-dev", "libxenmisc4.17", "xen-utils-4.17", "xen-utils-common", "xenstore-utils"];
+    let rpms: &[&str] = &["xen-devel", "xen-libs-4.17", "xen-runtime-4.17", "xen-runtime-common"];
+    for (format, wanted) in [(Format::Deb, debs), (Format::Rpm, rpms)] {
+        let (old, new) = (toolstack(format, "4.17.5"), toolstack(format, "4.20.0"));
+        assert_eq!(old.iter().map(|package| package.name.as_str()).collect::<Vec<_>>(), wanted);
+        for new in &new {
+            for old in old.iter().filter(|old| old.name != new.name) {
+                let shared: Vec<&String> = old.files.keys().filter(|path| new.files.contains_key(*path)).collect();
+                assert_eq!(shared, Vec::<&String>::new(), "{} {}", old.name, new.name);
+                let whole = |one: &&Relation| one.name == new.name && one.version.is_none();
+                assert!(!old.conflicts.iter().chain(&old.replaces).any(|one| whole(&one)));
+            }
         }
     }
 }
 
 #[test]
+fn an_rpm_of_a_version_stands_for_the_distributions_without_one() {
+    let packages = toolstack(Format::Rpm, "4.17.5");
+    let stands_for = |name: &str| -> Vec<&str> {
+        let package = packages.iter().find(|package| package.name == name).unwrap();
+        let whole = package.replaces.iter().filter(|relation| relation.version.is_none());
+        whole.filter(|relation| package.provides.contains(relation)).map(|relation| relation.name.as_str()).collect()
+    };
+    assert_eq!(stands_for("xen-runtime-4.17"), ["xen-runtime"]);
+    assert_eq!(stands_for("xen-libs-4.17"), ["xen-libs"]);
+    assert_eq!(stands_for("xen-runtime-common"), Vec::<&str>::new());
+    let utils = packages.iter().find(|package| package.name == "xen-runtime-4.17").unwrap();
+    let module = "usr/lib/xen-4.17/lib/python/xen/x.py";
+    assert_eq!(utils.origin(module), "usr/lib64/python3.12/site-packages/xen/x.py");
+    let common = packages.iter().find(|package| package.name == "xen-runtime-common").unwrap();
+    let launcher = String::from_utf8(common.made["usr/lib/xen-common/bin/xen-utils-wrapper"].clone()).unwrap();
+    assert!(launcher.contains("(zypper install xen-runtime-$version)"), "{launcher}");
+}
+
+#[test]
 fn programs_of_a_version_stand_in_its_directory_and_the_launcher_at_their_places() {
-    let packages = toolstack("4.17.5");
+    let packages = toolstack(Format::Deb, "4.17.5");
     let [utils, common] = ["xen-utils-4.17", "xen-utils-common"]
         .map(|name| packages.iter().find(|package| package.name == name).unwrap());
     let origins: Vec<(&str, &str)> = utils.files.keys().map(|path| (path.as_str(), utils.origin(path))).collect();
@@ -179,7 +204,7 @@ fn programs_of_a_version_stand_in_its_directory_and_the_launcher_at_their_places
 #[test]
 fn the_one_package_replaces_what_its_parts_do() {
     let outside = Relation::any("xen-utils");
-    let all = single(toolstack("4.17.5")).unwrap();
+    let all = single(toolstack(Format::Deb, "4.17.5")).unwrap();
     assert!(all.provides.contains(&outside), "{:?}", all.provides);
     assert!(all.replaces.iter().all(|relation| relation.version.is_none()), "{:?}", all.replaces);
 }

@@ -87,6 +87,9 @@ pub fn bytes(
     if let Some(script) = scripts.after_install {
         rpm.post_install_script(script);
     }
+    if let Some(script) = scripts.at_end {
+        rpm.post_trans_script(script);
+    }
     if let Some(script) = scripts.before_remove {
         rpm.pre_uninstall_script(script);
     }

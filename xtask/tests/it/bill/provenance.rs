@@ -7,6 +7,8 @@ use serde_json::Value;
 
 use super::project::project;
 use crate::build::checkout::sealed;
+use crate::build::run::ran;
+use crate::origin::git::git_in;
 use crate::tier;
 
 #[test]
@@ -65,7 +67,11 @@ fn an_archive_says_which_commits_it_was_made_of() {
     let definition = project.checkout.read("components/a.toml");
     project.checkout.write("components/a.toml", &format!("{definition}[tarball]\nat = '.'\n"));
     project.ok(&["freeze"]);
-    let pack = |more: &[&str]| project.json(&[&["--json", "tarball", "--format", "gz", "--out", "out"], more].concat());
+    let git = |args: &[&str]| git_in(&project.checkout.root(), args);
+    git(&["init", "-q"]);
+    git(&["add", "components", "manifests", "b"]);
+    git(&["commit", "-q", "-m", "one"]);
+    let pack = |more: &[&str]| project.json(&[&["--json", "tarball", "--format", "gz"], more].concat());
     let packed = pack(&["--provenance"]);
     let path = |key: &str| std::path::PathBuf::from(packed[key].as_str().unwrap());
     let (file, stated) = (path("file"), path("provenance"));
@@ -74,6 +80,9 @@ fn an_archive_says_which_commits_it_was_made_of() {
     assert_eq!(statement["subject"][0]["digest"]["sha256"], sum(&file).as_str());
     assert_eq!(statement["predicate"]["buildDefinition"]["externalParameters"]["format"], "tar.gz");
     let find = dependencies(&statement);
+    let repository = find("repository");
+    assert_eq!(repository["digest"]["gitCommit"], git(&["rev-parse", "HEAD"]).trim());
+    assert_eq!(repository["annotations"], Value::Null, "the archive itself is no work that is not committed");
     assert_eq!(find("source a")["digest"]["gitCommit"], project.commit("a").as_str());
     assert_eq!(find("patch 0001-two.patch")["digest"]["sha256"].as_str().unwrap().len(), 64);
 
@@ -92,22 +101,69 @@ fn packages_say_which_builds_they_were_made_of() {
     let local = checkout.run(&["package", "tar", "--provenance", "--allow-local"]);
     assert_eq!(local.code, Some(2), "nobody knows all that those are made of");
     checkout.built(&[]);
-    project.ok(&["package", "tar", "--provenance"]);
-    let packages = checkout.path(".xtask/packages/tar");
-    let lines = std::fs::read_to_string(packages.join("provenance.intoto.jsonl")).unwrap();
-    let statements: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let [statement] = &statements[..] else { panic!("one for all of `a`: {lines}") };
+    let list = || {
+        let names = std::fs::read_dir(checkout.path(".xtask/packages/tar")).unwrap();
+        let mut names: Vec<_> = names.map(|entry| entry.unwrap().path()).collect();
+        names.sort();
+        names
+    };
+    let packed = project.json(&["--json", "package", "tar", "--provenance"]);
+    let stated = packed["provenance"][0].as_str().unwrap();
+    let file = packed["packages"][0]["file"].as_str().unwrap();
+    assert_eq!(stated, format!("{file}.intoto.json"));
+    assert_eq!(list().len(), 3, "the package of `a`, its statement and their sums");
+    let read = || -> Value { serde_json::from_slice(&std::fs::read(stated).unwrap()).unwrap() };
+    let statement = read();
     let subject = &statement["subject"][0];
-    assert_eq!(subject["digest"]["sha256"], sum(&packages.join(subject["name"].as_str().unwrap())).as_str());
+    assert_eq!(subject["name"], file.rsplit('/').next().unwrap());
+    assert_eq!(subject["digest"]["sha256"], sum(file.as_ref()).as_str());
     let a: Value = serde_json::from_str(&project.ok(&["provenance", "a"])).unwrap();
-    let find = dependencies(statement);
+    let find = dependencies(&statement);
     let (build, details) = (find("component a"), &a["predicate"]["runDetails"]);
     assert_eq!(build["annotations"]["action"], details["metadata"]["invocationId"], "its own statement says more");
     assert_eq!(build["digest"], details["byproducts"][0]["digest"]);
     assert_eq!(find("source a")["digest"]["gitCommit"], project.commit("a").as_str());
     assert_eq!(find("source b")["digest"]["sha256"].as_str().unwrap().len(), 64, "which has no commit");
-    project.ok(&["package", "tar"]);
-    assert!(!packages.join("provenance.intoto.jsonl").exists(), "it was of an earlier run's");
+
+    // What was edited is of no commit.
+    checkout.write(".xtask/src/a/new", "");
+    checkout.built(&[]);
+    project.ok(&["package", "tar", "--provenance", "--revision", "2"]);
+    let names = list();
+    assert_eq!(names.len(), 3, "{names:?}");
+    let stated = names.iter().find(|name| name.to_str().unwrap().ends_with(".intoto.json")).unwrap();
+    let statement: Value = serde_json::from_slice(&std::fs::read(stated).unwrap()).unwrap();
+    let source = dependencies(&statement)("source a");
+    assert_eq!((&source["digest"]["gitCommit"], &source["uri"]), (&Value::Null, &Value::Null), "{source}");
+    assert_eq!(source["digest"]["sha256"].as_str().unwrap().len(), 64);
+    assert_eq!(source["annotations"]["modified"], "differs from its pin");
+    project.ok(&["package", "tar", "--revision", "2"]);
+    assert_eq!(list().len(), 2, "nobody stated how these were made");
+}
+
+#[test]
+fn what_signs_other_things_is_asked_for_statements_only() {
+    if !sealed() {
+        return;
+    }
+    let project = project();
+    let checkout = &project.checkout;
+    checkout.built(&[]);
+    let run = |args: &[&str]| {
+        let mut command = checkout.command(&[&["package", "tar"], args].concat());
+        ran(command.env("XTASK_SIGN", "exit 3"))
+    };
+    assert_eq!(run(&[]).code, Some(0));
+    let lacks = run(&["--provenance"]);
+    assert_eq!(lacks.code, Some(2));
+    lacks.says(&["nothing verifies the signature", "help: XTASK_SIGN_VERIFY='gpg --verify"]);
+    let fails = run(&["--provenance", "--sign-verify", "true"]);
+    assert_eq!(fails.code, Some(3), "{}", fails.stderr);
+    fails.says(&["cannot sign the provenance of", "`exit 3` failed"]);
+    assert_eq!(run(&["--sign", "true"]).code, Some(2), "packages are not signed by it");
+    let mut check = Command::new("sha256sum");
+    let listed = check.args(["-c", "SHA256SUMS"]).current_dir(checkout.path(".xtask/packages/tar")).status().unwrap();
+    assert!(listed.success(), "what nobody signed is there and listed");
 }
 
 #[test]
@@ -141,11 +197,10 @@ fn an_envelope_is_signed_over_type_and_payload() {
     let signed = [format!("DSSEv1 {} {kind} {} ", kind.len(), payload.len()).as_bytes(), &payload].concat();
     std::fs::write(path("signed"), signed).unwrap();
     std::fs::write(path("signature"), decoded(&envelope["signatures"][0]["sig"])).unwrap();
-    let packed = ["package", "tar", "--provenance", "--sign", &sign, "--sign-verify", &verify];
-    project.ok(&packed);
-    let lines = project.checkout.read(".xtask/packages/tar/provenance.intoto.dsse.jsonl");
-    let types = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["payloadType"].clone());
-    assert_eq!(types.collect::<Vec<_>>(), [kind]);
+    let packed = project.ok(&["package", "tar", "--provenance", "--sign", &sign, "--sign-verify", &verify]);
+    let stated = packed.lines().find(|line| line.ends_with(".tar.xz.intoto.dsse.json")).unwrap();
+    let of_package: Value = serde_json::from_slice(&std::fs::read(stated).unwrap()).unwrap();
+    assert_eq!(of_package["payloadType"], kind);
     let check = Command::new("sh")
         .args(["-c", &verify])
         .env("FILE", path("signed"))
